@@ -1,0 +1,74 @@
+# layer(): declares one folder of src/ with what it may use.
+#
+#   layer(store
+#     USES base os epoch keydir bitcask      # the only folders whose headers and objects it sees
+#     EXTERNAL raft                          # libraries of which it is the sole user
+#     SOURCES tx.c …                         # relative to src/<name>/
+#     TESTS tx_test.c …)                     # relative to test/unit/<name>/, one executable each
+#
+# Every layer is an object library. Its unit tests link all of its objects and only the objects
+# of the layers it uses, so that a call upwards is an undefined symbol at link time (the link proof).
+# tools/check_layers reads these same calls and holds every #include against them.
+
+define_property(GLOBAL PROPERTY FERRIC_LAYERS)
+
+function(layer name)
+  cmake_parse_arguments(L "" "" "USES;EXTERNAL;SOURCES;TESTS;SUPPORT" ${ARGN})
+  set(sources "")
+  foreach(source IN LISTS L_SOURCES)
+    list(APPEND sources ${PROJECT_SOURCE_DIR}/src/${name}/${source})
+  endforeach()
+  add_library(layer_${name} OBJECT ${sources})
+  target_include_directories(layer_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src)
+  target_compile_options(layer_${name} PRIVATE ${FERRIC_WARNINGS})
+  foreach(external IN LISTS L_EXTERNAL)
+    target_link_libraries(layer_${name} PRIVATE ${external})
+  endforeach()
+  set_property(TARGET layer_${name} PROPERTY LAYER_USES "${L_USES}")
+  set_property(TARGET layer_${name} PROPERTY LAYER_EXTERNAL "${L_EXTERNAL}")
+  set_property(GLOBAL APPEND PROPERTY FERRIC_LAYERS ${name})
+
+  foreach(test IN LISTS L_TESTS)
+    get_filename_component(stem ${test} NAME_WE)
+    string(REGEX REPLACE "_test$" "" subject ${stem})
+    layer_test(unit.${name}.${subject}
+      SOURCES ${PROJECT_SOURCE_DIR}/test/unit/${name}/${test}
+      LAYERS ${name} ${L_USES}
+      SUPPORT ${L_SUPPORT})
+  endforeach()
+endfunction()
+
+# Links the objects of the named layers, with their external libraries, into `target`.
+function(link_layers target)
+  foreach(used IN LISTS ARGN)
+    target_link_libraries(${target} PRIVATE $<TARGET_OBJECTS:layer_${used}>)
+    add_dependencies(${target} layer_${used})
+    get_property(externals TARGET layer_${used} PROPERTY LAYER_EXTERNAL)
+    target_link_libraries(${target} PRIVATE ${externals})
+  endforeach()
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src)
+  target_link_libraries(${target} PRIVATE Threads::Threads m)
+endfunction()
+
+# A cmocka program registered with ctest. SUPPORT names files of test/support/ without ".c".
+function(layer_test name)
+  cmake_parse_arguments(T "" "TIMEOUT" "SOURCES;LAYERS;SUPPORT;ARGS;LABELS" ${ARGN})
+  string(REPLACE "." "_" target ${name})
+  set(support "")
+  foreach(file IN LISTS T_SUPPORT)
+    list(APPEND support ${PROJECT_SOURCE_DIR}/test/support/${file}.c)
+  endforeach()
+  add_executable(${target} ${T_SOURCES} ${support})
+  target_compile_options(${target} PRIVATE ${FERRIC_TEST_WARNINGS})
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/test)
+  link_layers(${target} ${T_LAYERS})
+  target_link_libraries(${target} PRIVATE cmocka)
+  set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/test)
+  add_test(NAME ${name} COMMAND ${target} ${T_ARGS})
+  if(NOT T_TIMEOUT)
+    set(T_TIMEOUT 300)
+  endif()
+  string(REGEX MATCH "^[a-z]+" family ${name})
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${T_TIMEOUT} LABELS "${family};${T_LABELS}"
+    ENVIRONMENT "${FERRIC_SANITIZER_ENV}")
+endfunction()

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mem: every allocation of the program.
+ *
+ * mem_alloc and its kin end the process when memory is out: for small, bounded sizes of our own.
+ * mem_try_alloc may return NULL and is mandatory for any size that a client, a peer or a file
+ * chose. Thread: any. What is returned is freed with mem_free by anyone.
+ */
+#ifndef BASE_MEM_H
+#define BASE_MEM_H
+
+#include <stddef.h>
+
+#include "base/attr.h"
+
+void *mem_alloc(size_t size) __attribute__((malloc, returns_nonnull));
+void *mem_calloc(size_t count, size_t size) __attribute__((malloc, returns_nonnull));
+void *mem_realloc(void *ptr, size_t size) __attribute__((returns_nonnull));
+void *mem_try_alloc(size_t size) MUST_CHECK;
+void *mem_try_calloc(size_t count, size_t size) MUST_CHECK;
+void *mem_try_realloc(void *ptr, size_t size) MUST_CHECK;
+
+/* `align` is a power of two, at least sizeof(void *). NULL when memory is out. */
+void *mem_try_alloc_aligned(size_t align, size_t size) MUST_CHECK;
+
+/* A copy of `size` bytes; mem_dup_str copies with the terminating zero. */
+void *mem_dup(const void *data, size_t size);
+char *mem_dup_str(const char *text);
+
+void mem_free(void *ptr);
+
+/* What the allocator really holds for `ptr`, at least what was asked for. 0 for NULL. */
+size_t mem_usable_size(void *ptr);
+
+#endif
