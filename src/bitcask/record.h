@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* record: one change as it stands in a data file.
+ *
+ * Valid if and only if the check is right for its bytes, its file's uid and its offset: a record in
+ * the wrong place fails. Order among records of one key is (position, revision), never file order
+ * (R4). Byte layout: bitcask/README.md.
+ */
+#ifndef BITCASK_RECORD_H
+#define BITCASK_RECORD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/buf.h"
+#include "base/slice.h"
+
+#define RECORD_MAX_KEY   65535
+#define RECORD_MAX_VALUE (512u * 1024 * 1024)
+
+enum record_kind {
+    RECORD_PUT = 1,
+    RECORD_TOMBSTONE = 2,
+    RECORD_FLUSH = 3, /* everything of db_id with a smaller order is dead (R35) */
+    RECORD_PAD = 4    /* fills up to a 4 KiB boundary */
+};
+
+/* Of a collection's records (R5, R7); zero where there is none. */
+struct collection_id {
+    uint64_t position;
+    uint32_t counter;
+};
+
+struct record {
+    enum record_kind kind;
+    uint8_t type;          /* of the value; stable tags of the store */
+    uint8_t promotion;     /* state of a collection's promotion, 0: none */
+    uint16_t db_id;        /* stable id, not the number that SELECT uses */
+    uint32_t revision;     /* 0: as the log wrote it */
+    uint64_t position;     /* (log index << 16) | command */
+    uint64_t expire_at_ms; /* 0: never */
+    struct collection_id collection;
+    struct slice key;
+    struct slice value;
+    uint64_t pad_size; /* RECORD_PAD: whole size */
+};
+
+/* Whole size in a file. */
+size_t record_size(const struct record *record);
+/* From a record's start to its value. */
+size_t record_value_off(const struct record *record);
+
+/* Appends the encoded record that will lie at `off` of the file with `uid`. */
+void record_encode(const struct record *record, uint64_t uid, uint64_t off, struct buf *to);
+
+/* Decodes and verifies the record at the front of `bytes`. 0 and *out_size; ERR_TORN: `bytes` are
+ * too few (then *out_size is what it would take, when that much is known, else 0); ERR_CORRUPT.
+ * Slices borrow from `bytes`. Input is hostile. */
+MUST_CHECK
+int record_decode(struct slice bytes, uint64_t uid, uint64_t off, struct record *out_record,
+                  size_t *out_size);
+
+#endif

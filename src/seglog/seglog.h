@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* seglog: the group's log on disk: preallocated segments of aligned, checksummed frames.
+ *
+ * Every frame carries a sequence number, ascending by one through all segments, and says up to
+ * which frame the log was contiguously durable when it was built. A frame counts as durable only
+ * when all before it are (R10). Recovery cuts a torn tail that no later frame vouches for, and
+ * refuses anything else that does not check (P5). After every start, and after every cut, the log
+ * goes on in a new segment with a new epoch (R11).
+ *
+ * Units:    bytes; an index starts at 1; 0 means none.
+ * Threads:  one owner, the log loop. seglog_prep_run() on any thread; a reader on any one thread.
+ * Failure:  the first failed write ends the log for this process: nothing submitted becomes durable
+ *           afterwards, nothing more is taken, no sync is tried again (R30).
+ * Formats and invariants S1-S9: seglog/README.md.
+ */
+#ifndef SEGLOG_SEGLOG_H
+#define SEGLOG_SEGLOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/diag.h"
+#include "os/os.h"
+#include "seglog/frame.h"
+
+struct seglog;
+
+/* Recovery progress: bytes scanned of the bytes there are. */
+typedef void (*seglog_progress_fn)(void *ctx, uint64_t done_bytes, uint64_t total_bytes);
+
+struct seglog_options {
+    struct os os;
+    struct aio *aio; /* outlives the log; used by nobody else */
+    const char *dir; /* made if missing */
+    uint64_t group_id;
+    uint32_t segment_size;  /* power of two, 256 KiB .. 1 GiB */
+    unsigned max_in_flight; /* ENTRIES frames; the log's own small frames come on top */
+    unsigned max_spare;     /* recycled segments kept for use, at least 1 */
+    /* What the manifest says: entries up to here are in the data files. */
+    uint64_t checkpoint_index;
+    uint64_t checkpoint_term;
+    /* Refuse to start if any valid frame is found: there is no manifest (R1). */
+    bool must_be_empty;
+    seglog_progress_fn on_progress; /* may be NULL */
+    void *ctx;
+};
+
+/* What recovery found. */
+struct seglog_found {
+    uint64_t term;
+    uint64_t vote;
+    uint64_t first_index; /* oldest entry still there, last_index + 1 if none */
+    uint64_t last_index;  /* checkpoint_index if nothing is newer */
+    uint64_t last_term;
+    uint64_t configuration_index;
+    struct slice configuration; /* newest OPEN's, until close */
+    uint64_t cut_frames;        /* of a torn tail */
+    uint64_t cut_bytes;
+};
+
+/* Opens and recovers. ERR_CORRUPT names file, offset and indices in diag; ERR_MISMATCH: another
+ * group's log; ERR_VERSION; ERR_EXISTS: must_be_empty and it is not. -ENOSPC: no room for a
+ * segment. On success at least one segment is ready. */
+MUST_CHECK
+int seglog_open(const struct seglog_options *options, struct seglog **out_log,
+                struct seglog_found *out_found, struct diag *diag);
+
+/* Nothing may be in flight, unless the log has failed. */
+void seglog_close(struct seglog *log);
+
+/* ---- Writing ---- */
+
+/* True while another ENTRIES frame may be put in flight. */
+bool seglog_has_slot(const struct seglog *log);
+
+/* Can an ENTRIES frame of `size` bytes (as frame->size) be appended now? 0; ERR_AGAIN: a segment is
+ * being prepared; -ENOSPC, -EIO: preparing one has failed, and is tried again with the next prep;
+ * ERR_TOO_BIG: never; ERR_LOG_FAILED. After 0 the next append of that size cannot meet ENOSPC. */
+MUST_CHECK
+int seglog_admit(const struct seglog *log, size_t size);
+
+/* The largest frame->size that is ever admitted: half a segment. */
+size_t seglog_max_frame(const struct seglog *log);
+
+/* Puts a frame of entries in flight: first_index, term and entry_count are set by the caller, must
+ * follow the last appended index, and seglog_admit() has said 0 in this turn. Takes a reference. */
+void seglog_append(struct seglog *log, struct frame *frame);
+
+/* Puts term and vote / a truncation to `last_index` in flight. Return the frame's sequence: it
+ * counts when seglog_durable_sequence() has reached it. Always have room. */
+uint64_t seglog_put_hard_state(struct seglog *log, uint64_t term, uint64_t vote);
+uint64_t seglog_truncate(struct seglog *log, uint64_t last_index);
+
+/* What the next OPEN frames say. Copied. */
+void seglog_set_configuration(struct seglog *log, uint64_t index, struct slice configuration);
+
+/* An empty frame that vouches for the last one, if that has not been done yet. */
+void seglog_vouch(struct seglog *log);
+bool seglog_needs_vouch(const struct seglog *log);
+
+/* Starts what was put in flight: one system call. Call once a turn. */
+void seglog_flush(struct seglog *log);
+
+/* Takes completions in. Returns 0, or the error with which the log failed (the same ever after). */
+MUST_CHECK
+int seglog_poll(struct seglog *log);
+
+/* The next ENTRIES frame that has become durable, in order; the caller drops its reference. NULL:
+ * none. After a failure the frames that are lost to us come from seglog_next_lost(). */
+struct frame *seglog_next_durable(struct seglog *log);
+struct frame *seglog_next_lost(struct seglog *log);
+
+uint64_t seglog_durable_sequence(const struct seglog *log);
+uint64_t seglog_durable_index(const struct seglog *log); /* contiguous */
+uint64_t seglog_last_index(const struct seglog *log);    /* appended */
+
+/* To be polled for completions, or -1. */
+int seglog_fd(const struct seglog *log);
+/* Frames of all kinds handed to the disk and not come back. */
+unsigned seglog_in_flight(const struct seglog *log);
+
+/* ---- Segments ---- */
+
+struct seglog_prep;
+
+/* Work to be done elsewhere: preparing the next segment, removing spare ones. NULL: nothing, or one
+ * is under way. */
+struct seglog_prep *seglog_prep_take(struct seglog *log);
+/* Thread: any. */
+void seglog_prep_run(struct seglog_prep *prep);
+/* Thread: the owner's. Frees `prep`. Returns how the preparation went. */
+MUST_CHECK
+int seglog_prep_done(struct seglog *log, struct seglog_prep *prep);
+
+/* The state up to `index` is durable elsewhere: segments that hold nothing newer become spare. */
+void seglog_recycle(struct seglog *log, uint64_t index);
+
+/* ---- Reading ---- */
+
+/* The term of an entry from the checkpoint's index on; 0 if it is not there. */
+uint64_t seglog_term(const struct seglog *log, uint64_t index);
+
+struct seglog_reader;
+
+/* Reads durable entries from `from_index` on as they were when it was opened. Verifies what it
+ * reads. ERR_NOT_FOUND: recycled already. */
+MUST_CHECK
+int seglog_reader_open(struct seglog *log, uint64_t from_index, struct seglog_reader **out_reader);
+
+/* The next frame's worth of entries. 0 and a new frame reference; ERR_NOT_FOUND at the end;
+ * ERR_CORRUPT with diag. The frame may begin before from_index. Blocks on the disk. */
+MUST_CHECK
+int seglog_reader_next(struct seglog_reader *reader, struct frame **out_frame, struct diag *diag);
+void seglog_reader_close(struct seglog_reader *reader);
+
+struct seglog_stats {
+    uint64_t entries_frames; /* durable writes of ENTRIES frames */
+    uint64_t other_frames;
+    uint64_t bytes;
+    uint64_t segments_prepared;
+    uint64_t segments_recycled;
+    uint64_t segment_count; /* in use */
+    uint64_t spare_count;
+    uint64_t live_bytes; /* from the oldest needed segment to the end: the log budget's measure */
+};
+struct seglog_stats seglog_stats(const struct seglog *log);
+
+#endif
