@@ -43,8 +43,8 @@ void tx_reset(struct tx *tx);
 /* INLINE: everything read was one instant and is still so? Call after the handler. */
 bool tx_is_valid(const struct tx *tx);
 
-/* INLINE: a key was met that fell due after the last applied entry: the answer needs a place in the
- * order and a raised clock (R22). */
+/* INLINE, READ: a key was met that fell due between the time of what was applied and now: the answer
+ * needs a place in the order and a raised clock (R22). Everything the handler wrote is void. */
 bool tx_needs_clock(const struct tx *tx);
 
 uint64_t tx_time_ms(const struct tx *tx);
@@ -127,6 +127,10 @@ struct tx_want {
 /* The cold values asked for since tx_begin(). */
 size_t tx_want_count(const struct tx *tx);
 struct tx_want tx_want_take(struct tx *tx, size_t idx);
+
+/* As tx_put_loaded() for a command with one key: the next run sees exactly this item, whatever the
+ * key is by then, so that a cold read takes effect where it was looked up (R29). */
+void tx_put_frozen(struct tx *tx, const struct item *item, struct buf *value);
 
 /* Hands a value over that was read for (shard, db, key, version); found by the next runs until
  * tx_reset(). Takes the bytes. */
