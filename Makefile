@@ -32,6 +32,7 @@ build: ## the server as it is shipped: build/release/ferric-server
 
 .PHONY: run
 run: build ## a server on 127.0.0.1:PORT (6379) with its data in ./data; ARGS="..." is passed on
+	mkdir -p data
 	build/release/ferric-server --bind 127.0.0.1 --port $(PORT) --dir data $(ARGS)
 
 .PHONY: test

@@ -4,6 +4,8 @@
 import argparse
 import pathlib
 import re
+import shutil
+import subprocess
 import sys
 
 TOKEN = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL)
@@ -100,6 +102,20 @@ def layers(tree):
             continue
         found[path.parent.name] = calls[0]
     return found
+
+
+def clang_tool(name):
+    """clang-format or clang-tidy of version 14, whose verdicts the tree follows, or None.
+
+    Other versions lay out a few lines otherwise and know other checks.
+    """
+    for command in (f'{name}-14', name):
+        if shutil.which(command):
+            said = subprocess.run([command, '--version'], text=True, capture_output=True).stdout
+            if 'version 14.' in said:
+                return command
+    print(f'{name} 14 is not here: not asked')
+    return None
 
 
 def arguments(doc, **extra):
