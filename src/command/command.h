@@ -112,7 +112,9 @@ struct command_row {
     unsigned flags;
     enum command_scope scope;
     struct key_rule keys;
-    const char *categories; /* blank-separated, without '@' */
+    bool (*is_for_all)(const struct slice *argv,
+                       uint32_t argc); /* of KEYS: does it take all shards? */
+    const char *categories;            /* blank-separated, without '@' */
     const char *group;
     const char *since;
     const char *complexity;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reads on the io loop.
  *
- * A point read runs its handler against the keydirs without locks. If what it saw was not one instant
- * it runs again, a few times. If it met a cold value, the value is read in the background:
+ * A point read runs its handler against the keydirs without locks. If what it saw was not one
+ * instant it runs again, a few times. If it met a cold value, the value is read in the background:
  *
- * - a command with one key keeps the item that it found (frozen) and answers from that: it has taken
- *   effect where it looked, so that the connection's later commands need not wait (R29);
+ * - a command with one key keeps the item that it found (frozen) and answers from that: it has
+ * taken effect where it looked, so that the connection's later commands need not wait (R29);
  * - a command with several keys runs anew when all values are there; until then the connection
  *   waits;
  * - a write that needs old values is submitted when they have been read, so that an unreadable
@@ -41,7 +41,7 @@ struct fetch {
         struct buf value;
         int error;
         struct diag diag;
-    } *values;
+    } * values;
 };
 
 static void begin_inline(struct port *port)

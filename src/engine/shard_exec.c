@@ -27,10 +27,8 @@ static void add_reply(struct reply_batch *batch, const struct op *op, size_t off
         batch->cap = batch->cap == 0 ? 64 : batch->cap * 2;
         batch->entries = mem_realloc(batch->entries, batch->cap * sizeof(*batch->entries));
     }
-    batch->entries[batch->count++] = (struct reply_entry){.token = op->token,
-                                                          .off = off,
-                                                          .len = batch->bytes.len - off,
-                                                          .cost = op->size};
+    batch->entries[batch->count++] = (struct reply_entry){
+        .token = op->token, .off = off, .len = batch->bytes.len - off, .cost = op->size};
 }
 
 void shard_post_replies(struct shard *shard)
@@ -107,8 +105,7 @@ static void start_loads(struct shard *shard, struct op *op)
 
 static struct slice coded_bytes(const struct op *op, const struct round *round)
 {
-    const uint8_t *base =
-        (op->flags & OP_LOGGED) != 0 ? round->frame->data : op->batch->side.data;
+    const uint8_t *base = (op->flags & OP_LOGGED) != 0 ? round->frame->data : op->batch->side.data;
     return slice_of(base + op->off, op->size);
 }
 
@@ -123,11 +120,8 @@ static void fill_call(struct shard *shard, const struct op *op, const struct rou
         shard->argv = mem_realloc(shard->argv, shard->argv_cap * sizeof(*shard->argv));
     }
     command_fill_argv(&coded, shard->argv);
-    *call = (struct call){.row = op->row,
-                          .argv = shard->argv,
-                          .argc = coded.argc,
-                          .db = coded.db,
-                          .tx = shard->tx};
+    *call = (struct call){
+        .row = op->row, .argv = shard->argv, .argc = coded.argc, .db = coded.db, .tx = shard->tx};
 }
 
 /* The read met a key of which only a raised clock can tell whether it has expired: it takes a new
@@ -164,13 +158,13 @@ static void reply_failure(struct shard *shard, struct op *op, int error)
 
 static struct tx_begin begin_of(const struct round *round, const struct op *op)
 {
-    if ((op->flags & OP_LOGGED) == 0)
-        return (struct tx_begin){
-            .mode = TX_READ, .time_ms = round->time_ms, .now_ms = round->now_ms};
-    return (struct tx_begin){.mode = TX_APPLY,
-                             .time_ms = round->time_ms,
-                             .now_ms = round->time_ms,
-                             .position = position_of(round->index, op->ordinal)};
+    bool is_logged = (op->flags & OP_LOGGED) != 0;
+    return (struct tx_begin){
+        .mode = is_logged ? TX_APPLY : TX_READ,
+        .time_ms = round->time_ms,
+        .now_ms = round->now_ms,
+        .position = position_of(is_logged ? round->index : 0, is_logged ? op->ordinal : 0),
+    };
 }
 
 enum exec_result shard_execute(struct shard *shard, const struct round *round, struct op *op)

@@ -60,6 +60,12 @@ void tx_reset(struct tx *tx)
     tx->seen_count = 0;
 }
 
+void tx_end_inline(struct tx *tx)
+{
+    if (UNLIKELY(tx->loaded_count > 0 || tx->want_count > 0))
+        tx_reset(tx);
+}
+
 uint64_t tx_time_ms(const struct tx *tx)
 {
     return tx->time_ms;
