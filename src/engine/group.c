@@ -66,12 +66,11 @@ bool group_shards_of(const struct group *group, const struct command_row *row,
     uint64_t all =
         group->stores.count == STORES_MAX ? UINT64_MAX : (UINT64_C(1) << group->stores.count) - 1;
     struct shard_search search = {.stores = &group->stores};
-    if (!command_keys(row, argv, argc, db, add_key, &search) || search.is_too_long)
+    enum keys_found found =
+        command_keys(group->options.table, row, argv, argc, db, add_key, &search);
+    if (found == KEYS_MALFORMED || search.is_too_long)
         return false;
-    /* Keys that are not all in argv involve every shard (R26). */
-    bool is_for_all = row->scope == SCOPE_ALL || search.shards == 0 ||
-                      (row->is_for_all != NULL && row->is_for_all(argv, argc));
-    *out_shards = is_for_all ? all : search.shards;
+    *out_shards = found == KEYS_EVERYWHERE || search.shards == 0 ? all : search.shards;
     return true;
 }
 

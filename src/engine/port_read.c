@@ -243,6 +243,7 @@ static int run_inline(struct port *port, const struct port_request *request, str
                         .argc = request->argc,
                         .db = request->db,
                         .tx = port->tx,
+                        .table = port->group->options.table,
                         .reply = reply};
     begin_inline(port);
     int rc = request->row->run(&call);
@@ -359,9 +360,9 @@ bool port_prefetch(struct port *port, const struct port_request *request)
         return false;
     struct cold_search search = {.port = port};
     begin_inline(port);
-    bool has_keys = command_keys(request->row, request->argv, request->argc, request->db,
-                                 look_for_cold, &search);
-    if (!has_keys || !search.is_cold) {
+    enum keys_found found = command_keys(port->group->options.table, request->row, request->argv,
+                                         request->argc, request->db, look_for_cold, &search);
+    if (found == KEYS_MALFORMED || !search.is_cold) {
         tx_reset(port->tx);
         return false;
     }
