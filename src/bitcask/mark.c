@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "bitcask/bitcask_internal.h"
+
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "bitcask/bitcask_internal.h"
 
 /* A mark says: the state at this moment is these files, each up to this length. It costs no I/O:
  * the current file is padded to a block, so that no later write touches a block below the length
  * (B5), the lengths are noted, and the chunk that is being filled is closed, so that the bytes
  * before the mark can be written without those behind it.
  *
- *   NONE ──mark──▶ SET ──(all its bytes written) sync_take──▶ SYNCING ──sync_done──▶ NONE
+ *   NONE --mark--> SET --(all its bytes written) sync_take--> SYNCING --sync_done--> NONE
  *
  * Between SET and the end appends and writes go on. The sync covers, through the descriptor that
  * wrote them, all files that had bytes below the mark which no earlier sync had covered (B6), and

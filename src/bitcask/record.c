@@ -49,8 +49,12 @@ static uint8_t flags_of(const struct record *record)
 
 static size_t header_size(uint8_t flags)
 {
-    return RECORD_FIXED_SIZE + ((flags & FLAG_EXPIRE) != 0 ? EXPIRE_SIZE : 0) +
-           ((flags & FLAG_COLLECTION) != 0 ? COLLECTION_SIZE : 0);
+    size_t size = RECORD_FIXED_SIZE;
+    if ((flags & FLAG_EXPIRE) != 0)
+        size += EXPIRE_SIZE;
+    if ((flags & FLAG_COLLECTION) != 0)
+        size += COLLECTION_SIZE;
+    return size;
 }
 
 size_t record_value_off(const struct record *record)

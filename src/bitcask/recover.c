@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "bitcask/bitcask_internal.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -8,7 +10,6 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "bitcask/bitcask_internal.h"
 
 /* Opening is recovery, after a clean end as after a crash.
  *

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "bitcask/bitcask_internal.h"
+
 #include <inttypes.h>
 
 #include "base/assert.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "bitcask/bitcask_internal.h"
 
 /* Records are collected in chunks. A chunk belongs to one file and knows where its first byte will
  * lie, so its bytes go to the same place however often and in however many pieces they are written
@@ -14,9 +15,9 @@
  * begins with the file's header; the owner's thread never opens anything. A chunk becomes readable
  * as a whole, when all of it is in the file, because only its ends are known to be ends of records.
  *
- *   append ──▶ queue ──take──▶ job ──run──▶ done: freed
- *                ▲                    │
- *                └──── on error, at the front, less what is in the file already
+ *   append --> queue --take--> job --run--> done: freed
+ *                ^                     |
+ *                +---------------------+  on error: to the front, to go on where it stopped
  */
 
 /* Where a chunk ends and the next begins; a larger record has a chunk of its own. */
