@@ -55,9 +55,10 @@ enum command_flags {
     CMD_SKIP_MONITOR = 1 << 11,
     CMD_SKIP_SLOWLOG = 1 << 12,
     /* Ours, not shown. */
-    CMD_POINT = 1 << 20,       /* READONLY: may be answered on an io loop, lock-free */
-    CMD_LOADS_VALUE = 1 << 21, /* WRITE: reads old values of its keys (R19) */
-    CMD_IN_MULTI_NOW = 1 << 22 /* not queued by MULTI */
+    CMD_POINT = 1 << 20,        /* READONLY: may be answered on an io loop, lock-free */
+    CMD_LOADS_VALUE = 1 << 21,  /* WRITE: reads old values of its keys (R19) */
+    CMD_IN_MULTI_NOW = 1 << 22, /* not queued by MULTI */
+    CMD_INTERNAL = 1 << 23      /* found by id alone: no client can name it, no list shows it */
 };
 
 enum command_scope {
@@ -141,7 +142,7 @@ struct command_family {
 
 struct command_table;
 
-/* Rows must outlive the table. Names and ids must be unique: asserted. */
+/* Rows must outlive the table. Names (but of internal rows) and ids must be unique: asserted. */
 struct command_table *command_table_new(const struct command_family *const *families,
                                         size_t family_count);
 void command_table_free(struct command_table *table);
@@ -153,7 +154,7 @@ const struct command_row *command_find(const struct command_table *table, const 
 const struct command_row *command_by_id(const struct command_table *table, uint16_t id);
 
 size_t command_count(const struct command_table *table); /* without subcommands */
-/* Every row, containers before their subcommands, by name. */
+/* Every row but internal ones, containers before their subcommands, by name. */
 const struct command_row *command_at(const struct command_table *table, size_t idx);
 size_t command_row_count(const struct command_table *table);
 
