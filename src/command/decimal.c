@@ -130,7 +130,7 @@ static void subtract_magnitudes(uint8_t *to, const uint8_t *large, const uint8_t
     for (size_t i = DIGITS; i-- > 0;) {
         unsigned less = small[i] + borrowed;
         borrowed = large[i] < less;
-        to[i] = (uint8_t)(large[i] + (borrowed ? 10 : 0) - less);
+        to[i] = (uint8_t)(large[i] + borrowed * 10 - less);
     }
     ASSERT(borrowed == 0);
 }

@@ -12,15 +12,20 @@
 
 /* ---- Watched keys ---- */
 
-void watch_encode(struct buf *to, const struct watch *watch)
+struct watch {
+    uint16_t db;
+    struct slice key;
+    uint64_t version;
+};
+
+void watch_encode(struct buf *to, uint16_t db, struct slice key, uint64_t version)
 {
-    ASSERT(watch->key.len <= ROW_MAX_KEY);
-    uint8_t *at = buf_extend(to, 20);
-    put_u16(at, watch->db);
-    put_u16(at + 2, (uint16_t)watch->key.len);
-    put_u64(at + 4, watch->version);
-    put_u64(at + 12, watch->seen_ms);
-    buf_append_slice(to, watch->key);
+    ASSERT(key.len <= ROW_MAX_KEY);
+    uint8_t *at = buf_extend(to, 12);
+    put_u16(at, db);
+    put_u16(at + 2, (uint16_t)key.len);
+    put_u64(at + 4, version);
+    buf_append_slice(to, key);
 }
 
 /* The next watched key. False at the end, and when the bytes are none (then reader->failed). */
@@ -31,7 +36,6 @@ static bool next_watch(struct reader *reader, struct watch *out)
     out->db = reader_u16(reader);
     size_t key_len = reader_u16(reader);
     out->version = reader_u64(reader);
-    out->seen_ms = reader_u64(reader);
     out->key = reader_bytes(reader, key_len);
     return !reader->failed;
 }

@@ -16,20 +16,12 @@
 #include "base/buf.h"
 #include "command/command.h"
 
-/* A watched key as it stands in the log:
+/* Appends one watched key as it stands in the log; `version` 0 for absent:
  *
- *   0    2            4         12        20
- *   | db | key length | version | seen ms | key |
+ *   0    2            4         12
+ *   | db | key length | version | key |
  */
-struct watch {
-    uint16_t db;
-    struct slice key; /* at most ROW_MAX_KEY */
-    uint64_t version; /* 0: absent */
-    uint64_t seen_ms; /* the time by which that was judged */
-};
-
-/* Appends one watched key. */
-void watch_encode(struct buf *to, const struct watch *watch);
+void watch_encode(struct buf *to, uint16_t db, struct slice key, uint64_t version);
 
 /* The row for an EXEC of which a queued command writes; or of one that only reads, which is not
  * logged. */

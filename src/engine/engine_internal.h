@@ -316,6 +316,4 @@ void group_set_state(struct group *group, enum group_state state);
 bool group_shards_of(const struct group *group, const struct command_row *row,
                      const struct slice *argv, uint32_t argc, uint16_t db, uint64_t *out_shards);
 
-#define TEXT_LOADING "LOADING Ferric is replaying its log into memory"
-
 #endif

@@ -44,6 +44,8 @@ enum port_result {
 
 /* Executes a data command (scope KEYS or ALL) whose arity fits. Refusals (-LOADING, -MISCONF, too
  * big, ...) are replies. */
+#define TEXT_LOADING "LOADING Ferric is replaying its log into memory"
+
 enum port_result port_execute(struct port *port, const struct port_request *request,
                               struct reply *reply);
 

@@ -372,18 +372,15 @@ bool port_prefetch(struct port *port, const struct port_request *request)
     return true;
 }
 
-int port_version_of(struct port *port, uint16_t db, struct slice key, uint64_t *out_version,
-                    uint64_t *out_now_ms)
+int port_version_of(struct port *port, uint16_t db, struct slice key, uint64_t *out_version)
 {
     struct item item;
     begin_inline(port);
     int rc = tx_peek(port->tx, db, key, &item);
     if (rc == 0 && !tx_is_valid(port->tx))
         rc = ERR_RETRY;
-    if (rc == 0) {
+    if (rc == 0)
         *out_version = item.type == VALUE_NONE ? 0 : item.version.word;
-        *out_now_ms = loop_wall_ms(port->loop);
-    }
     tx_reset(port->tx);
     return rc;
 }
