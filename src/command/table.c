@@ -194,19 +194,26 @@ static bool numkeys_keys(const struct key_rule *rule, const struct slice *argv, 
     return true;
 }
 
-bool command_keys(const struct command_row *row, const struct slice *argv, uint32_t argc,
-                  uint16_t db, command_key_fn on_key, void *ctx)
+enum keys_found command_keys(const struct command_table *table, const struct command_row *row,
+                             const struct slice *argv, uint32_t argc, uint16_t db,
+                             command_key_fn on_key, void *ctx)
 {
+    bool is_good = true;
     switch (row->keys.kind) {
     case KEY_RULE_NONE:
-        return true;
+        break;
     case KEY_RULE_RANGE:
-        return range_keys(&row->keys, argv, argc, db, on_key, ctx);
+        is_good = range_keys(&row->keys, argv, argc, db, on_key, ctx);
+        break;
     case KEY_RULE_NUMKEYS:
-        return numkeys_keys(&row->keys, argv, argc, db, on_key, ctx);
+        is_good = numkeys_keys(&row->keys, argv, argc, db, on_key, ctx);
+        break;
     case KEY_RULE_FN:
-        return row->keys.fn(argv, argc, db, on_key, ctx);
+        return row->keys.fn(table, argv, argc, db, on_key, ctx);
     default:
         UNREACHABLE("all kinds of key rules are listed");
     }
+    if (!is_good)
+        return KEYS_MALFORMED;
+    return row->scope == SCOPE_ALL ? KEYS_EVERYWHERE : KEYS_FOUND;
 }

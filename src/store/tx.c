@@ -42,6 +42,7 @@ void tx_begin(struct tx *tx, const struct tx_begin *begin)
     tx_drop_wants(tx);
     tx->mode = begin->mode;
     tx->time_ms = begin->time_ms;
+    tx->now_ms = begin->now_ms;
     tx->position = begin->position;
     tx->needs_clock = false;
     tx->has_flush = false;
@@ -57,6 +58,12 @@ void tx_reset(struct tx *tx)
     tx_drop_loaded(tx);
     tx->has_flush = false;
     tx->seen_count = 0;
+}
+
+void tx_end_inline(struct tx *tx)
+{
+    if (UNLIKELY(tx->loaded_count > 0 || tx->want_count > 0))
+        tx_reset(tx);
 }
 
 uint64_t tx_time_ms(const struct tx *tx)
@@ -153,7 +160,7 @@ static void touch_lfu(struct tx *tx, const struct row *row)
     uint32_t word = atomic_load_explicit(&mine->lfu, memory_order_relaxed);
     static const struct lfu_options options = {.log_factor = 10, .decay_time = 1};
     uint64_t chance = hash_mix(tx->read_count, (uint64_t)(uintptr_t)row);
-    atomic_store_explicit(&mine->lfu, lfu_touch(word, tx->time_ms, chance, &options),
+    atomic_store_explicit(&mine->lfu, lfu_touch(word, tx->now_ms, chance, &options),
                           memory_order_relaxed);
 }
 
@@ -163,11 +170,10 @@ static int judge_expiry(struct tx *tx, const struct located *at, const struct ro
     uint64_t expire_at_ms = row_expire_at_ms(row);
     if (expire_at_ms == 0)
         return 0;
-    if (tx->mode != TX_INLINE)
-        return expire_at_ms <= tx->time_ms ? ERR_NOT_FOUND : 0;
-    if (expire_at_ms <= store_applied_ms(at->store))
+    uint64_t applied_ms = tx->mode == TX_INLINE ? store_applied_ms(at->store) : tx->time_ms;
+    if (expire_at_ms <= applied_ms)
         return ERR_NOT_FOUND;
-    if (expire_at_ms > tx->time_ms)
+    if (expire_at_ms > tx->now_ms)
         return 0;
     /* R22: between what was applied and now only the log's order can tell. */
     tx->needs_clock = true;
@@ -189,6 +195,10 @@ static void fill_item(struct item *item, const struct located *at, struct slice 
 
 int tx_peek(struct tx *tx, uint16_t db, struct slice key, struct item *out_item)
 {
+    if (UNLIKELY(tx->is_frozen) && db == tx->frozen.db && slice_eq(key, tx->frozen.key)) {
+        *out_item = tx->frozen;
+        return 0;
+    }
     struct located at = locate(tx, db, key);
     const struct change *change = overlay_find(&tx->overlay, &at, key);
     if (change != NULL || (tx->has_flush && tx->flushed[db])) {
@@ -391,8 +401,7 @@ static void visit_row(void *ctx, const struct row *row)
         if (overlay_find(&tx->overlay, &at, row_key(row)) != NULL)
             return;
     }
-    uint64_t expire_at_ms = row_expire_at_ms(row);
-    if (expire_at_ms != 0 && expire_at_ms <= tx->time_ms)
+    if (judge_expiry(tx, &walk->at, row) != 0)
         return;
     struct item item;
     fill_item(&item, &walk->at, row_key(row), row);
@@ -482,9 +491,9 @@ bool tx_random(struct tx *tx, uint16_t db, struct item *out_item)
         const struct row *row = keydir_random(store_keydir(store, db), hash_mix(chance, nth));
         if (row == NULL)
             continue;
-        if (row_expire_at_ms(row) != 0 && row_expire_at_ms(row) <= tx->time_ms)
-            continue;
         struct located at = {.store = store, .shard = shard, .db = db};
+        if (judge_expiry(tx, &at, row) != 0)
+            continue;
         fill_item(out_item, &at, row_key(row), row);
         return true;
     }

@@ -28,7 +28,9 @@ void tx_free(struct tx *tx);
 
 struct tx_begin {
     enum tx_mode mode;
-    uint64_t time_ms;         /* of the entry; INLINE: now */
+    uint64_t time_ms; /* of the entry; INLINE: unused, each shard's applied time counts */
+    uint64_t now_ms;  /* whether a key that expires between the two has expired is undecided (R22);
+                         APPLY: equal to time_ms */
     struct position position; /* of the command; APPLY only */
 };
 
@@ -40,11 +42,15 @@ void tx_commit(struct tx *tx);
 /* Drops changes, loaded values and everything borrowed. */
 void tx_reset(struct tx *tx);
 
+/* INLINE: ends a run that met nothing cold; cheaper than tx_reset(). */
+void tx_end_inline(struct tx *tx);
+
 /* INLINE: everything read was one instant and is still so? Call after the handler. */
 bool tx_is_valid(const struct tx *tx);
 
-/* INLINE: a key was met that fell due after the last applied entry: the answer needs a place in the
- * order and a raised clock (R22). */
+/* INLINE, READ: a key was met that fell due between the time of what was applied and now: the
+ * answer needs a place in the order and a raised clock (R22). Everything the handler wrote is void.
+ */
 bool tx_needs_clock(const struct tx *tx);
 
 uint64_t tx_time_ms(const struct tx *tx);
@@ -114,19 +120,18 @@ uint32_t tx_database_count(const struct tx *tx);
 
 struct tx_want {
     struct datafile *file; /* with a reference; taken by the caller */
-    uint64_t off;
-    uint32_t size;
-    uint16_t db;
     uint16_t database_id;
-    uint32_t shard;
-    struct slice key; /* until the tx is reset */
-    struct position version;
     struct place place;
+    struct item item; /* its row is NULL; its key is borrowed as it was given */
 };
 
 /* The cold values asked for since tx_begin(). */
 size_t tx_want_count(const struct tx *tx);
 struct tx_want tx_want_take(struct tx *tx, size_t idx);
+
+/* As tx_put_loaded() for a command with one key: the next run sees exactly this item, whatever the
+ * key is by then, so that a cold read takes effect where it was looked up (R29). */
+void tx_put_frozen(struct tx *tx, const struct item *item, struct buf *value);
 
 /* Hands a value over that was read for (shard, db, key, version); found by the next runs until
  * tx_reset(). Takes the bytes. */

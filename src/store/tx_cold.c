@@ -21,6 +21,7 @@ void tx_drop_loaded(struct tx *tx)
         buf_fini(&tx->loaded[i].key);
     }
     tx->loaded_count = 0;
+    tx->is_frozen = false;
 }
 
 static struct loaded *find_loaded(struct tx *tx, const struct item *item)
@@ -47,23 +48,30 @@ void tx_put_loaded(struct tx *tx, uint32_t shard, uint16_t db, struct slice key,
     buf_append_slice(&loaded->key, key);
 }
 
+void tx_put_frozen(struct tx *tx, const struct item *item, struct buf *value)
+{
+    ASSERT(tx->loaded_count == 0);
+    tx_put_loaded(tx, item->shard, item->db, item->key, item->version, value);
+    tx->is_frozen = true;
+    tx->frozen = *item;
+    tx->frozen.row = NULL;
+    tx->frozen.key = buf_slice(&tx->loaded[0].key);
+}
+
 static void want(struct tx *tx, const struct item *item, struct datafile *file, uint16_t db_id)
 {
     if (tx->want_count == tx->want_cap) {
         tx->want_cap = tx->want_cap == 0 ? 4 : tx->want_cap * 2;
         tx->wants = mem_realloc(tx->wants, tx->want_cap * sizeof(*tx->wants));
     }
-    tx->wants[tx->want_count++] = (struct tx_want){
+    struct tx_want *added = &tx->wants[tx->want_count++];
+    *added = (struct tx_want){
         .file = file,
-        .off = place_off(row_place(item->row)),
-        .size = item->row->value_size,
-        .db = item->db,
         .database_id = db_id,
-        .shard = item->shard,
-        .key = item->key,
-        .version = item->version,
         .place = row_place(item->row),
+        .item = *item,
     };
+    added->item.row = NULL;
 }
 
 size_t tx_want_count(const struct tx *tx)
@@ -81,8 +89,7 @@ struct tx_want tx_want_take(struct tx *tx, size_t idx)
 
 int tx_load(struct tx *tx, const struct item *item, struct slice *out_value)
 {
-    ASSERT(item->row != NULL);
-    if (LIKELY(row_is_hot(item->row))) {
+    if (LIKELY(item->row != NULL && row_is_hot(item->row))) {
         *out_value = row_value(item->row);
         return 0;
     }
@@ -91,6 +98,7 @@ int tx_load(struct tx *tx, const struct item *item, struct slice *out_value)
         *out_value = buf_slice(&loaded->value);
         return 0;
     }
+    ASSERT(item->row != NULL); /* a frozen item has its value */
     const struct store *store = tx->stores->shards[item->shard];
     struct datafile *file = store_pin(store, row_place(item->row));
     if (file == NULL)

@@ -66,7 +66,10 @@ struct tx {
     bool needs_clock;
     bool has_flush;
     bool is_torn; /* a publication word was odd */
+    bool is_frozen;
+    struct item frozen; /* what its key is for this run */
     uint64_t time_ms;
+    uint64_t now_ms;
     struct position position;
     uint64_t read_count;
     struct overlay overlay;
