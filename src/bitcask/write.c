@@ -22,8 +22,6 @@
 
 /* Where a chunk ends and the next begins; a larger record has a chunk of its own. */
 #define CHUNK_SIZE (256u * 1024)
-/* What an idle instance keeps for its next chunk. */
-#define IDLE_CHUNK_SIZE (16u * 1024)
 
 void chunk_queue_init(struct chunk_queue *queue)
 {
@@ -44,8 +42,7 @@ void chunk_queue_fini(struct chunk_queue *queue)
 {
     for (struct list_node *node; (node = list_pop_front(&queue->chunks)) != NULL;)
         chunk_free(LIST_ENTRY(node, struct chunk, node));
-    chunk_free(queue->spare);
-    queue->spare = NULL;
+    chunk_queue_trim(queue);
 }
 
 static struct chunk *tail_of(struct chunk_queue *queue)
@@ -80,16 +77,21 @@ void chunk_queue_close_tail(struct chunk_queue *queue)
         chunk->is_closed = true;
 }
 
-/* Keeps one buffer for the next chunk: while there is traffic a large one, otherwise a small. */
+/* Keeps one buffer for the next chunk, until chunk_queue_trim(). */
 static void chunk_recycle(struct chunk_queue *queue, struct chunk *chunk)
 {
-    size_t keep = list_is_empty(&queue->chunks) ? IDLE_CHUNK_SIZE : CHUNK_SIZE;
-    if (queue->spare != NULL || chunk->bytes.cap > keep) {
+    if (queue->spare != NULL || chunk->bytes.cap > 2 * CHUNK_SIZE) {
         chunk_free(chunk);
         return;
     }
     chunk->bytes.len = 0;
     queue->spare = chunk;
+}
+
+void chunk_queue_trim(struct chunk_queue *queue)
+{
+    chunk_free(queue->spare);
+    queue->spare = NULL;
 }
 
 /* ---- The job ---- */
