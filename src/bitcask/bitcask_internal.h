@@ -109,6 +109,9 @@ struct chunk *chunk_queue_tail(struct chunk_queue *queue, struct datafile *df, s
 /* The next record starts a chunk. */
 void chunk_queue_close_tail(struct chunk_queue *queue);
 
+/* Gives up memory kept for the next chunk. */
+void chunk_queue_trim(struct chunk_queue *queue);
+
 /* Notes all files as they are now as what a manifest may name. */
 void mark_note_files(struct bitcask *bc);
 void mark_fini(struct mark *mark);

@@ -208,7 +208,7 @@ int datafile_read_value(struct datafile *df, const struct datafile_query *query,
     uint64_t written_off = atomic_load_explicit(&df->written_off, memory_order_acquire);
     ASSERT(query->off >= DATAFILE_HEADER_SIZE && query->off < written_off); /* B4 */
     ASSERT(query->value_size <= RECORD_MAX_VALUE);
-    struct record record;
+    struct record record = {0};
     int rc = fetch_record(df, query, written_off - query->off, out_value, &record, diag);
     if (rc != 0)
         return rc;

@@ -132,6 +132,7 @@ int bitcask_sync_done(struct bitcask *bc, struct bitcask_sync *sync, struct diag
         bc->stats.syncs++;
     }
     release_files(sync);
+    chunk_queue_trim(&bc->queue);
     bitcask_collect(bc);
     return rc;
 }

@@ -22,8 +22,6 @@
 
 /* Where a chunk ends and the next begins; a larger record has a chunk of its own. */
 #define CHUNK_SIZE (256u * 1024)
-/* What an idle instance keeps for its next chunk. */
-#define IDLE_CHUNK_SIZE (16u * 1024)
 
 void chunk_queue_init(struct chunk_queue *queue)
 {
@@ -44,26 +42,30 @@ void chunk_queue_fini(struct chunk_queue *queue)
 {
     for (struct list_node *node; (node = list_pop_front(&queue->chunks)) != NULL;)
         chunk_free(LIST_ENTRY(node, struct chunk, node));
-    chunk_free(queue->spare);
-    queue->spare = NULL;
+    chunk_queue_trim(queue);
 }
 
+/* Of a queue that is not empty. */
 static struct chunk *tail_of(struct chunk_queue *queue)
 {
-    if (list_is_empty(&queue->chunks))
-        return NULL;
     return LIST_ENTRY(queue->chunks.prev, struct chunk, node);
+}
+
+static bool tail_takes(struct chunk_queue *queue, const struct datafile *df, size_t size)
+{
+    if (list_is_empty(&queue->chunks))
+        return false;
+    const struct chunk *chunk = tail_of(queue);
+    return chunk->df == df && !chunk->is_closed && chunk->bytes.len + size <= CHUNK_SIZE;
 }
 
 struct chunk *chunk_queue_tail(struct chunk_queue *queue, struct datafile *df, size_t size)
 {
-    struct chunk *chunk = tail_of(queue);
-    if (chunk != NULL && chunk->df == df && !chunk->is_closed &&
-        chunk->bytes.len + size <= CHUNK_SIZE) {
-        ASSERT(chunk->off + chunk->bytes.len == df->append_off); /* B3 */
-        return chunk;
-    }
-    chunk = queue->spare != NULL ? queue->spare : mem_calloc(1, sizeof(*chunk));
+    if (tail_takes(queue, df, size))
+        return tail_of(queue);
+    struct chunk *chunk = queue->spare;
+    if (chunk == NULL)
+        chunk = mem_calloc(1, sizeof(*chunk));
     queue->spare = NULL;
     chunk->df = df;
     chunk->off = df->append_off;
@@ -75,21 +77,25 @@ struct chunk *chunk_queue_tail(struct chunk_queue *queue, struct datafile *df, s
 
 void chunk_queue_close_tail(struct chunk_queue *queue)
 {
-    struct chunk *chunk = tail_of(queue);
-    if (chunk != NULL)
-        chunk->is_closed = true;
+    if (!list_is_empty(&queue->chunks))
+        tail_of(queue)->is_closed = true;
 }
 
-/* Keeps one buffer for the next chunk: while there is traffic a large one, otherwise a small. */
+/* Keeps one buffer for the next chunk, until chunk_queue_trim(). */
 static void chunk_recycle(struct chunk_queue *queue, struct chunk *chunk)
 {
-    size_t keep = list_is_empty(&queue->chunks) ? IDLE_CHUNK_SIZE : CHUNK_SIZE;
-    if (queue->spare != NULL || chunk->bytes.cap > keep) {
+    if (queue->spare != NULL || chunk->bytes.cap > 2 * CHUNK_SIZE) {
         chunk_free(chunk);
         return;
     }
     chunk->bytes.len = 0;
     queue->spare = chunk;
+}
+
+void chunk_queue_trim(struct chunk_queue *queue)
+{
+    chunk_free(queue->spare);
+    queue->spare = NULL;
 }
 
 /* ---- The job ---- */

@@ -156,13 +156,12 @@ static int on_record(void *ctx, const struct record *record, uint32_t file_id, u
     return 0;
 }
 
-struct bitcask_options world_options(const struct world *world)
+struct bitcask_options world_options(struct world *world)
 {
     const struct world_manifest *manifest = world_manifest(world);
-    struct world *mutable = CONTAINER_OF(&world->chance, struct world, chance);
     return (struct bitcask_options){.os = {.fs = simdisk_fs(world->disk),
-                                           .clock = &mutable->clock.clock,
-                                           .chance = &mutable->chance.chance},
+                                           .clock = &world->clock.clock,
+                                           .chance = &world->chance.chance},
                                     .epoch = world->epoch,
                                     .dir = WORLD_DIR,
                                     .shard = 3,

@@ -70,7 +70,7 @@ void world_must_open(struct world *world);
 void world_close(struct world *world);
 
 /* The options that world_open() uses. */
-struct bitcask_options world_options(const struct world *world);
+struct bitcask_options world_options(struct world *world);
 
 /* Appends a record made from `seed`. */
 void world_append_seed(struct world *world, uint64_t seed);
