@@ -167,7 +167,7 @@ size_t num_format_double(char *to, double v)
         *at++ = '0';
         return (size_t)(at - to);
     }
-    char digits[17];
+    char digits[17] = {0};
     int point;
     int count = (int)shortest_digits(fabs(v), digits, &point);
     int zeros = point - count; /* behind the digits, up to the point */
