@@ -125,7 +125,7 @@ static size_t shortest_digits(double v, char *digits, int *out_point)
         snprintf(text, sizeof(text), "%.*e", precision, v);
     while (strtod(text, NULL) != v && precision++ < 16);
     char *exponent = strchr(text, 'e');
-    *out_point = atoi(exponent + 1) + 1;
+    *out_point = (int)strtol(exponent + 1, NULL, 10) + 1;
     size_t count = 0;
     for (const char *at = text; at < exponent; at++) {
         if (*at != '.')
@@ -146,7 +146,9 @@ static size_t format_scientific(char *to, const char *digits, size_t count, int 
         memcpy(at, digits + 1, count - 1);
         at += count - 1;
     }
-    at += sprintf(at, "e%+d", exponent);
+    *at++ = 'e';
+    *at++ = exponent < 0 ? '-' : '+';
+    at += num_format_u64(at, (uint64_t)abs(exponent));
     return (size_t)(at - to);
 }
 
@@ -165,7 +167,7 @@ size_t num_format_double(char *to, double v)
         *at++ = '0';
         return (size_t)(at - to);
     }
-    char digits[17];
+    char digits[17] = {0};
     int point;
     int count = (int)shortest_digits(fabs(v), digits, &point);
     int zeros = point - count; /* behind the digits, up to the point */

@@ -130,7 +130,7 @@ enum resp_result resp_parse_inline(struct resp_parser *parser, struct slice inpu
             line.at++;
         if (line.at == line.end)
             break;
-        struct slice word;
+        struct slice word = SLICE_EMPTY;
         result = read_word(parser, &line, &word);
         if (result != RESP_COMMAND)
             return result;

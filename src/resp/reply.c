@@ -102,21 +102,22 @@ void reply_errorf(struct reply *reply, const char *format, ...)
 {
     char shorts[256];
     va_list args;
-    va_list again;
     va_start(args, format);
-    va_copy(again, args);
-    int len = vsnprintf(shorts, sizeof(shorts), format, args);
+    int size = vsnprintf(shorts, sizeof(shorts), format, args);
     va_end(args);
-    ASSERT(len >= 0);
-    if ((size_t)len < sizeof(shorts)) {
-        put_line(reply, '-', slice_of(shorts, (size_t)len));
-    } else {
-        struct buf text = {0};
-        vsnprintf((char *)buf_extend(&text, (size_t)len + 1), (size_t)len + 1, format, again);
-        put_line(reply, '-', slice_of(text.data, (size_t)len));
-        buf_fini(&text);
+    ASSERT(size >= 0);
+    size_t len = (size_t)size;
+    if (len < sizeof(shorts)) {
+        put_line(reply, '-', slice_of(shorts, len));
+        return;
     }
-    va_end(again);
+    struct buf text = {0};
+    char *to = (char *)buf_extend(&text, len + 1);
+    va_start(args, format);
+    vsnprintf(to, len + 1, format, args);
+    va_end(args);
+    put_line(reply, '-', slice_of(to, len));
+    buf_fini(&text);
 }
 
 void reply_int(struct reply *reply, int64_t v)

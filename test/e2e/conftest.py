@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures of the end-to-end tests, and the collection of transcripts. See README.md."""
 
+import os
 import pathlib
 import sys
 
@@ -22,6 +23,12 @@ def pytest_report_header():
     return f"server under test: {servers.binary()} ({servers.kind()})"
 
 
+def pytest_sessionstart():
+    binary = servers.binary()
+    if not os.access(binary, os.X_OK):
+        pytest.exit(f"no server at {binary}: build it, or set FERRIC_SERVER or PEER_SERVER", 4)
+
+
 def pytest_runtest_setup(item):
     kind = servers.kind()
     for mark in item.iter_markers("ferric_only"):
@@ -39,9 +46,9 @@ def pytest_runtest_makereport(item, call):
     report = outcome.get_result()
     if not report.failed:
         return
-    for value in getattr(item, "funcargs", {}).values():
-        if isinstance(value, servers.Server):
-            report.sections.append((f"log of {value.directory}", value.log()[-4000:]))
+    values = getattr(item, "funcargs", {}).values()
+    for server in {id(v): v for v in values if isinstance(v, servers.Server)}.values():
+        report.sections.append((f"log of {server.directory}", server.log()[-4000:]))
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +67,7 @@ def server(shared_server):
         pytest.fail(f"an earlier test brought the server down:\n{log}")
     shared_server.reset()
     yield shared_server
-    shared_server._close_clients()
+    shared_server.close_clients()
 
 
 @pytest.fixture

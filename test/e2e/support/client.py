@@ -134,7 +134,7 @@ class Client:
         return self.read_reply()
 
     def pipeline(self, *commands):
-        """Sends all commands, each a tuple or a string of words, in one piece; returns all replies."""
+        """Sends all commands, tuples or strings of words, in one piece; returns all replies."""
         split = [c.split() if isinstance(c, str) else c for c in commands]
         self.send(b"".join(encode(*c) for c in split))
         return [self.read_reply() for _ in split]

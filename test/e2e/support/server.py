@@ -83,7 +83,7 @@ class Server:
 
     def stop(self):
         """Asks it to end (SIGTERM) and returns its exit status."""
-        self._close_clients()
+        self.close_clients()
         self.process.terminate()
         status = self.process.wait(timeout=STOP_SECONDS)
         self.process = None
@@ -91,7 +91,7 @@ class Server:
 
     def kill(self):
         """kill -9, as a crash of the process."""
-        self._close_clients()
+        self.close_clients()
         if self.process is not None:
             self.process.kill()
             self.process.wait()
@@ -113,13 +113,18 @@ class Server:
         self.clients.append(client)
         return client
 
+    def close_clients(self):
+        for client in self.clients:
+            client.close()
+        self.clients = []
+
     def log(self):
         path = self.directory / "server.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
     def reset(self):
         """Back to an empty server, with all connections of tests closed."""
-        self._close_clients()
+        self.close_clients()
         with Client(self.port) as client:
             reply = client("FLUSHALL")
             assert reply == "OK", reply
@@ -153,6 +158,7 @@ class Server:
             if self._answers_ping():
                 return True
             time.sleep(0.005)
+        self.kill()
         raise TimeoutError(f"no PONG in {START_SECONDS} s:\n{self.log()[-4000:]}")
 
     def _answers_ping(self):
@@ -163,8 +169,3 @@ class Server:
                 return reply == "PONG" or (isinstance(reply, Error) and "NOAUTH" in reply)
         except (ConnectionError, Closed, TimeoutError):
             return False
-
-    def _close_clients(self):
-        for client in self.clients:
-            client.close()
-        self.clients = []

@@ -16,8 +16,6 @@ import pytest
 from . import client as resp
 from .client import wait_until
 
-MAX_WAIT = 10
-
 
 class TranscriptError(Exception):
     """The file itself is wrong."""
@@ -96,7 +94,8 @@ def render(value, is_top=True):
     if isinstance(value, (resp.Status, resp.Error)):
         mark = "+" if isinstance(value, resp.Status) else "-"
         text = value.encode("utf-8", "surrogateescape")
-        return mark + (value if is_top and text.isascii() else quote(text))
+        is_plain = is_top and text.isascii() and not text.endswith(b" ")
+        return mark + (value if is_plain else quote(text))
     if isinstance(value, resp.Verbatim):
         return f"={value.ext.decode()}:{quote(value)}"
     if isinstance(value, bytes):
@@ -350,8 +349,9 @@ class Case:
     title: str
     line: int
     steps: list
-    protocols: list
-    marks: list
+    protocols: list = dataclasses.field(default_factory=lambda: [2, 3])
+    marks: list = dataclasses.field(default_factory=list)
+    has_own_server: bool = False
 
 
 REQUEST = re.compile(r"(?P<who>[A-Z]?)>(?P<how>[>?]?) (?P<what>.*)")
@@ -359,16 +359,20 @@ REQUEST = re.compile(r"(?P<who>[A-Z]?)>(?P<how>[>?]?) (?P<what>.*)")
 
 def parse(text):
     cases = []
+    for_all = []  # directives in front of the first case
     for number, line in enumerate(text.split("\n"), 1):
         line = line.rstrip()
         if line.startswith("#") or not line.strip():
             continue
         if line.startswith("== "):
-            cases.append(Case(line[3:], number, [], [2, 3], []))
-            continue
-        if not cases:
+            cases.append(Case(line[3:], number, []))
+            for directive in for_all:
+                _direct(cases[-1], directive, number)
+        elif line.startswith("@ ") and not cases:
+            for_all.append(line[2:])
+        elif not cases:
             raise TranscriptError(f"line {number}: a case must begin with '== title'")
-        if line.startswith("@ "):
+        elif line.startswith("@ "):
             _direct(cases[-1], line[2:], number)
         elif found := REQUEST.fullmatch(line):
             how = found["how"]
@@ -382,10 +386,12 @@ def parse(text):
 
 
 def _direct(case, text, number):
-    """@ protocol 2 | @ ferric-only why | @ not-on redis why"""
+    """@ protocol 2 | @ own-server | @ ferric-only why | @ not-on redis why"""
     name, _, rest = text.partition(" ")
     if name == "protocol":
         case.protocols = [int(rest)]
+    elif name == "own-server":
+        case.has_own_server = True
     elif name == "ferric-only":
         case.marks.append(pytest.mark.ferric_only(rest))
     elif name == "not-on":
@@ -410,11 +416,19 @@ class Player:
 
     def play(self, path, case):
         for step in case.steps:
-            try:
-                self.play_step(step)
-            except (resp.Closed, TimeoutError, AssertionError) as error:
-                what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-                pytest.fail(f"{path}:{step.line}: {step.who}> {step.request}\n{what}", pytrace=False)
+            problem = self._try_step(step)
+            if problem:
+                pytest.fail(f"{path}:{step.line}: {step.who}> {step.request}\n{problem}", False)
+
+    def _try_step(self, step):
+        """None, or what went wrong."""
+        try:
+            self.play_step(step)
+        except AssertionError as error:
+            return str(error)
+        except (resp.Closed, resp.ProtocolError, OSError) as error:
+            return f"{type(error).__name__} {error}"
+        return None
 
     def play_step(self, step):
         client = self.client(step.who)
@@ -475,10 +489,14 @@ class TranscriptFile(pytest.Module):
     def _make_test(self, case):
         path = self.path
 
-        def test(server, protocol):
+        def on_shared(server, protocol):
             Player(server, protocol).play(path, case)
 
+        def on_own(own_server, protocol):
+            Player(own_server, protocol).play(path, case)
+
         ids = [f"resp{protocol}" for protocol in case.protocols]
+        test = on_own if case.has_own_server else on_shared
         test = pytest.mark.parametrize("protocol", case.protocols, ids=ids)(test)
         for mark in case.marks:
             test = mark(test)
