@@ -2,11 +2,11 @@
 /* The turn. One call of the library waits and runs the callbacks of ready descriptors; everything
  * else happens after it returns:
  *
- *     apply changed interests ─▶ announce sleep ─▶ offline ─▶ wait ─▶ descriptor callbacks
- *          ▲                                                              │
- *          │                                                     due timers, then
- *       end of turn ◀── late posts ◀── nothing left ◀── posts, phases ◀──┘◀─┐
- *                            └──────────────────── something left ──────────┘
+ *     interests -> announce sleep -> offline -> wait -> descriptor callbacks -> due timers
+ *                                                                               |
+ *     end of turn <- late posts <- nothing left <---- posts and phases <--------+
+ *                        |                                  ^
+ *                        +------- something left -----------+
  *
  * Callbacks run inside the library's wait, so the turn begins in the first of them, whichever it
  * is (loop_touch): the reader goes online, the clock is read, the sleep flag comes down. A turn
@@ -16,6 +16,7 @@
  */
 #include "loop/loop_internal.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #include "base/assert.h"

@@ -3,8 +3,8 @@
  * the pool, so that a pool that exists can run every job; the others start when a job comes and
  * nobody is free, and where the system then refuses a thread the ones at hand do the work.
  *
- * Inline, a job is a late post of its loop: it runs when the turn has run dry, and its completion is
- * an ordinary post, which makes the turn go on. One list over all lanes: order of submission.
+ * Inline, a job is a late post of its loop: it runs when the turn has run dry, and its completion
+ * is an ordinary post, which makes the turn go on. One list over all lanes: order of submission.
  */
 #include "loop/pool.h"
 
