@@ -98,101 +98,177 @@ static void order_survives_start_and_join(void **state)
     }
 }
 
-/* ---- Lost wake-ups: a target without timers or descriptors, which only posts can wake. ---- */
+/* ---- Lost wake-ups ----
+ *
+ * The target has no timers and no descriptors: only posts wake it. Nobody sends again before all
+ * letters of the round have been handled, so that a wake-up that is lost is not made good by the
+ * next letter: the round never ends. The pauses before sending are spread over all scales up to a
+ * few microseconds, the time in which a loop goes from its last post to sleep. */
 
-#define SENDERS  4
-#define LETTERS  6000
-#define MAX_WAIT 3000
+#define MAX_SENDERS   4
+#define DEADLINE_MS   20000
+#define SPIN_MAX_LOG2 12
+
+struct round {
+    struct loop *target;
+    struct loop *home;
+    int senders;
+    int rounds;
+    _Atomic int handled; /* letters, of all rounds */
+    int finished;        /* senders; used on home only */
+};
 
 struct sender {
     struct thread thread;
-    struct loop *target;
-    struct loop *home;
+    struct round *round;
     struct random random;
+    struct loop_post letter;
     struct loop_post finished;
-    _Atomic int handled;
-    int next_expected;
-    struct sender_letter {
-        struct loop_post post;
-        struct sender *sender;
-        int id;
-    } letters[LETTERS];
+    int received;
 };
 
 static void handle_letter(struct loop_post *post)
 {
-    struct sender_letter *letter = CONTAINER_OF(post, struct sender_letter, post);
-    struct sender *sender = letter->sender;
-    ASSERT(letter->id == sender->next_expected);
-    sender->next_expected++;
-    atomic_store_explicit(&sender->handled, letter->id + 1, memory_order_release);
+    struct sender *sender = CONTAINER_OF(post, struct sender, letter);
+    sender->received++;
+    atomic_fetch_add(&sender->round->handled, 1);
 }
 
-static void wait_until_handled(const struct sender *sender, int count)
+static void pause_for_a_while(struct sender *sender)
 {
-    while (atomic_load_explicit(&sender->handled, memory_order_acquire) < count)
+    uint64_t limit = (uint64_t)1 << random_below(&sender->random, SPIN_MAX_LOG2);
+    for (uint64_t spin = random_below(&sender->random, limit); spin > 0; spin--)
+        atomic_load_explicit(&sender->round->handled, memory_order_relaxed);
+}
+
+static void wait_for_handled(struct round *round, int rounds)
+{
+    while (atomic_load(&round->handled) < rounds * round->senders)
         sched_yield();
 }
 
-/* Mostly one letter at a time, so that the target is always just falling asleep. */
 static void send_letters(void *ctx)
 {
     struct sender *sender = ctx;
-    for (int i = 0; i < LETTERS;) {
-        int burst = random_below(&sender->random, 4) == 0 ? 5 : 1;
-        for (; burst > 0 && i < LETTERS; burst--, i++)
-            loop_post(sender->target, &sender->letters[i].post);
-        wait_until_handled(sender, i);
-        for (uint64_t spin = random_below(&sender->random, MAX_WAIT); spin > 0; spin--)
-            atomic_load_explicit(&sender->handled, memory_order_relaxed);
+    struct round *round = sender->round;
+    for (int i = 0; i < round->rounds; i++) {
+        wait_for_handled(round, i);
+        pause_for_a_while(sender);
+        loop_post(round->target, &sender->letter);
     }
-    loop_post(sender->home, &sender->finished);
+    wait_for_handled(round, round->rounds);
+    loop_post(round->home, &sender->finished);
 }
-
-static _Atomic int finished_count;
 
 static void on_finished(struct loop_post *post)
 {
     struct sender *sender = CONTAINER_OF(post, struct sender, finished);
-    if (++finished_count == SENDERS)
-        loop_stop(sender->home);
+    if (++sender->round->finished == sender->round->senders)
+        loop_stop(sender->round->home);
 }
 
-static void no_wake_up_is_lost(void **state)
+static void run_senders(int count, int rounds)
 {
-    (void)state;
+    struct sender senders[MAX_SENDERS] = {0};
+    struct round round = {.senders = count, .rounds = rounds};
     uint64_t seed = random_seed();
-    struct loop *home = rig_loop("home", NULL, NULL);
-    struct loop *target = rig_loop("target", NULL, NULL);
-    struct sender *senders = calloc(SENDERS, sizeof(*senders));
-    finished_count = 0;
-    assert_int_equal(loop_start(target), 0);
-    for (unsigned s = 0; s < SENDERS; s++) {
-        struct sender *sender = &senders[s];
-        sender->target = target;
-        sender->home = home;
-        sender->random.state = seed + s;
+    round.home = rig_loop("home", NULL, NULL);
+    round.target = rig_loop("target", NULL, NULL);
+    assert_int_equal(loop_start(round.target), 0);
+    for (int i = 0; i < count; i++) {
+        struct sender *sender = &senders[i];
+        sender->round = &round;
+        sender->random.state = seed + (uint64_t)i;
+        sender->letter.run = handle_letter;
         sender->finished.run = on_finished;
-        for (int i = 0; i < LETTERS; i++) {
-            sender->letters[i].post.run = handle_letter;
-            sender->letters[i].sender = sender;
-            sender->letters[i].id = i;
-        }
         assert_int_equal(thread_start(&sender->thread, "sender", send_letters, sender), 0);
     }
-    bool is_in_time = rig_run(home, 60000);
-    if (!is_in_time)
-        fail_msg("a wake-up was lost");
-    for (int s = 0; s < SENDERS; s++) {
-        thread_join(&senders[s].thread);
-        assert_int_equal(senders[s].next_expected, LETTERS);
+    bool is_in_time = rig_run(round.home, DEADLINE_MS);
+    if (!is_in_time) {
+        print_error("handled %d of %d\n", atomic_load(&round.handled), count * rounds);
+        exit(1); /* the senders wait for ever */
     }
+    for (int i = 0; i < count; i++) {
+        thread_join(&senders[i].thread);
+        assert_int_equal(senders[i].received, rounds);
+    }
+    loop_stop(round.target);
+    loop_join(round.target);
+    assert_true(loop_stats(round.target).wakeups > 0);
+    loop_free(round.target);
+    loop_free(round.home);
+}
+
+static void no_wake_up_is_lost_by_one_sender(void **state)
+{
+    (void)state;
+    run_senders(1, 40000);
+}
+
+static void no_wake_up_is_lost_by_two_senders(void **state)
+{
+    (void)state;
+    run_senders(2, 20000);
+}
+
+static void no_wake_up_is_lost_by_four_senders(void **state)
+{
+    (void)state;
+    run_senders(4, 10000);
+}
+
+/* Bursts of several senders at once, in the order of each. */
+
+#define BURST 2000
+
+struct burst {
+    struct thread thread;
+    struct loop *target;
+    int next_expected;
+    struct burst_letter {
+        struct loop_post post;
+        struct burst *burst;
+        int id;
+    } letters[BURST];
+};
+
+static void handle_burst(struct loop_post *post)
+{
+    struct burst_letter *letter = CONTAINER_OF(post, struct burst_letter, post);
+    ASSERT(letter->id == letter->burst->next_expected);
+    letter->burst->next_expected++;
+}
+
+static void send_burst(void *ctx)
+{
+    struct burst *burst = ctx;
+    for (int i = 0; i < BURST; i++)
+        loop_post(burst->target, &burst->letters[i].post);
+}
+
+static void each_senders_order_is_kept(void **state)
+{
+    (void)state;
+    struct burst *bursts = calloc(MAX_SENDERS, sizeof(*bursts));
+    struct loop *target = rig_loop("target", NULL, NULL);
+    assert_int_equal(loop_start(target), 0);
+    for (int s = 0; s < MAX_SENDERS; s++) {
+        bursts[s].target = target;
+        for (int i = 0; i < BURST; i++) {
+            bursts[s].letters[i].post.run = handle_burst;
+            bursts[s].letters[i].burst = &bursts[s];
+            bursts[s].letters[i].id = i;
+        }
+        assert_int_equal(thread_start(&bursts[s].thread, "burst", send_burst, &bursts[s]), 0);
+    }
+    for (int s = 0; s < MAX_SENDERS; s++)
+        thread_join(&bursts[s].thread);
     loop_stop(target);
     loop_join(target);
-    assert_true(loop_stats(target).wakeups > 100);
     loop_free(target);
-    loop_free(home);
-    free(senders);
+    for (int s = 0; s < MAX_SENDERS; s++)
+        assert_int_equal(bursts[s].next_expected, BURST);
+    free(bursts);
 }
 
 /* A stop meets the loop at every point between two sleeps. */
@@ -218,7 +294,10 @@ int main(void)
         cmocka_unit_test(own_posts_run_in_order_within_the_turn),
         cmocka_unit_test(posts_left_behind_run_when_the_loop_is_freed),
         cmocka_unit_test(order_survives_start_and_join),
-        cmocka_unit_test(no_wake_up_is_lost),
+        cmocka_unit_test(no_wake_up_is_lost_by_one_sender),
+        cmocka_unit_test(no_wake_up_is_lost_by_two_senders),
+        cmocka_unit_test(no_wake_up_is_lost_by_four_senders),
+        cmocka_unit_test(each_senders_order_is_kept),
         cmocka_unit_test(no_stop_is_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
