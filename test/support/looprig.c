@@ -2,6 +2,7 @@
 #include "support/looprig.h"
 
 #include <limits.h>
+#include <sched.h>
 
 #include "base/assert.h"
 
@@ -53,6 +54,18 @@ void rig_turn_dry(struct loop *loop)
 {
     while (loop_turn(loop))
         continue;
+}
+
+bool rig_turn_until(struct loop *loop, bool (*is_done)(void *ctx), void *ctx, uint64_t deadline_ms)
+{
+    uint64_t end_us = clock_mono_us(clock_posix()) + deadline_ms * 1000;
+    while (!is_done(ctx)) {
+        if (clock_mono_us(clock_posix()) > end_us)
+            return false;
+        if (!loop_turn(loop))
+            sched_yield();
+    }
+    return true;
 }
 
 struct deadline {

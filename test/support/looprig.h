@@ -26,6 +26,9 @@ bool rig_run(struct loop *loop, uint64_t deadline_ms);
 /* Turns until a turn has nothing to do. */
 void rig_turn_dry(struct loop *loop);
 
+/* Turns until is_done(ctx). False if the deadline, by the machine's clock, was first. */
+bool rig_turn_until(struct loop *loop, bool (*is_done)(void *ctx), void *ctx, uint64_t deadline_ms);
+
 /* Runs the loop until is_done(ctx), asked after every turn. False if the deadline was first. */
 bool rig_run_until(struct loop *loop, bool (*is_done)(void *ctx), void *ctx, uint64_t deadline_ms);
 
