@@ -114,9 +114,13 @@ static void fetch_free(struct fetch *fetch)
 static void run_fetch(struct pool_job *job)
 {
     struct fetch_value *value = CONTAINER_OF(job, struct fetch_value, job);
-    value->error = datafile_read_value(value->want.file, place_off(value->want.place),
-                                       value->want.database_id, buf_slice(&value->key),
-                                       value->want.item.size, false, &value->value, &value->diag);
+    const struct datafile_query query = {
+        .off = place_off(value->want.place),
+        .key = buf_slice(&value->key),
+        .value_size = value->want.item.size,
+        .db_id = value->want.database_id,
+    };
+    value->error = datafile_read_value(value->want.file, &query, &value->value, &value->diag);
 }
 
 static void finish(struct fetch *fetch);

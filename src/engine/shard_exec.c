@@ -57,9 +57,13 @@ struct cold_load {
 static void run_load(struct pool_job *job)
 {
     struct cold_load *load = CONTAINER_OF(job, struct cold_load, job);
-    load->error = datafile_read_value(load->want.file, place_off(load->want.place),
-                                      load->want.database_id, load->want.item.key,
-                                      load->want.item.size, false, &load->value, &load->diag);
+    const struct datafile_query query = {
+        .off = place_off(load->want.place),
+        .key = load->want.item.key,
+        .value_size = load->want.item.size,
+        .db_id = load->want.database_id,
+    };
+    load->error = datafile_read_value(load->want.file, &query, &load->value, &load->diag);
 }
 
 static void on_loaded(struct pool_job *job)
