@@ -194,11 +194,7 @@ static int judge_checkpoint(struct recovery *r)
 static int judge_padding(struct recovery *r)
 {
     const struct tail_frame *unclean = &r->unclean;
-    if (unclean->sequence == 0)
-        return 0;
-    bool was_promised = unclean->sequence <= r->vouched ||
-                        r->unclean_last_index <= r->log->options.checkpoint_index;
-    if (!was_promised)
+    if (unclean->sequence == 0 || unclean->sequence > r->vouched)
         return 0;
     return diag_set(r->diag, ERR_CORRUPT,
                     "%s: the padding of the frame at offset %" PRIu64
