@@ -67,8 +67,7 @@ static void state_append(struct log_state *state, const struct record *record)
         state->entries = mem_realloc(state->entries, state->cap * sizeof(state->entries[0]));
     }
     for (uint32_t i = 0; i < record->count; i++)
-        state->entries[record->first_index + i] =
-            (struct entry_origin){.record = record, .nth = i};
+        state->entries[record->first_index + i] = (struct entry_origin){.record = record, .nth = i};
     state->last_index += record->count;
 }
 
@@ -152,8 +151,8 @@ int logworld_try_open(struct logworld *world)
     struct history kept = history_copy(&world->history, count);
     history_fini(&world->history);
     world->history = kept;
-    world->term = world->found.term > world->found.last_term ? world->found.term
-                                                             : world->found.last_term;
+    world->term =
+        world->found.term > world->found.last_term ? world->found.term : world->found.last_term;
     simdisk_note(world->disk, NOTE_DURABLE, count);
     return 0;
 }
@@ -228,8 +227,7 @@ struct frame *logworld_frame(struct logworld *world, uint32_t count, size_t size
 bool logworld_append(struct logworld *world, uint32_t count, size_t size)
 {
     struct frame *frame = logworld_frame(world, count, size);
-    bool is_possible =
-        seglog_has_slot(world->log) && seglog_admit(world->log, frame->size) == 0;
+    bool is_possible = seglog_has_slot(world->log) && seglog_admit(world->log, frame->size) == 0;
     if (is_possible) {
         seglog_append(world->log, frame);
         put_record(&world->history, frame->sequence,

@@ -46,7 +46,7 @@ struct log_state {
     struct entry_origin {
         const struct record *record;
         uint32_t nth;
-    } *entries; /* by index */
+    } * entries; /* by index */
     size_t cap;
 };
 struct log_state history_state(const struct history *history, uint64_t count);
