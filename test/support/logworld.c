@@ -407,6 +407,19 @@ static void check_entry(const struct log_state *state, const struct log_entry *e
     mem_free(want);
 }
 
+/* A read that fails may be tried again: the reader stands where it stood. */
+static int next_frame(struct logworld *world, struct seglog_reader *reader,
+                      struct frame **out_frame)
+{
+    int rc = seglog_reader_next(reader, out_frame, &world->diag);
+    if (rc == -EIO)
+        rc = seglog_reader_next(reader, out_frame, &world->diag);
+    if (rc != 0 && rc != ERR_NOT_FOUND)
+        fprintf(stderr, "reader: %s\n", world->diag.text);
+    ASSERT(rc == 0 || rc == ERR_NOT_FOUND);
+    return rc;
+}
+
 /* Reads everything that is there; returns the last index read. */
 static uint64_t check_entries(struct logworld *world, const struct log_state *state)
 {
@@ -414,7 +427,7 @@ static uint64_t check_entries(struct logworld *world, const struct log_state *st
     struct seglog_reader *reader;
     int rc = seglog_reader_open(world->log, next, &reader);
     ASSERT(rc == 0);
-    for (struct frame *frame; (rc = seglog_reader_next(reader, &frame, &world->diag)) == 0;) {
+    for (struct frame *frame; next_frame(world, reader, &frame) == 0;) {
         size_t at = FRAME_HEADER_SIZE;
         struct log_entry entry;
         for (uint32_t nth = 0; frame_next_entry(frame, &at, nth, &entry); nth++) {
@@ -424,9 +437,6 @@ static uint64_t check_entries(struct logworld *world, const struct log_state *st
         }
         frame_unref(frame);
     }
-    if (rc != ERR_NOT_FOUND)
-        fprintf(stderr, "reader: %s\n", world->diag.text);
-    ASSERT(rc == ERR_NOT_FOUND);
     seglog_reader_close(reader);
     return next - 1;
 }
