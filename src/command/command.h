@@ -55,8 +55,8 @@ enum command_flags {
     CMD_SKIP_MONITOR = 1 << 11,
     CMD_SKIP_SLOWLOG = 1 << 12,
     /* Ours, not shown. */
-    CMD_POINT = 1 << 20,       /* READONLY: may be answered on an io loop, lock-free */
-    CMD_LOADS_VALUE = 1 << 21, /* WRITE: reads old values of its keys (R19) */
+    CMD_POINT = 1 << 20,        /* READONLY: may be answered on an io loop, lock-free */
+    CMD_LOADS_VALUE = 1 << 21,  /* WRITE: reads old values of its keys (R19) */
     CMD_IN_MULTI_NOW = 1 << 22, /* not queued by MULTI */
     CMD_WANTS_QUIET = 1 << 23   /* runs only while nothing of its connection is in flight */
 };

@@ -87,8 +87,8 @@ int group_open(const struct group_options *options, struct group **out_group, st
 void group_stop(struct group *group, bool with_checkpoint, void (*on_stopped)(void *ctx, int error),
                 void *ctx);
 
-/* Takes the components off their loops, which have ended but still take posts; then the loops may be
- * freed, and then the group. */
+/* Takes the components off their loops, which have ended but still take posts; then the loops may
+ * be freed, and then the group. */
 void group_stop_parts(struct group *group);
 
 /* All loops have been freed, the pool too. */

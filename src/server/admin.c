@@ -5,7 +5,7 @@
 
 static int run_time(struct call *call)
 {
-    uint64_t us = clock_wall_us(clock_posix());
+    uint64_t us = clock_posix_wall_us();
     reply_array(call->reply, 2);
     reply_bulk_int(call->reply, (int64_t)(us / 1000000));
     reply_bulk_int(call->reply, (int64_t)(us % 1000000));

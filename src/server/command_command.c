@@ -146,7 +146,7 @@ static size_t sub_count(const struct command_table *table, const struct command_
 {
     size_t count = 0;
     for (size_t i = 0; i < command_row_count(table); i++)
-        count += is_sub_of(command_at(table, i), row);
+        count += is_sub_of(command_at(table, i), row) ? 1u : 0u;
     return count;
 }
 
@@ -243,7 +243,7 @@ static void reply_doc(struct reply *reply, const struct command_table *table,
     full_name(row, name, sizeof(name));
     size_t subs = with_subs ? sub_count(table, row) : 0;
     reply_bulk_str(reply, name);
-    reply_map(reply, 4 + (row->syntax[0] != '\0') + (subs > 0));
+    reply_map(reply, 4u + (row->syntax[0] != '\0' ? 1u : 0u) + (subs > 0 ? 1u : 0u));
     reply_bulk_str(reply, "summary");
     reply_bulk_str(reply, row->summary);
     reply_bulk_str(reply, "since");
@@ -286,7 +286,7 @@ static int run_docs(struct call *call)
     }
     size_t known = 0;
     for (uint32_t i = 2; i < call->argc; i++)
-        known += row_named(call->table, call->argv[i]) != NULL;
+        known += row_named(call->table, call->argv[i]) != NULL ? 1u : 0u;
     reply_map(call->reply, known);
     for (uint32_t i = 2; i < call->argc; i++) {
         const struct command_row *row = row_named(call->table, call->argv[i]);
