@@ -87,7 +87,11 @@ int group_open(const struct group_options *options, struct group **out_group, st
 void group_stop(struct group *group, bool with_checkpoint, void (*on_stopped)(void *ctx, int error),
                 void *ctx);
 
-/* All loops have ended. */
+/* Takes the components off their loops, which have ended but still take posts; then the loops may
+ * be freed, and then the group. */
+void group_stop_parts(struct group *group);
+
+/* All loops have been freed, the pool too. */
 void group_close(struct group *group);
 
 /* Thread: any. */

@@ -477,9 +477,19 @@ void group_close_rest(struct group *group)
     if (group->log != NULL)
         seglog_close(group->log);
     manifest_fini(&group->manifest);
+    aio_close(group->options.aio);
     file_unref(group->lock);
     mem_free(group->shards);
     mem_free(group);
+}
+
+void group_stop_parts(struct group *group)
+{
+    sequencer_stop(&group->sequencer);
+    for (uint32_t i = 0; i < group->options.io_loop_count; i++)
+        port_stop(&group->ports[i]);
+    for (uint32_t i = 0; i < group->stores.count; i++)
+        shard_stop(&group->shards[i]);
 }
 
 void group_close(struct group *group)

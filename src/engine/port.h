@@ -56,8 +56,7 @@ bool port_has_room(const struct port *port);
 /* What WATCH notes: the key's version, or 0 for absent, judged now. ERR_RETRY: not now, ask again
  * next turn (the clock must move first). Only while nothing of the connection is in flight. */
 MUST_CHECK
-int port_version_of(struct port *port, uint16_t db, struct slice key, uint64_t *out_version,
-                    uint64_t *out_now_ms);
+int port_version_of(struct port *port, uint16_t db, struct slice key, uint64_t *out_version);
 
 struct group *port_group(struct port *port);
 

@@ -7,6 +7,10 @@
 #define MAX_INLINE_SIZE 65536
 #define CRON_MS         1000
 
+#define TEXT_PROTECTED                                                                        \
+    "-DENIED Ferric is in protected mode: no password is set, so only connections from this " \
+    "machine are served. Set requirepass, or protected-mode no if the network is trusted.\r\n"
+
 /* ---- Replies from the port ---- */
 
 static void on_reply(void *ctx, void *token, struct slice reply)
@@ -50,8 +54,11 @@ static void admit(struct host *host, int fd)
         refuse_fd(host, fd);
         return;
     }
-    conn_set_keepalive_fd(
-        fd, (unsigned)atomic_load_explicit(&hub->settings.keepalive_s, memory_order_relaxed));
+    if (atomic_load(&hub->settings.protects) && !atomic_load(&hub->settings.needs_auth) &&
+        !net_is_local(fd)) {
+        net_refuse(fd, TEXT_PROTECTED);
+        return;
+    }
     if (session_open(host, fd) != 0)
         net_refuse(fd, "");
 }

@@ -38,6 +38,7 @@ struct hub_settings {
     _Atomic uint64_t idle_timeout_s; /* 0: never */
     _Atomic uint64_t keepalive_s;
     _Atomic bool needs_auth; /* a password is set */
+    _Atomic bool protects;   /* without one, only this machine is served */
 };
 
 struct hub_options {
