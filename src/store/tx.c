@@ -37,7 +37,7 @@ void tx_free(struct tx *tx)
 
 void tx_begin(struct tx *tx, const struct tx_begin *begin)
 {
-    ASSERT(begin->mode == TX_APPLY || begin->position.word == 0);
+    ASSERT(begin->mode == TX_APPLY ? begin->now_ms == begin->time_ms : begin->position.word == 0);
     overlay_clear(&tx->overlay, true);
     tx_drop_wants(tx);
     tx->mode = begin->mode;
@@ -68,7 +68,7 @@ void tx_end_inline(struct tx *tx)
 
 uint64_t tx_time_ms(const struct tx *tx)
 {
-    return tx->time_ms;
+    return tx->now_ms;
 }
 
 uint64_t tx_seed(const struct tx *tx)
