@@ -12,6 +12,7 @@
 #include "support/cmocka.h"
 
 #define MAX_WORDS 4096
+#define MAX_LINE  512
 
 struct command_table *commandbench_table(void)
 {
@@ -272,13 +273,26 @@ void commandbench_replay(const struct commandbench *from, size_t first, struct c
 
 /* ---- Scripts ---- */
 
-static void play_on(const struct storebench_options *options, bool is_chilling,
-                    const char *const *script)
+/* Returns where the next line begins. */
+static const char *play_line(struct commandbench *bench, const char *line)
+{
+    char command[MAX_LINE];
+    char reply[MAX_LINE];
+    const char *arrow = strstr(line, " -> ");
+    const char *end = strchr(line, '\n');
+    assert_true(arrow != NULL && end != NULL && arrow < end && end - line < MAX_LINE);
+    snprintf(command, sizeof(command), "%.*s", (int)(arrow - line), line);
+    snprintf(reply, sizeof(reply), "%.*s", (int)(end - arrow - 4), arrow + 4);
+    commandbench_expect(bench, command, reply);
+    return end + 1;
+}
+
+static void play_on(const struct storebench_options *options, bool is_chilling, const char *script)
 {
     struct commandbench *bench = commandbench_new(options);
     bench->is_chilling = is_chilling;
-    for (; *script != NULL; script += 2)
-        commandbench_expect(bench, script[0], script[1]);
+    while (*script != '\0')
+        script = play_line(bench, script);
     struct storebench_options other = {.seed = options->seed + 1,
                                        .shard_count = options->shard_count + 4,
                                        .hot_max_value = SIZE_MAX};
@@ -289,7 +303,7 @@ static void play_on(const struct storebench_options *options, bool is_chilling,
     commandbench_free(bench);
 }
 
-void commandbench_play(const char *const *script)
+void commandbench_play(const char *script)
 {
     play_on(&(struct storebench_options){.seed = 1, .hot_max_value = SIZE_MAX}, false, script);
     play_on(&(struct storebench_options){.seed = 2, .shard_count = 3, .has_threads = true}, true,

@@ -58,10 +58,10 @@ const char *commandbench_run(struct commandbench *bench, const char *line);
 /* The test has failed unless the reply is `want`. */
 void commandbench_expect(struct commandbench *bench, const char *line, const char *want);
 
-/* Plays a script, pairs of command and reply up to a NULL: with all values hot, and with all cold
- * over three shards; then replays each run's journal over another number of shards, whose content
- * must come out the same (R12). */
-void commandbench_play(const char *const *script);
+/* Plays a script of lines "command -> reply": with all values hot, and with all cold over three
+ * shards; then replays each run's journal over another number of shards, whose content must come
+ * out the same (R12). */
+void commandbench_play(const char *script);
 
 /* Applies the entries of the journal from number `first` on to another bench, each at its time and
  * position. */

@@ -10,256 +10,187 @@
 static void get_and_set(void **state)
 {
     (void)state;
-    commandbench_play((const char *[]){"GET k",
-                                       "nil",
-                                       "SET k v",
-                                       "+OK",
-                                       "GET k",
-                                       "\"v\"",
-                                       "SET k \"\"",
-                                       "+OK",
-                                       "GET k",
-                                       "\"\"",
-                                       "set K2 \"a\\x00b\"",
-                                       "+OK",
-                                       "gEt K2",
-                                       "\"a\\x00b\"",
-                                       "GET K",
-                                       "nil",
-                                       "GET",
-                                       "-ERR wrong number of arguments for 'get' command",
-                                       "GET a b",
-                                       "-ERR wrong number of arguments for 'get' command",
-                                       "SET k",
-                                       "-ERR wrong number of arguments for 'set' command",
-                                       NULL});
+    commandbench_play(
+        "GET k -> nil\n"
+        "SET k v -> +OK\n"
+        "GET k -> \"v\"\n"
+        "SET k \"\" -> +OK\n"
+        "GET k -> \"\"\n"
+        "set K2 \"a\\x00b\" -> +OK\n"
+        "gEt K2 -> \"a\\x00b\"\n"
+        "GET K -> nil\n"
+        "GET -> -ERR wrong number of arguments for 'get' command\n"
+        "GET a b -> -ERR wrong number of arguments for 'get' command\n"
+        "SET k -> -ERR wrong number of arguments for 'set' command\n");
 }
 
 static void set_options(void **state)
 {
     (void)state;
-    commandbench_play((const char *[]){
+    commandbench_play(
         /* Only where there is none, only where there is one. */
-        "SET k 1 XX", "nil", "EXISTS k", ":0", "SET k 1 NX", "+OK", "SET k 2 NX", "nil",
-        "SET k 3 xx", "+OK", "GET k", "\"3\"",
+        "SET k 1 XX -> nil\n"
+        "EXISTS k -> :0\n"
+        "SET k 1 NX -> +OK\n"
+        "SET k 2 NX -> nil\n"
+        "SET k 3 xx -> +OK\n"
+        "GET k -> \"3\"\n"
         /* The old value. */
-        "SET k 4 GET", "\"3\"", "SET n 1 GET", "nil", "SET k 5 NX GET", "\"4\"", "GET k", "\"4\"",
-        "SET m 1 NX GET", "nil", "GET m", "\"1\"", "SET o 1 XX GET", "nil", "EXISTS o", ":0",
-        "SET k 6 GET XX", "\"4\"", "GET k", "\"6\"",
+        "SET k 4 GET -> \"3\"\n"
+        "SET n 1 GET -> nil\n"
+        "SET k 5 NX GET -> \"4\"\n"
+        "GET k -> \"4\"\n"
+        "SET m 1 NX GET -> nil\n"
+        "GET m -> \"1\"\n"
+        "SET o 1 XX GET -> nil\n"
+        "EXISTS o -> :0\n"
+        "SET k 6 GET XX -> \"4\"\n"
+        "GET k -> \"6\"\n"
         /* Lifetimes. */
-        "SET k v EX 10", "+OK", "PTTL k", ":10000", "SET k v PX 1500", "+OK", "PTTL k", ":1500",
-        "SET k v EXAT 1700000100", "+OK", "TTL k", ":100", "SET k v PXAT 1700000000001", "+OK",
-        "PTTL k", ":1", "SET k w KEEPTTL", "+OK", "PTTL k", ":1", "SET k x", "+OK", "TTL k", ":-1",
-        "SET k w KEEPTTL", "+OK", "TTL k", ":-1", "SET new v KEEPTTL", "+OK", "TTL new", ":-1",
-        "SET k v EX 10 EX 20", "+OK", "TTL k", ":20", "SET k v NX NX", "nil", "SET k old ex 7 get",
-        "\"v\"", "TTL k", ":7",
+        "SET k v EX 10 -> +OK\n"
+        "PTTL k -> :10000\n"
+        "SET k v PX 1500 -> +OK\n"
+        "PTTL k -> :1500\n"
+        "SET k v EXAT 1700000100 -> +OK\n"
+        "TTL k -> :100\n"
+        "SET k v PXAT 1700000000001 -> +OK\n"
+        "PTTL k -> :1\n"
+        "SET k w KEEPTTL -> +OK\n"
+        "PTTL k -> :1\n"
+        "SET k x -> +OK\n"
+        "TTL k -> :-1\n"
+        "SET k w KEEPTTL -> +OK\n"
+        "TTL k -> :-1\n"
+        "SET new v KEEPTTL -> +OK\n"
+        "TTL new -> :-1\n"
+        "SET k v EX 10 EX 20 -> +OK\n"
+        "TTL k -> :20\n"
+        "SET k v NX NX -> nil\n"
+        "SET k old ex 7 get -> \"v\"\n"
+        "TTL k -> :7\n"
         /* In the past: it is gone at once. */
-        "SET k v EXAT 1", "+OK", "EXISTS k", ":0", "SET k v PXAT 1700000000000", "+OK", "EXISTS k",
-        ":0", "SET k v PX 1", "+OK", "EXISTS k", ":1", "ADVANCE 1", "+OK", "EXISTS k", ":0", NULL});
+        "SET k v EXAT 1 -> +OK\n"
+        "EXISTS k -> :0\n"
+        "SET k v PXAT 1700000000000 -> +OK\n"
+        "EXISTS k -> :0\n"
+        "SET k v PX 1 -> +OK\n"
+        "EXISTS k -> :1\n"
+        "ADVANCE 1 -> +OK\n"
+        "EXISTS k -> :0\n");
 }
 
 static void set_refuses(void **state)
 {
     (void)state;
-    commandbench_play((const char *[]){"SET k old EX 100",
-                                       "+OK",
-                                       "SET k v NX XX",
-                                       "-ERR syntax error",
-                                       "SET k v XX NX",
-                                       "-ERR syntax error",
-                                       "SET k v EX",
-                                       "-ERR syntax error",
-                                       "SET k v EX 10 PX 10",
-                                       "-ERR syntax error",
-                                       "SET k v EX 10 KEEPTTL",
-                                       "-ERR syntax error",
-                                       "SET k v KEEPTTL EX 10",
-                                       "-ERR syntax error",
-                                       "SET k v PXAT 10 EXAT 10",
-                                       "-ERR syntax error",
-                                       "SET k v PERSIST",
-                                       "-ERR syntax error",
-                                       "SET k v foo",
-                                       "-ERR syntax error",
-                                       "SET k v GET EX",
-                                       "-ERR syntax error",
-                                       "SET k v EX abc",
-                                       "-ERR value is not an integer or out of range",
-                                       "SET k v EX 1.5",
-                                       "-ERR value is not an integer or out of range",
-                                       "SET k v EX 0",
-                                       "-ERR invalid expire time in 'set' command",
-                                       "SET k v PX -1",
-                                       "-ERR invalid expire time in 'set' command",
-                                       "SET k v EXAT 0",
-                                       "-ERR invalid expire time in 'set' command",
-                                       "SET k v EX 9223372036854775807",
-                                       "-ERR invalid expire time in 'set' command",
-                                       "SET k v EX 9223372036854775",
-                                       "-ERR invalid expire time in 'set' command",
-                                       "SET k v PX 9223372036854775807",
-                                       "-ERR invalid expire time in 'set' command",
-                                       "SET k v PXAT 9223372036854775807",
-                                       "+OK",
-                                       "PEXPIRETIME k",
-                                       ":9223372036854775807",
-                                       "GET k",
-                                       "\"v\"",
-                                       NULL});
+    commandbench_play(
+        "SET k old EX 100 -> +OK\n"
+        "SET k v NX XX -> -ERR syntax error\n"
+        "SET k v XX NX -> -ERR syntax error\n"
+        "SET k v EX -> -ERR syntax error\n"
+        "SET k v EX 10 PX 10 -> -ERR syntax error\n"
+        "SET k v EX 10 KEEPTTL -> -ERR syntax error\n"
+        "SET k v KEEPTTL EX 10 -> -ERR syntax error\n"
+        "SET k v PXAT 10 EXAT 10 -> -ERR syntax error\n"
+        "SET k v PERSIST -> -ERR syntax error\n"
+        "SET k v foo -> -ERR syntax error\n"
+        "SET k v GET EX -> -ERR syntax error\n"
+        "SET k v EX abc -> -ERR value is not an integer or out of range\n"
+        "SET k v EX 1.5 -> -ERR value is not an integer or out of range\n"
+        "SET k v EX 0 -> -ERR invalid expire time in 'set' command\n"
+        "SET k v PX -1 -> -ERR invalid expire time in 'set' command\n"
+        "SET k v EXAT 0 -> -ERR invalid expire time in 'set' command\n"
+        "SET k v EX 9223372036854775807 -> -ERR invalid expire time in 'set' command\n"
+        "SET k v EX 9223372036854775 -> -ERR invalid expire time in 'set' command\n"
+        "SET k v PX 9223372036854775807 -> -ERR invalid expire time in 'set' command\n"
+        "SET k v PXAT 9223372036854775807 -> +OK\n"
+        "PEXPIRETIME k -> :9223372036854775807\n"
+        "GET k -> \"v\"\n");
 }
 
 static void older_forms_of_set(void **state)
 {
     (void)state;
-    commandbench_play((const char *[]){"SETNX k 1",
-                                       ":1",
-                                       "SETNX k 2",
-                                       ":0",
-                                       "GET k",
-                                       "\"1\"",
-                                       "SETEX k 10 3",
-                                       "+OK",
-                                       "TTL k",
-                                       ":10",
-                                       "PSETEX k 10 4",
-                                       "+OK",
-                                       "PTTL k",
-                                       ":10",
-                                       "SETNX k 5",
-                                       ":0",
-                                       "ADVANCE 10",
-                                       "+OK",
-                                       "SETNX k 6",
-                                       ":1",
-                                       "TTL k",
-                                       ":-1",
-                                       "SETEX k 0 v",
-                                       "-ERR invalid expire time in 'setex' command",
-                                       "SETEX k -5 v",
-                                       "-ERR invalid expire time in 'setex' command",
-                                       "SETEX k x v",
-                                       "-ERR value is not an integer or out of range",
-                                       "PSETEX k 0 v",
-                                       "-ERR invalid expire time in 'psetex' command",
-                                       "GET k",
-                                       "\"6\"",
-                                       "GETSET k 7",
-                                       "\"6\"",
-                                       "GETSET none 1",
-                                       "nil",
-                                       "GET none",
-                                       "\"1\"",
-                                       "EXPIRE k 10",
-                                       ":1",
-                                       "GETSET k 8",
-                                       "\"7\"",
-                                       "TTL k",
-                                       ":-1",
-                                       NULL});
+    commandbench_play(
+        "SETNX k 1 -> :1\n"
+        "SETNX k 2 -> :0\n"
+        "GET k -> \"1\"\n"
+        "SETEX k 10 3 -> +OK\n"
+        "TTL k -> :10\n"
+        "PSETEX k 10 4 -> +OK\n"
+        "PTTL k -> :10\n"
+        "SETNX k 5 -> :0\n"
+        "ADVANCE 10 -> +OK\n"
+        "SETNX k 6 -> :1\n"
+        "TTL k -> :-1\n"
+        "SETEX k 0 v -> -ERR invalid expire time in 'setex' command\n"
+        "SETEX k -5 v -> -ERR invalid expire time in 'setex' command\n"
+        "SETEX k x v -> -ERR value is not an integer or out of range\n"
+        "PSETEX k 0 v -> -ERR invalid expire time in 'psetex' command\n"
+        "GET k -> \"6\"\n"
+        "GETSET k 7 -> \"6\"\n"
+        "GETSET none 1 -> nil\n"
+        "GET none -> \"1\"\n"
+        "EXPIRE k 10 -> :1\n"
+        "GETSET k 8 -> \"7\"\n"
+        "TTL k -> :-1\n");
 }
 
 static void get_and_change(void **state)
 {
     (void)state;
-    commandbench_play((const char *[]){"GETDEL k",
-                                       "nil",
-                                       "SET k v",
-                                       "+OK",
-                                       "GETDEL k",
-                                       "\"v\"",
-                                       "EXISTS k",
-                                       ":0",
-                                       "GETEX k",
-                                       "nil",
-                                       "GETEX k EX 0",
-                                       "nil",
-                                       "SET k v EX 100",
-                                       "+OK",
-                                       "GETEX k",
-                                       "\"v\"",
-                                       "TTL k",
-                                       ":100",
-                                       "GETEX k PERSIST",
-                                       "\"v\"",
-                                       "TTL k",
-                                       ":-1",
-                                       "GETEX k PERSIST",
-                                       "\"v\"",
-                                       "GETEX k EX 5",
-                                       "\"v\"",
-                                       "TTL k",
-                                       ":5",
-                                       "GETEX k PX 5000",
-                                       "\"v\"",
-                                       "PTTL k",
-                                       ":5000",
-                                       "GETEX k EXAT 1700000009",
-                                       "\"v\"",
-                                       "TTL k",
-                                       ":9",
-                                       "GETEX k PXAT 1700000000009",
-                                       "\"v\"",
-                                       "PTTL k",
-                                       ":9",
-                                       "GETEX k PXAT 5",
-                                       "\"v\"",
-                                       "EXISTS k",
-                                       ":0",
-                                       "SET k v",
-                                       "+OK",
-                                       "GETEX k EX 0",
-                                       "-ERR invalid expire time in 'getex' command",
-                                       "GETEX k EX",
-                                       "-ERR syntax error",
-                                       "GETEX k PERSIST EX 1",
-                                       "-ERR syntax error",
-                                       "GETEX k KEEPTTL",
-                                       "-ERR syntax error",
-                                       "GETEX k NX",
-                                       "-ERR syntax error",
-                                       "GETEX k GET",
-                                       "-ERR syntax error",
-                                       "GETEX none foo",
-                                       "-ERR syntax error",
-                                       "TTL k",
-                                       ":-1",
-                                       NULL});
+    commandbench_play(
+        "GETDEL k -> nil\n"
+        "SET k v -> +OK\n"
+        "GETDEL k -> \"v\"\n"
+        "EXISTS k -> :0\n"
+        "GETEX k -> nil\n"
+        "GETEX k EX 0 -> nil\n"
+        "SET k v EX 100 -> +OK\n"
+        "GETEX k -> \"v\"\n"
+        "TTL k -> :100\n"
+        "GETEX k PERSIST -> \"v\"\n"
+        "TTL k -> :-1\n"
+        "GETEX k PERSIST -> \"v\"\n"
+        "GETEX k EX 5 -> \"v\"\n"
+        "TTL k -> :5\n"
+        "GETEX k PX 5000 -> \"v\"\n"
+        "PTTL k -> :5000\n"
+        "GETEX k EXAT 1700000009 -> \"v\"\n"
+        "TTL k -> :9\n"
+        "GETEX k PXAT 1700000000009 -> \"v\"\n"
+        "PTTL k -> :9\n"
+        "GETEX k PXAT 5 -> \"v\"\n"
+        "EXISTS k -> :0\n"
+        "SET k v -> +OK\n"
+        "GETEX k EX 0 -> -ERR invalid expire time in 'getex' command\n"
+        "GETEX k EX -> -ERR syntax error\n"
+        "GETEX k PERSIST EX 1 -> -ERR syntax error\n"
+        "GETEX k KEEPTTL -> -ERR syntax error\n"
+        "GETEX k NX -> -ERR syntax error\n"
+        "GETEX k GET -> -ERR syntax error\n"
+        "GETEX none foo -> -ERR syntax error\n"
+        "TTL k -> :-1\n");
 }
 
 static void several_keys(void **state)
 {
     (void)state;
-    commandbench_play((const char *[]){"MSET a 1 b 2 c 3",
-                                       "+OK",
-                                       "MGET a b c d a",
-                                       "[\"1\", \"2\", \"3\", nil, \"1\"]",
-                                       "MSET a 4 a 5",
-                                       "+OK",
-                                       "GET a",
-                                       "\"5\"",
-                                       "MSET a",
-                                       "-ERR wrong number of arguments for 'mset' command",
-                                       "MSET a 1 b",
-                                       "-ERR wrong number of arguments for 'mset' command",
-                                       "MSETNX a 1 b",
-                                       "-ERR wrong number of arguments for 'msetnx' command",
-                                       "GET a",
-                                       "\"5\"",
-                                       "MSETNX x 1 a 2",
-                                       ":0",
-                                       "EXISTS x",
-                                       ":0",
-                                       "MSETNX x 1 y 2 x 3",
-                                       ":1",
-                                       "MGET x y",
-                                       "[\"3\", \"2\"]",
-                                       "EXPIRE x 100",
-                                       ":1",
-                                       "MSET x 4",
-                                       "+OK",
-                                       "TTL x",
-                                       ":-1",
-                                       NULL});
+    commandbench_play(
+        "MSET a 1 b 2 c 3 -> +OK\n"
+        "MGET a b c d a -> [\"1\", \"2\", \"3\", nil, \"1\"]\n"
+        "MSET a 4 a 5 -> +OK\n"
+        "GET a -> \"5\"\n"
+        "MSET a -> -ERR wrong number of arguments for 'mset' command\n"
+        "MSET a 1 b -> -ERR wrong number of arguments for 'mset' command\n"
+        "MSETNX a 1 b -> -ERR wrong number of arguments for 'msetnx' command\n"
+        "GET a -> \"5\"\n"
+        "MSETNX x 1 a 2 -> :0\n"
+        "EXISTS x -> :0\n"
+        "MSETNX x 1 y 2 x 3 -> :1\n"
+        "MGET x y -> [\"3\", \"2\"]\n"
+        "EXPIRE x 100 -> :1\n"
+        "MSET x 4 -> +OK\n"
+        "TTL x -> :-1\n");
 }
 
 static void other_types_are_refused(void **state)
@@ -321,186 +252,103 @@ static void all_cold_values_are_asked_for_at_once(void **state)
 static void integers(void **state)
 {
     (void)state;
-    commandbench_play((const char *[]){"INCR n",
-                                       ":1",
-                                       "INCRBY n 10",
-                                       ":11",
-                                       "DECR n",
-                                       ":10",
-                                       "DECRBY n 20",
-                                       ":-10",
-                                       "INCRBY n -5",
-                                       ":-15",
-                                       "DECRBY n -5",
-                                       ":-10",
-                                       "GET n",
-                                       "\"-10\"",
-                                       "EXPIRE n 100",
-                                       ":1",
-                                       "INCR n",
-                                       ":-9",
-                                       "TTL n",
-                                       ":100",
-                                       "SET n 9223372036854775807",
-                                       "+OK",
-                                       "INCR n",
-                                       "-ERR increment or decrement would overflow",
-                                       "DECRBY n -1",
-                                       "-ERR increment or decrement would overflow",
-                                       "SET n -9223372036854775808",
-                                       "+OK",
-                                       "DECR n",
-                                       "-ERR increment or decrement would overflow",
-                                       "DECRBY n -9223372036854775808",
-                                       "-ERR decrement would overflow",
-                                       "INCRBY n 9223372036854775807",
-                                       ":-1",
-                                       "INCRBY n 1x",
-                                       "-ERR value is not an integer or out of range",
-                                       "SET n 01",
-                                       "+OK",
-                                       "INCR n",
-                                       "-ERR value is not an integer or out of range",
-                                       "SET n \"\"",
-                                       "+OK",
-                                       "INCR n",
-                                       "-ERR value is not an integer or out of range",
-                                       "SET n \" 1\"",
-                                       "+OK",
-                                       "DECR n",
-                                       "-ERR value is not an integer or out of range",
-                                       "GET n",
-                                       "\" 1\"",
-                                       NULL});
+    commandbench_play(
+        "INCR n -> :1\n"
+        "INCRBY n 10 -> :11\n"
+        "DECR n -> :10\n"
+        "DECRBY n 20 -> :-10\n"
+        "INCRBY n -5 -> :-15\n"
+        "DECRBY n -5 -> :-10\n"
+        "GET n -> \"-10\"\n"
+        "EXPIRE n 100 -> :1\n"
+        "INCR n -> :-9\n"
+        "TTL n -> :100\n"
+        "SET n 9223372036854775807 -> +OK\n"
+        "INCR n -> -ERR increment or decrement would overflow\n"
+        "DECRBY n -1 -> -ERR increment or decrement would overflow\n"
+        "SET n -9223372036854775808 -> +OK\n"
+        "DECR n -> -ERR increment or decrement would overflow\n"
+        "DECRBY n -9223372036854775808 -> -ERR decrement would overflow\n"
+        "INCRBY n 9223372036854775807 -> :-1\n"
+        "INCRBY n 1x -> -ERR value is not an integer or out of range\n"
+        "SET n 01 -> +OK\n"
+        "INCR n -> -ERR value is not an integer or out of range\n"
+        "SET n \"\" -> +OK\n"
+        "INCR n -> -ERR value is not an integer or out of range\n"
+        "SET n \" 1\" -> +OK\n"
+        "DECR n -> -ERR value is not an integer or out of range\n"
+        "GET n -> \" 1\"\n");
 }
 
 static void decimals(void **state)
 {
     (void)state;
-    commandbench_play((const char *[]){"INCRBYFLOAT f 10.50",
-                                       "\"10.5\"",
-                                       "INCRBYFLOAT f 0.1",
-                                       "\"10.6\"",
-                                       "INCRBYFLOAT f -5",
-                                       "\"5.6\"",
-                                       "SET f 5.0e3",
-                                       "+OK",
-                                       "INCRBYFLOAT f 2.0e2",
-                                       "\"5200\"",
-                                       "GET f",
-                                       "\"5200\"",
-                                       "EXPIRE f 100",
-                                       ":1",
-                                       "INCRBYFLOAT f 0",
-                                       "\"5200\"",
-                                       "TTL f",
-                                       ":100",
-                                       "INCRBYFLOAT f x",
-                                       "-ERR value is not a valid float",
-                                       "INCRBYFLOAT f inf",
-                                       "-ERR increment would produce NaN or Infinity",
-                                       "INCRBYFLOAT f nan",
-                                       "-ERR value is not a valid float",
-                                       "SET f abc",
-                                       "+OK",
-                                       "INCRBYFLOAT f 1",
-                                       "-ERR value is not a valid float",
-                                       "SET f -inf",
-                                       "+OK",
-                                       "INCRBYFLOAT f 1",
-                                       "-ERR increment would produce NaN or Infinity",
-                                       "GET f",
-                                       "\"-inf\"",
-                                       NULL});
+    commandbench_play(
+        "INCRBYFLOAT f 10.50 -> \"10.5\"\n"
+        "INCRBYFLOAT f 0.1 -> \"10.6\"\n"
+        "INCRBYFLOAT f -5 -> \"5.6\"\n"
+        "SET f 5.0e3 -> +OK\n"
+        "INCRBYFLOAT f 2.0e2 -> \"5200\"\n"
+        "GET f -> \"5200\"\n"
+        "EXPIRE f 100 -> :1\n"
+        "INCRBYFLOAT f 0 -> \"5200\"\n"
+        "TTL f -> :100\n"
+        "INCRBYFLOAT f x -> -ERR value is not a valid float\n"
+        "INCRBYFLOAT f inf -> -ERR increment would produce NaN or Infinity\n"
+        "INCRBYFLOAT f nan -> -ERR value is not a valid float\n"
+        "SET f abc -> +OK\n"
+        "INCRBYFLOAT f 1 -> -ERR value is not a valid float\n"
+        "SET f -inf -> +OK\n"
+        "INCRBYFLOAT f 1 -> -ERR increment would produce NaN or Infinity\n"
+        "GET f -> \"-inf\"\n");
 }
 
 static void parts(void **state)
 {
     (void)state;
     commandbench_play(
-        (const char *[]){"APPEND k Hello",
-                         ":5",
-                         "APPEND k \" World\"",
-                         ":11",
-                         "GET k",
-                         "\"Hello World\"",
-                         "STRLEN k",
-                         ":11",
-                         "STRLEN none",
-                         ":0",
-                         "APPEND e \"\"",
-                         ":0",
-                         "EXISTS e",
-                         ":1",
-                         "EXPIRE k 100",
-                         ":1",
-                         "APPEND k !",
-                         ":12",
-                         "TTL k",
-                         ":100",
-                         "GETRANGE k 0 4",
-                         "\"Hello\"",
-                         "GETRANGE k -6 -2",
-                         "\"World\"",
-                         "GETRANGE k 0 -1",
-                         "\"Hello World!\"",
-                         "GETRANGE k 5 2",
-                         "\"\"",
-                         "GETRANGE k -1 -5",
-                         "\"\"",
-                         "GETRANGE k 100 200",
-                         "\"\"",
-                         "GETRANGE k -100 2",
-                         "\"Hel\"",
-                         "GETRANGE k -100 -100",
-                         "\"H\"",
-                         "GETRANGE k 0 9223372036854775807",
-                         "\"Hello World!\"",
-                         "GETRANGE k -9223372036854775808 9223372036854775807",
-                         "\"Hello World!\"",
-                         "GETRANGE none 0 -1",
-                         "\"\"",
-                         "GETRANGE e 0 -1",
-                         "\"\"",
-                         "GETRANGE k a 1",
-                         "-ERR value is not an integer or out of range",
-                         "GETRANGE k 0 b",
-                         "-ERR value is not an integer or out of range",
-                         "SETRANGE k 6 Ferric",
-                         ":12",
-                         "GET k",
-                         "\"Hello Ferric\"",
-                         "SETRANGE k 5 __",
-                         ":12",
-                         "GET k",
-                         "\"Hello__erric\"",
-                         "TTL k",
-                         ":100",
-                         "SETRANGE k 14 x",
-                         ":15",
-                         "GET k",
-                         "\"Hello__erric\\x00\\x00x\"",
-                         "SETRANGE new 3 x",
-                         ":4",
-                         "GET new",
-                         "\"\\x00\\x00\\x00x\"",
-                         "SETRANGE none 5 \"\"",
-                         ":0",
-                         "EXISTS none",
-                         ":0",
-                         "SETRANGE k 500 \"\"",
-                         ":15",
-                         "SETRANGE k -1 x",
-                         "-ERR offset is out of range",
-                         "SETRANGE k x x",
-                         "-ERR value is not an integer or out of range",
-                         "SETRANGE k 536870912 x",
-                         "-ERR string exceeds maximum allowed size (proto-max-bulk-len)",
-                         "SETRANGE k 9223372036854775807 x",
-                         "-ERR string exceeds maximum allowed size (proto-max-bulk-len)",
-                         "SETRANGE k 536870912 \"\"",
-                         ":15",
-                         NULL});
+        "APPEND k Hello -> :5\n"
+        "APPEND k \" World\" -> :11\n"
+        "GET k -> \"Hello World\"\n"
+        "STRLEN k -> :11\n"
+        "STRLEN none -> :0\n"
+        "APPEND e \"\" -> :0\n"
+        "EXISTS e -> :1\n"
+        "EXPIRE k 100 -> :1\n"
+        "APPEND k ! -> :12\n"
+        "TTL k -> :100\n"
+        "GETRANGE k 0 4 -> \"Hello\"\n"
+        "GETRANGE k -6 -2 -> \"World\"\n"
+        "GETRANGE k 0 -1 -> \"Hello World!\"\n"
+        "GETRANGE k 5 2 -> \"\"\n"
+        "GETRANGE k -1 -5 -> \"\"\n"
+        "GETRANGE k 100 200 -> \"\"\n"
+        "GETRANGE k -100 2 -> \"Hel\"\n"
+        "GETRANGE k -100 -100 -> \"H\"\n"
+        "GETRANGE k 0 9223372036854775807 -> \"Hello World!\"\n"
+        "GETRANGE k -9223372036854775808 9223372036854775807 -> \"Hello World!\"\n"
+        "GETRANGE none 0 -1 -> \"\"\n"
+        "GETRANGE e 0 -1 -> \"\"\n"
+        "GETRANGE k a 1 -> -ERR value is not an integer or out of range\n"
+        "GETRANGE k 0 b -> -ERR value is not an integer or out of range\n"
+        "SETRANGE k 6 Ferric -> :12\n"
+        "GET k -> \"Hello Ferric\"\n"
+        "SETRANGE k 5 __ -> :12\n"
+        "GET k -> \"Hello__erric\"\n"
+        "TTL k -> :100\n"
+        "SETRANGE k 14 x -> :15\n"
+        "GET k -> \"Hello__erric\\x00\\x00x\"\n"
+        "SETRANGE new 3 x -> :4\n"
+        "GET new -> \"\\x00\\x00\\x00x\"\n"
+        "SETRANGE none 5 \"\" -> :0\n"
+        "EXISTS none -> :0\n"
+        "SETRANGE k 500 \"\" -> :15\n"
+        "SETRANGE k -1 x -> -ERR offset is out of range\n"
+        "SETRANGE k x x -> -ERR value is not an integer or out of range\n"
+        "SETRANGE k 536870912 x -> -ERR string exceeds maximum allowed size (proto-max-bulk-len)\n"
+        "SETRANGE k 9223372036854775807 x -> -ERR string exceeds maximum allowed size "
+        "(proto-max-bulk-len)\n"
+        "SETRANGE k 536870912 \"\" -> :15\n");
 }
 
 static void a_string_has_a_limit(void **state)
