@@ -421,7 +421,7 @@ static void print_decimal(wide number, char *to, size_t size)
     wide positive = ((number < 0 ? -number : number) + 5) / 10;
     uint64_t whole = (uint64_t)(positive / (UNIT / 10) / MILLION);
     uint64_t millionth = (uint64_t)(positive / (UNIT / 10) % MILLION);
-    char digits[40];
+    char digits[48];
     snprintf(digits, sizeof(digits), "%" PRIu64 "%06" PRIu64, whole, millionth);
     const char *first = digits;
     while (first[0] == '0' && first[1] != '\0')
