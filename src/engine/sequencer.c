@@ -381,9 +381,6 @@ static void on_second(struct loop_timer *timer)
 {
     struct sequencer *sequencer = CONTAINER_OF(timer, struct sequencer, second_timer);
     loop_timer_arm(timer, SECOND_MS);
-    if (sequencer->log_error == 0 && seglog_needs_vouch(sequencer->log) &&
-        loop_now_ms(sequencer->loop) - sequencer->last_write_ms >= SECOND_MS)
-        seglog_vouch(sequencer->log);
     sequencer->prep_error = 0;
     tick_clock(sequencer);
     checkpoint_tick(sequencer);

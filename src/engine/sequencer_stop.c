@@ -58,11 +58,7 @@ bool sequencer_stop_step(struct sequencer *sequencer)
     case STOP_VOUCHING:
         if (sequencer->checkpoint != NULL || sequencer->prep != NULL)
             return false;
-        if (sequencer->log_error == 0 && seglog_needs_vouch(sequencer->log)) {
-            seglog_vouch(sequencer->log);
-            return true;
-        }
-        if (sequencer->log_error == 0 && seglog_in_flight(sequencer->log) > 0)
+        if (!consensus_finish(sequencer->consensus))
             return false;
         sequencer->stop_phase = STOP_DONE;
         group_set_state(group, GROUP_STOPPED);

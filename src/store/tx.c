@@ -68,7 +68,7 @@ void tx_end_inline(struct tx *tx)
 
 uint64_t tx_time_ms(const struct tx *tx)
 {
-    return tx->time_ms;
+    return tx->now_ms;
 }
 
 uint64_t tx_seed(const struct tx *tx)
