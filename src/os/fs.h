@@ -41,10 +41,12 @@ struct fs_space {
     uint64_t free_bytes; /* for an ordinary user */
 };
 
-/* Called once a name, "." and ".." left out; a non-zero result ends the walk and is returned. */
+/* Called once a name, "." and ".." left out, in no order; a non-zero result ends the walk and is
+ * returned. It may change the folder: the names were collected before. */
 typedef int (*fs_visit_fn)(void *ctx, const char *name);
 
-/* Implementations embed this first and find themselves by CONTAINER_OF. */
+/* Implementations embed these and find themselves by CONTAINER_OF; fs_open() and fs_lock() set the
+ * count of a new file to 1. */
 struct fs {
     const struct fs_ops *ops;
 };
@@ -77,7 +79,7 @@ struct file_ops {
     void (*close)(struct file *file);
 };
 
-/* Opens `path`; the caller holds the one reference. -ENOENT, -EEXIST, -ENOSPC, ... */
+/* Opens `path`; the caller holds the one reference. -ENOENT, -EEXIST, -EISDIR, -ENOSPC, ... */
 MUST_CHECK
 int fs_open(struct fs *fs, const char *path, unsigned flags, struct file **out_file);
 
@@ -105,8 +107,8 @@ int fs_sync_dir(struct fs *fs, const char *path);
 MUST_CHECK
 int fs_space(struct fs *fs, const char *path, struct fs_space *out_space);
 
-/* Creates the file if needed and locks it against other processes until the last unref.
- * ERR_BUSY if another process holds it. */
+/* Creates the file if needed and locks it against everyone else until the last unref. ERR_BUSY if
+ * it is held, by another process or by this one. */
 MUST_CHECK
 int fs_lock(struct fs *fs, const char *path, struct file **out_lock);
 

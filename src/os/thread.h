@@ -13,8 +13,9 @@ struct thread {
     bool is_running;
 };
 
-/* Runs fn(ctx) on a new thread with all signals blocked. `name` shows in ps and crash reports
- * (15 bytes at most). Returns 0 or a negative code. */
+/* Runs fn(ctx) on a new thread with all signals blocked but those of its own faults (SIGSEGV and
+ * the like). `name` shows in ps and crash reports (15 bytes at most). Returns 0 or a negative
+ * code. */
 MUST_CHECK
 int thread_start(struct thread *thread, const char *name, void (*fn)(void *ctx), void *ctx);
 

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "os/aio.h"
+
+#include "base/assert.h"
+#include "base/bytes.h"
+
+void aio_submit(struct aio *aio, struct aio_write *write)
+{
+    ASSERT(write->size > 0 && is_aligned(write->size, AIO_ALIGN));
+    ASSERT(is_aligned(write->off, AIO_ALIGN));
+    ASSERT(is_aligned((uintptr_t)write->data, AIO_ALIGN));
+    aio->ops->submit(aio, write);
+}
+
+void aio_flush(struct aio *aio)
+{
+    aio->ops->flush(aio);
+}
+
+struct aio_write *aio_reap(struct aio *aio)
+{
+    struct aio_write *write = aio->ops->reap(aio);
+    ASSERT(write == NULL || write->result <= 0);
+    return write;
+}
+
+int aio_fd(const struct aio *aio)
+{
+    return aio->ops->fd(aio);
+}
+
+unsigned aio_open_flags(const struct aio *aio)
+{
+    return aio->ops->open_flags(aio);
+}
+
+const char *aio_name(const struct aio *aio)
+{
+    return aio->ops->name(aio);
+}
+
+void aio_close(struct aio *aio)
+{
+    if (aio != NULL)
+        aio->ops->close(aio);
+}
