@@ -15,8 +15,7 @@ static void report_stored(struct consensus *c, uint64_t index)
     ASSERT(index > c->stored && index <= c->last_index);
     ASSERT(c->raft.last_stored == c->stored && c->raft.state != RAFT_CANDIDATE);
     c->stored = index;
-    int rc = core_step(c, &event, NULL, NULL);
-    ASSERT(rc == 0);
+    core_tell(c, &event);
 }
 
 static void take_completions(struct consensus *c)
@@ -40,16 +39,26 @@ static void take_completions(struct consensus *c)
         frame_unref(frame);
 }
 
+/* Once after an append; a segment that is full to the brim has no room for it. */
+static bool is_vouch_due(const struct consensus *c)
+{
+    return !c->is_log_failed && seglog_needs_vouch(c->log) && !c->has_vouched;
+}
+
 /* The end of the log is vouched for when it has been quiet for a while (R10). */
 static void vouch(struct consensus *c)
 {
-    if (c->has_appended)
+    if (c->has_appended) {
         c->quiet_ms = c->now_ms;
+        c->has_vouched = false;
+    }
     c->has_appended = false;
-    if (!seglog_needs_vouch(c->log) || seglog_in_flight(c->log) > 0)
+    if (!is_vouch_due(c) || seglog_in_flight(c->log) > 0)
         return;
-    if (c->is_finishing || c->now_ms >= c->quiet_ms + VOUCH_MS)
+    if (c->is_finishing || c->now_ms >= c->quiet_ms + VOUCH_MS) {
         seglog_vouch(c->log);
+        c->has_vouched = true;
+    }
 }
 
 bool consensus_step(struct consensus *c, size_t budget_bytes, int *out_error)
@@ -76,7 +85,7 @@ uint64_t consensus_deadline_ms(const struct consensus *c)
 {
     uint64_t deadline_ms = core_deadline(c);
     uint64_t now_ms = clock_boot_ms(c->os.clock);
-    if (!c->is_log_failed && seglog_needs_vouch(c->log)) {
+    if (c->has_appended || is_vouch_due(c)) {
         uint64_t vouch_ms = (c->has_appended ? now_ms : c->quiet_ms) + VOUCH_MS;
         if (vouch_ms < deadline_ms)
             deadline_ms = vouch_ms;
@@ -92,7 +101,7 @@ bool consensus_finish(struct consensus *c)
     c->is_finishing = true;
     if (c->is_log_failed)
         return true;
-    return seglog_in_flight(c->log) == 0 && !seglog_needs_vouch(c->log);
+    return seglog_in_flight(c->log) == 0 && !c->has_appended && !is_vouch_due(c);
 }
 
 /* ---- Submitting ---- */
@@ -184,8 +193,7 @@ static int change(struct consensus *c, struct slice configuration)
         return rc;
     /* A leader that was alone had no timer; its check of who is there begins now. */
     if (c->members.count == 1)
-        rc = core_step(c, &refresh, NULL, NULL);
-    ASSERT(rc == 0);
+        core_tell(c, &refresh);
     return submit_small(c, configuration, ENTRY_CHANGE);
 }
 
@@ -238,9 +246,8 @@ void consensus_checkpoint(struct consensus *c, uint64_t index)
     /* The entry before the oldest one kept stays known, as what that one follows. */
     event.snapshot.trailing = (unsigned)(index - keep) + (index > keep);
     c->is_busy = true;
-    int rc = core_step(c, &event, NULL, NULL);
+    core_tell(c, &event);
     c->is_busy = false;
-    ASSERT(rc == 0);
     c->checkpoint = index;
     seglog_recycle(c->log, keep);
 }

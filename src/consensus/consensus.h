@@ -79,8 +79,10 @@ struct consensus_options {
     /* The state as of the checkpoint, as the manifest names it; index 0: a new group. */
     uint64_t checkpoint_index;
     uint64_t checkpoint_term;
-    struct slice configuration; /* encoded by consensus; empty in a new group; copied */
-    uint64_t configuration_index;
+    /* That of the checkpoint, encoded by consensus; copied. In a new group what it begins with, the
+     * same for all its first members; empty: this node alone. */
+    struct slice configuration;
+    uint64_t configuration_index; /* 0 in a new group */
     unsigned election_timeout_ms;
     unsigned heartbeat_ms;
     size_t cache_bytes; /* entries kept in memory for peers; 0 with one voter */
@@ -89,11 +91,11 @@ struct consensus_options {
 };
 
 /* Gets ready to start; the first steps start it, once term and vote are durable where that is
- * needed. A new group gets a first entry (CHANGE) with this node as its only voter. Entries found
- * in the log above the checkpoint are read here once for changes of the configuration, one frame in
- * memory at a time; they come through on_commit as consensus_step() runs, read back from disk
- * within its budget. ERR_VERSION: not the libraft this was written for; ERR_CORRUPT, ERR_FORMAT:
- * log or configuration make no sense; otherwise what the log says. */
+ * needed. A new group gets its configuration as its first entry (CHANGE). Entries found in the log
+ * above the checkpoint are read here once for changes of the configuration, one frame in memory at
+ * a time; they come through on_commit as consensus_step() runs, read back from disk within its
+ * budget. ERR_VERSION: not the libraft this was written for; ERR_CORRUPT, ERR_FORMAT: log or
+ * configuration make no sense; otherwise what the log says. */
 MUST_CHECK
 int consensus_open(const struct consensus_options *options, struct consensus **out,
                    struct diag *diag);

@@ -16,6 +16,7 @@
 
 #include "consensus/configuration.h"
 #include "consensus/consensus.h"
+#include "consensus/cursor_internal.h"
 #include "consensus/tail.h"
 
 /* Entries in one message, and in one event to the core. */
@@ -30,18 +31,6 @@
 #define TERM_JUMP_MAX (UINT64_C(1) << 32)
 /* The end of the log is vouched for so long after the last append (R10). */
 #define VOUCH_MS 1000
-
-/* Walks entries in index order. `next` is the one wanted; the frame, if any, holds it or earlier
- * ones. Zeroed storage with `next` set is a valid cursor. */
-struct cursor {
-    uint64_t next;
-    struct frame *frame; /* a reference */
-    uint64_t last;       /* what counts of the frame */
-    size_t at;           /* the walk's place in it */
-    uint32_t nth;
-    struct seglog_reader *reader;
-    uint64_t reader_from; /* `next` when it was opened */
-};
 
 /* A message that leaves when the log is durable up to `sequence` (C2). */
 struct outgoing {
@@ -86,7 +75,9 @@ struct consensus {
     bool is_finishing;
     bool is_unreadable;  /* the log could not be read back: nothing more is handed out */
     bool is_reply_stale; /* the core answers a leader of an older term: rule H */
-    bool is_log_failed;
+    bool is_log_failed;  /* its poll has said so */
+    bool is_log_lost;    /* it could not take something that the core has counted in */
+    bool has_vouched;    /* since the last append */
 
     uint64_t now_ms;   /* clock_boot_ms(), as of this call; never back */
     uint64_t hold_ms;  /* no TIMEOUT before */
@@ -136,6 +127,9 @@ MUST_CHECK
 int core_step(struct consensus *c, struct raft_event *event, struct frame *frame,
               bool *out_appended);
 
+/* Steps the core with an event that it cannot refuse. */
+void core_tell(struct consensus *c, struct raft_event *event);
+
 /* Term of an entry the core knows of, the checkpoint's included; 0 if it does not. Index > 0. */
 uint64_t core_term(const struct consensus *c, uint64_t index);
 
@@ -165,18 +159,6 @@ void change_clear(struct change *change);
 
 /* Starts the core once what it builds on is durable. */
 void start_step(struct consensus *c);
-
-/* ---- cursor.c ---- */
-
-/* Puts the cursor's frame on the one that holds `next`. *read_bytes grows by what was read from
- * disk. 0, ERR_NOT_FOUND: the log does not have it any more; otherwise what the log says. */
-MUST_CHECK
-int cursor_load(struct consensus *c, struct cursor *cursor, size_t *read_bytes, struct diag *diag);
-
-/* The entry `next`, if it is in the cursor's frame and not beyond `limit`; moves on. */
-bool cursor_take(const struct consensus *c, struct cursor *cursor, uint64_t limit,
-                 struct log_entry *out_entry);
-void cursor_fini(struct cursor *cursor);
 
 /* ---- deliver.c ---- */
 

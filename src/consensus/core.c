@@ -15,11 +15,18 @@
  */
 #include "consensus/consensus_internal.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/assert.h"
 #include "base/err.h"
 
+/* Small frames of the log's own, a hard state and a truncation, may come between the question
+ * whether a frame has room and its append. */
+#define OWN_ROOM ((size_t)2 * FRAME_ALIGN)
+
+STATIC_ASSERT(SEGLOG_CONFIGURATION_MAX > 16 + CONSENSUS_MEMBERS_MAX * (CONSENSUS_ADDRESS_MAX + 10),
+              "the log holds every configuration");
 STATIC_ASSERT((int)ENTRY_COMMAND == (int)RAFT_COMMAND, "entry types are the library's");
 STATIC_ASSERT((int)ENTRY_BARRIER == (int)RAFT_BARRIER, "entry types are the library's");
 STATIC_ASSERT((int)ENTRY_CHANGE == (int)RAFT_CHANGE, "entry types are the library's");
@@ -57,17 +64,26 @@ uint64_t core_term(const struct consensus *c, uint64_t index)
 
 int core_room(const struct consensus *c, size_t size)
 {
-    if (size > seglog_max_frame(c->log))
+    size_t max_size = seglog_max_frame(c->log);
+    if (size > max_size)
         return ERR_TOO_BIG;
     if (!seglog_has_slot(c->log))
         return ERR_AGAIN;
-    return seglog_admit(c->log, size);
+    return seglog_admit(c->log, size + OWN_ROOM < max_size ? size + OWN_ROOM : max_size);
+}
+
+/* The log's small frames have a reserve; without it, it has failed. */
+static void note_put(struct consensus *c, uint64_t sequence)
+{
+    c->has_appended = true;
+    if (sequence == UINT64_MAX)
+        c->is_log_lost = true;
 }
 
 void core_put_hard_state(struct consensus *c, uint64_t term, uint64_t vote)
 {
     c->hard_sequence = seglog_put_hard_state(c->log, term, vote);
-    c->has_appended = true;
+    note_put(c, c->hard_sequence);
 }
 
 struct frame *core_small_frame(struct slice payload, enum entry_type type)
@@ -106,7 +122,7 @@ static void cut(struct consensus *c, uint64_t index)
     ASSERT(index > c->commit); /* C4 */
     ASSERT(c->last_index == seglog_last_index(c->log));
     tail_cut(&c->tail, index);
-    IGNORE(seglog_truncate(c->log, index - 1), "what follows in the log waits for it");
+    note_put(c, seglog_truncate(c->log, index - 1));
     c->last_index = index - 1;
     if (c->stored >= index)
         c->stored = index - 1;
@@ -125,6 +141,10 @@ static void append(struct consensus *c, const struct raft_update *update, struct
     ASSERT(frame->entry_count == update->entries.n);
     frame->first_index = index;
     frame->term = first->term;
+    if (c->is_log_lost || !seglog_has_slot(c->log) || seglog_admit(c->log, frame->size) != 0) {
+        c->is_log_lost = true;
+        return;
+    }
     seglog_append(c->log, frame);
     tail_push(&c->tail, frame);
     c->last_index += frame->entry_count;
@@ -158,8 +178,7 @@ static void confirm_change(struct consensus *c)
     event.configuration.index = c->uncommitted.index;
     event.configuration.conf = configuration_to_raft(configuration);
     change_clear(&c->uncommitted);
-    int rc = core_step(c, &event, NULL, NULL);
-    ASSERT(rc == 0);
+    core_tell(c, &event);
 }
 
 static enum consensus_role current_role(const struct consensus *c)
@@ -206,6 +225,26 @@ static int from_raft(int rv)
     }
 }
 
+/* The log cannot take what the core has already counted in. */
+static int lose_log(struct consensus *c)
+{
+    int rc = seglog_poll(c->log);
+    deliver_fail(c, rc != 0 ? rc : -ENOSPC);
+    return ERR_LOG_FAILED;
+}
+
+static void write_update(struct consensus *c, const struct raft_update *update, struct frame *frame)
+{
+    if ((update->flags & (RAFT_UPDATE_CURRENT_TERM | RAFT_UPDATE_VOTED_FOR)) != 0)
+        core_put_hard_state(c, raft_current_term(&c->raft), raft_voted_for(&c->raft));
+    if ((update->flags & (RAFT_UPDATE_ENTRIES)) == 0)
+        return;
+    if (frame != NULL)
+        append(c, update, frame);
+    else
+        append_barrier(c, update);
+}
+
 int core_step(struct consensus *c, struct raft_event *event, struct frame *frame,
               bool *out_appended)
 {
@@ -216,12 +255,11 @@ int core_step(struct consensus *c, struct raft_event *event, struct frame *frame
     bool has_entries = (update.flags & (RAFT_UPDATE_ENTRIES)) != 0;
     ASSERT(rc == 0 || !has_entries);
     ASSERT((update.flags & (RAFT_UPDATE_SNAPSHOT)) == 0);
-    if ((update.flags & (RAFT_UPDATE_CURRENT_TERM | RAFT_UPDATE_VOTED_FOR)) != 0)
-        core_put_hard_state(c, raft_current_term(&c->raft), raft_voted_for(&c->raft));
-    if (has_entries && frame != NULL)
-        append(c, &update, frame);
-    else if (has_entries)
-        append_barrier(c, &update);
+    if (out_appended != NULL)
+        *out_appended = has_entries;
+    write_update(c, &update, frame);
+    if (c->is_log_lost)
+        return lose_log(c);
     if ((current_role(c) == ROLE_LEADER) != (c->role == ROLE_LEADER))
         peers_reset(c);
     if ((update.flags & (RAFT_UPDATE_MESSAGES)) != 0)
@@ -231,10 +269,16 @@ int core_step(struct consensus *c, struct raft_event *event, struct frame *frame
     if (event->type == RAFT_START)
         refresh_members(c);
     confirm_change(c);
+    if (c->phase == PHASE_FAILED)
+        return ERR_LOG_FAILED;
     note_role(c);
-    if (out_appended != NULL)
-        *out_appended = has_entries;
     return rc;
+}
+
+void core_tell(struct consensus *c, struct raft_event *event)
+{
+    int rc = core_step(c, event, NULL, NULL);
+    ASSERT(rc == 0 || c->phase == PHASE_FAILED);
 }
 
 void core_set_time(struct consensus *c)
@@ -275,9 +319,8 @@ void core_tick(struct consensus *c)
     bool elects_itself = c->is_sole_voter && c->role == ROLE_FOLLOWER && c->stored == c->last_index;
     if (elects_itself)
         take_new_term(c);
-    int rc = core_step(c, &event, NULL, NULL);
-    ASSERT(rc == 0);
-    ASSERT(!elects_itself || c->role == ROLE_LEADER);
+    core_tell(c, &event);
+    ASSERT(!elects_itself || c->role == ROLE_LEADER || c->role == ROLE_FAILED);
     /* A spare member that once got heartbeats keeps the core's deadline in the past. */
     c->hold_ms = raft_timeout(&c->raft) <= c->now_ms ? c->now_ms + c->heartbeat_ms : 0;
 }

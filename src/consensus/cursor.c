@@ -75,7 +75,7 @@ int cursor_load(struct consensus *c, struct cursor *cursor, size_t *read_bytes, 
         return 0;
     int rc = load_from_log(c, cursor, diag);
     if (rc == 0)
-        *read_bytes += cursor->frame->size;
+        *read_bytes += cursor->frame->cap;
     return rc;
 }
 

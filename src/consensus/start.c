@@ -61,7 +61,8 @@ static struct consensus *new_consensus(const struct consensus_options *options)
     c->delivery.next = options->checkpoint_index + 1;
     c->last_index = options->found->last_index;
     c->term = options->found->term;
-    change_set(&c->committed, options->configuration_index, options->configuration);
+    if (options->checkpoint_index > 0)
+        change_set(&c->committed, options->configuration_index, options->configuration);
     core_set_time(c);
     init_core(c, options);
     return c;
@@ -91,28 +92,26 @@ static int check_found(const struct consensus_options *options, struct diag *dia
 
 /* ---- Changes in the log ---- */
 
-static int add_change(struct consensus *c, const struct log_entry *entry, struct diag *diag)
+static void add_change(struct consensus *c, uint64_t index, struct slice configuration)
 {
-    struct configuration conf;
-    if (configuration_parse(entry->payload, &conf) != 0)
-        return diag_set(diag, ERR_CORRUPT, "entry %llu of the log is no valid configuration",
-                        (unsigned long long)entry->index);
     c->changes = mem_realloc(c->changes, (c->change_count + 1) * sizeof(*c->changes));
     c->changes[c->change_count] = (struct change){0};
-    change_set(&c->changes[c->change_count++], entry->index, entry->payload);
-    return 0;
+    change_set(&c->changes[c->change_count++], index, configuration);
 }
 
 static int scan_frame(struct consensus *c, const struct frame *frame, struct diag *diag)
 {
+    struct configuration conf;
     struct log_entry entry;
     size_t at = FRAME_HEADER_SIZE;
     for (uint32_t nth = 0; frame_next_entry(frame, &at, nth, &entry); nth++) {
-        bool is_wanted = entry.type == ENTRY_CHANGE && entry.index > c->checkpoint &&
-                         entry.term == seglog_term(c->log, entry.index);
-        int rc = is_wanted ? add_change(c, &entry, diag) : 0;
-        if (rc != 0)
-            return rc;
+        if (entry.type != ENTRY_CHANGE || entry.index <= c->checkpoint ||
+            entry.term != seglog_term(c->log, entry.index))
+            continue;
+        if (configuration_parse(entry.payload, &conf) != 0)
+            return diag_set(diag, ERR_CORRUPT, "entry %llu of the log is no valid configuration",
+                            (unsigned long long)entry.index);
+        add_change(c, entry.index, entry.payload);
     }
     return 0;
 }
@@ -152,32 +151,38 @@ static void free_changes(struct consensus *c)
 
 /* ---- Before the start ---- */
 
-/* The first entry of a new group. */
-static int found_group(struct consensus *c, const struct consensus_options *options,
-                       struct diag *diag)
+/* The configuration with which a new group begins. */
+static int choose_configuration(struct consensus *c, const struct consensus_options *options,
+                                struct diag *diag)
 {
+    struct configuration conf;
     struct consensus_member self = {options->self_id, options->address, MEMBER_VOTER};
     struct buf encoded = {0};
-    int rc = consensus_encode_configuration(&self, 1, &encoded);
-    if (rc != 0)
-        return diag_set(diag, rc, "'%s' cannot be a member's address", options->address);
-    struct frame *frame = core_small_frame(buf_slice(&encoded), ENTRY_CHANGE);
+    if (options->configuration.len > 0)
+        buf_append_slice(&encoded, options->configuration);
+    else if (consensus_encode_configuration(&self, 1, &encoded) != 0)
+        return diag_set(diag, ERR_FORMAT, "'%s' cannot be a member's address", options->address);
+    bool is_valid = configuration_parse(buf_slice(&encoded), &conf) == 0;
+    if (is_valid)
+        add_change(c, 1, buf_slice(&encoded));
     buf_fini(&encoded);
-    rc = core_room(c, frame->size);
-    if (rc != 0) {
-        frame_unref(frame);
-        return diag_set(diag, rc, "the log has no room for its first entry: %s", err_text(rc));
+    return is_valid ? 0 : diag_set(diag, ERR_FORMAT, "the new group's configuration is invalid");
+}
+
+/* The first entry of a new group. */
+static int append_first_entry(struct consensus *c, struct diag *diag)
+{
+    struct frame *frame = core_small_frame(buf_slice(&c->changes[0].configuration), ENTRY_CHANGE);
+    int rc = core_room(c, frame->size);
+    if (rc == 0) {
+        frame->first_index = 1;
+        frame->term = FIRST_TERM;
+        seglog_append(c->log, frame);
+        tail_push(&c->tail, frame);
+        c->last_index = 1;
+    } else {
+        diag_set(diag, rc, "the log has no room for its first entry: %s", err_text(rc));
     }
-    frame->first_index = 1;
-    frame->term = FIRST_TERM;
-    seglog_append(c->log, frame);
-    tail_push(&c->tail, frame);
-    c->last_index = 1;
-    struct log_entry entry = {
-        .index = 1,
-        .payload = slice_of(frame->data + FRAME_PAYLOAD_OFF, frame->size - FRAME_PAYLOAD_OFF),
-    };
-    rc = add_change(c, &entry, diag);
     frame_unref(frame);
     return rc;
 }
@@ -197,20 +202,22 @@ static int prepare(struct consensus *c, const struct consensus_options *options,
 {
     const struct seglog_found *found = options->found;
     bool is_new = c->last_index == 0;
+    int rc = is_new ? choose_configuration(c, options, diag) : 0;
+    if (rc != 0)
+        return rc;
     uint64_t term = max_u64(found->term, c->checkpoint_term);
-    if (options->configuration_index >= found->configuration_index &&
-        options->configuration.len > 0)
-        seglog_set_configuration(c->log, options->configuration_index, options->configuration);
     c->boot_term = is_new ? max_u64(term, FIRST_TERM) : term;
-    c->boot_vote = found->term == term ? found->vote : 0;
-    if (is_new || is_sole_voter(c)) {
-        c->is_sole_voter = true;
+    c->boot_vote = found->term == c->boot_term ? found->vote : 0;
+    c->is_sole_voter = is_sole_voter(c);
+    if (c->is_sole_voter) {
         c->boot_term++; /* rule B */
         c->boot_vote = c->self_id;
     }
+    if (c->committed.index > 0 && c->committed.index >= found->configuration_index)
+        seglog_set_configuration(c->log, c->committed.index, options->configuration);
     if (c->boot_term != found->term)
         core_put_hard_state(c, c->boot_term, c->boot_vote);
-    return is_new ? found_group(c, options, diag) : 0;
+    return is_new ? append_first_entry(c, diag) : 0;
 }
 
 int consensus_open(const struct consensus_options *options, struct consensus **out,
@@ -308,8 +315,7 @@ static int start_core(struct consensus *c)
         change_set(&c->uncommitted, newest->index, buf_slice(&newest->configuration));
     c->stored = c->last_index;
     c->phase = PHASE_RUNNING;
-    rc = core_step(c, &event, NULL, NULL);
-    ASSERT(rc == 0);
+    core_tell(c, &event);
     ASSERT(c->stored == c->raft.last_stored && c->last_index == raft_last_index(&c->raft));
     if (event.start.n_entries > 0)
         raft_free(event.start.entries[0].batch);
