@@ -187,6 +187,8 @@ static bool is_contradiction(const struct consensus *c, const struct span *span)
     if (span->prev_index > 0 && span->prev_index <= c->commit &&
         core_term(c, span->prev_index) != span->prev_term)
         return true;
+    if (span->count > 0 && span->entries[0].term < span->prev_term)
+        return true; /* Of what was taken off, which it must have had as it is here. */
     for (uint32_t i = 0; i < span->count && span->entries[i].index <= c->commit; i++)
         if (core_term(c, span->entries[i].index) != span->entries[i].term)
             return true;

@@ -276,9 +276,10 @@ static void close_log(struct member *member)
 {
     int rc = 0;
     simdisk_hold(member->disk, false);
-    seglog_flush(member->log);
-    while (rc == 0 && seglog_in_flight(member->log) > 0)
+    while (rc == 0 && seglog_in_flight(member->log) > 0) {
+        seglog_flush(member->log);
         rc = seglog_poll(member->log);
+    }
     for (struct frame *frame; (frame = seglog_next_durable(member->log)) != NULL;)
         frame_unref(frame);
     seglog_close(member->log);

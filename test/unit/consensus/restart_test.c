@@ -176,6 +176,9 @@ static void run_lives(uint64_t seed)
     init(&m, seed);
     save_manifest(&world, &m);
     for (uint64_t life = 1; life <= LIVES; life++) {
+        simdisk_note(m.disk, NOTE_HANDED, world.known);
+        simdisk_note(m.disk, NOTE_TERM, term);
+        simdisk_note(m.disk, NOTE_MANIFEST, world.manifest_count - 1);
         check_life(&world, &m, world.known, term);
         m.on_event = on_event;
         m.event_ctx = &world;
@@ -183,7 +186,6 @@ static void run_lives(uint64_t seed)
             remember(&world, &m.handed[i]);
         simdisk_note(m.disk, NOTE_HANDED, m.checkpoint_index + m.handed_count);
         simdisk_note(m.disk, NOTE_TERM, m.term);
-        simdisk_note(m.disk, NOTE_MANIFEST, world.manifest_count - 1);
         live(&world, &m, &source, life);
         check_images(&world, &m, &source);
         term = m.term;
