@@ -58,7 +58,8 @@ enum command_flags {
     CMD_POINT = 1 << 20,        /* READONLY: may be answered on an io loop, lock-free */
     CMD_LOADS_VALUE = 1 << 21,  /* WRITE: reads old values of its keys (R19) */
     CMD_IN_MULTI_NOW = 1 << 22, /* not queued by MULTI */
-    CMD_WANTS_QUIET = 1 << 23   /* runs only while nothing of its connection is in flight */
+    CMD_WANTS_QUIET = 1 << 23,  /* runs only while nothing of its connection is in flight */
+    CMD_INTERNAL = 1 << 24      /* found by id alone: no client can name it, no list shows it */
 };
 
 enum command_scope {
@@ -142,7 +143,7 @@ struct command_family {
 
 struct command_table;
 
-/* Rows must outlive the table. Names and ids must be unique: asserted. */
+/* Rows must outlive the table. Names (but of internal rows) and ids must be unique: asserted. */
 struct command_table *command_table_new(const struct command_family *const *families,
                                         size_t family_count);
 void command_table_free(struct command_table *table);
@@ -154,7 +155,7 @@ const struct command_row *command_find(const struct command_table *table, const 
 const struct command_row *command_by_id(const struct command_table *table, uint16_t id);
 
 size_t command_count(const struct command_table *table); /* without subcommands */
-/* Every row, containers before their subcommands, by name. */
+/* Every row but internal ones, containers before their subcommands, by name. */
 const struct command_row *command_at(const struct command_table *table, size_t idx);
 size_t command_row_count(const struct command_table *table);
 

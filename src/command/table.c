@@ -73,17 +73,24 @@ static int compare_rows(const void *a, const void *b)
     return slice_cmp(left_sub, right_sub);
 }
 
-static void add_row(struct command_table *table, const struct command_row *row)
+static void add_name(struct command_table *table, const struct command_row *row)
 {
     ASSERT(strlen(row->name) <= NAME_MAX_SIZE);
     size_t slot = slot_of(table, parent_of(row), slice_str(row->name));
-    ASSERT(table->index[slot] == NULL); /* names are unique */
+    ASSERT(table->index[slot] == NULL); /* M1 */
     table->index[slot] = row;
     table->rows[table->row_count++] = row;
     table->top_count += row->parent == NULL;
+}
+
+static void add_row(struct command_table *table, const struct command_row *row)
+{
+    ASSERT((row->id == 0) == (row->scope == SCOPE_NODE));
+    if ((row->flags & CMD_INTERNAL) == 0)
+        add_name(table, row);
     if (row->id == 0)
         return;
-    ASSERT(row->id < table->by_id_size && table->by_id[row->id] == NULL); /* ids are unique */
+    ASSERT(row->id < table->by_id_size && table->by_id[row->id] == NULL); /* M1 */
     table->by_id[row->id] = row;
 }
 

@@ -165,10 +165,7 @@ static void submit_exec(struct session *session, struct queued *queue, struct re
     bool is_mixed = count < session->queue_count_at_exec;
     struct buf watches = {0};
     for (const struct watched *watched = session->watches; watched != NULL; watched = watched->next)
-        watch_encode(&watches, &(struct watch){.db = watched->db,
-                                               .key = buf_slice(&watched->key),
-                                               .version = watched->version,
-                                               .seen_ms = watched->seen_ms});
+        watch_encode(&watches, watched->db, buf_slice(&watched->key), watched->version);
     struct slice *argv = exec_argv(queue, count, buf_slice(&watches));
     struct pending *pending = pending_new(session, is_mixed ? PENDING_EXEC : PENDING_REPLY);
     struct port_request request = {
@@ -296,7 +293,6 @@ static bool watch_key(struct session *session, struct slice key)
     struct watched *watched = mem_calloc(1, sizeof(*watched));
     watched->db = session->db;
     watched->version = version;
-    watched->seen_ms = loop_wall_ms(session->host->loop);
     buf_append_slice(&watched->key, key);
     watched->next = session->watches;
     session->watches = watched;

@@ -46,7 +46,6 @@ struct watched {
     struct watched *next;
     uint16_t db;
     uint64_t version;
-    uint64_t seen_ms;
     struct buf key;
 };
 

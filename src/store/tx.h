@@ -53,7 +53,7 @@ bool tx_is_valid(const struct tx *tx);
  */
 bool tx_needs_clock(const struct tx *tx);
 
-/* The entry's time; for reads, now. */
+/* What counts as now: the entry's time, or a read's now_ms. */
 uint64_t tx_time_ms(const struct tx *tx);
 
 /* Pseudo-random, the same on every replica: from the entry's position. */
