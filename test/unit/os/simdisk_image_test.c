@@ -281,6 +281,20 @@ static void what_follows_a_cut_brings_the_cut_along(void **state)
     simdisk_free(disk);
 }
 
+static void a_file_that_has_grown_was_cut_before(void **state)
+{
+    (void)state;
+    struct simdisk *disk = simdisk_new(1);
+    struct file *file = create(disk, "f");
+    put(file, 'A', SECTOR, 0);
+    sync_all(disk, file);
+    assert_int_equal(file_truncate(file, 0), 0);
+    put(file, 'B', 2 * SECTOR, 0);
+    OUTCOMES(disk, "f", "A512", "empty", "B1024", ".1024", "B512 .512", ".512 B512", "B512");
+    file_unref(file);
+    simdisk_free(disk);
+}
+
 static void files_do_not_depend_on_each_other(void **state)
 {
     (void)state;
@@ -299,6 +313,20 @@ static void files_do_not_depend_on_each_other(void **state)
     simdisk_free(disk);
 }
 
+static void growing_writes_no_bytes(void **state)
+{
+    (void)state;
+    struct simdisk *disk = simdisk_new(1);
+    struct file *file = create(disk, "f");
+    put(file, 'A', SECTOR, 0);
+    sync_all(disk, file);
+    put(file, 'B', 38, SECTOR);
+    assert_int_equal(file_truncate(file, 600), 0);
+    OUTCOMES(disk, "f", "A512", "A512 B38", "A512 .38", "A512 B38 .50", "A512 .88");
+    file_unref(file);
+    simdisk_free(disk);
+}
+
 /* ---- Names ---- */
 
 static void a_new_name_needs_its_folder_synced(void **state)
@@ -308,6 +336,7 @@ static void a_new_name_needs_its_folder_synced(void **state)
     struct file *file = create(disk, "f");
     put(file, 'A', 10, 0);
     assert_int_equal(file_sync(file), 0);
+    assert_int_equal(fs_write_back(simdisk_fs(disk), "/"), 0);
     OUTCOMES(disk, "f", "none", "A10");
     assert_int_equal(fs_sync_dir(simdisk_fs(disk), "/"), 0);
     OUTCOMES(disk, "f", "A10");
@@ -384,6 +413,30 @@ static void two_names_of_a_file_are_one_file(void **state)
     simdisk_free(disk);
 }
 
+static void names_do_not_depend_on_each_other(void **state)
+{
+    (void)state;
+    struct simdisk *disk = simdisk_new(1);
+    struct fs *fs = simdisk_fs(disk);
+    static const char *const spares[] = {"1", "2", "3", "4", "5", "6"};
+    for (int i = 0; i < 6; i++) {
+        struct file *file = create(disk, spares[i]);
+        put(file, (char)('A' + i), 1, 0);
+        assert_int_equal(file_sync(file), 0);
+        file_unref(file);
+    }
+    assert_int_equal(fs_rename(fs, "1", "f"), 0);
+    assert_int_equal(fs_rename(fs, "4", "g"), 0);
+    assert_int_equal(fs_sync_dir(fs, "/"), 0);
+    assert_int_equal(fs_rename(fs, "2", "f"), 0);
+    assert_int_equal(fs_rename(fs, "5", "g"), 0);
+    assert_int_equal(fs_rename(fs, "3", "f"), 0);
+    assert_int_equal(fs_rename(fs, "6", "g"), 0);
+    OUTCOMES(disk, "f g", "A1|D1", "A1|E1", "A1|F1", "B1|D1", "B1|E1", "B1|F1", "C1|D1", "C1|E1",
+             "C1|F1");
+    simdisk_free(disk);
+}
+
 static void folders_come_and_go_like_files(void **state)
 {
     (void)state;
@@ -441,6 +494,23 @@ static void a_failed_sync_is_not_mended_by_the_next(void **state)
     put(file, 'D', SECTOR, 0);
     assert_int_equal(file_sync(file), 0);
     OUTCOMES(disk, "f", "D512 C512");
+    file_unref(file);
+    simdisk_free(disk);
+}
+
+static void a_new_size_is_synced_with_the_next_sync(void **state)
+{
+    (void)state;
+    struct simdisk *disk = simdisk_new(1);
+    struct file *file = create(disk, "f");
+    put(file, 'A', 2 * SECTOR, 0);
+    sync_all(disk, file);
+    assert_int_equal(file_truncate(file, 10), 0);
+    simdisk_fail_nth(disk, SIM_SYNC, NULL, 1, -EIO);
+    assert_int_equal(file_sync(file), -EIO);
+    OUTCOMES(disk, "f", "A1024", "A10");
+    assert_int_equal(file_sync(file), 0);
+    OUTCOMES(disk, "f", "A10");
     file_unref(file);
     simdisk_free(disk);
 }
@@ -598,6 +668,9 @@ static void a_queued_write_is_durable_when_it_completes(void **state)
         simdisk_free(image);
     }
     assert_true(whole > 30 && none > 30 && torn > 30);
+    /* A sync of the file is not its completion. */
+    assert_int_equal(file_sync(file), 0);
+    assert_found(simdisk_image_synced(disk, simdisk_steps(disk)), "f", "A4096");
     aio_flush(aio);
     assert_true(simdisk_release(disk));
     OUTCOMES(disk, "f", "A1024 B3072");
@@ -1061,15 +1134,19 @@ int main(void)
         cmocka_unit_test(an_append_may_grow_the_file_without_its_bytes),
         cmocka_unit_test(a_truncation_may_be_lost_or_kept),
         cmocka_unit_test(what_follows_a_cut_brings_the_cut_along),
+        cmocka_unit_test(a_file_that_has_grown_was_cut_before),
+        cmocka_unit_test(growing_writes_no_bytes),
         cmocka_unit_test(files_do_not_depend_on_each_other),
         cmocka_unit_test(a_new_name_needs_its_folder_synced),
         cmocka_unit_test(a_synced_name_may_have_no_bytes),
         cmocka_unit_test(a_rename_may_leave_both_names_either_or_neither),
         cmocka_unit_test(a_removal_may_be_undone_until_it_is_synced),
         cmocka_unit_test(two_names_of_a_file_are_one_file),
+        cmocka_unit_test(names_do_not_depend_on_each_other),
         cmocka_unit_test(folders_come_and_go_like_files),
         cmocka_unit_test(a_renamed_folder_is_in_one_place_at_most),
         cmocka_unit_test(a_failed_sync_is_not_mended_by_the_next),
+        cmocka_unit_test(a_new_size_is_synced_with_the_next_sync),
         cmocka_unit_test(a_failed_folder_sync_makes_nothing_durable),
         cmocka_unit_test(an_image_is_of_its_step_whatever_came_later),
         cmocka_unit_test(an_image_is_the_same_for_the_same_seed),
