@@ -43,7 +43,8 @@ static void say(struct netrig *rig, const char *text)
 static void say_owned(struct netrig *rig, char letter, size_t len)
 {
     struct buf bytes = {0};
-    memset(buf_extend(&bytes, len), letter, len);
+    if (len > 0)
+        memset(buf_extend(&bytes, len), letter, len);
     conn_write_owned(&rig->conn, &bytes);
     assert_null(bytes.data);
 }
