@@ -70,13 +70,25 @@ static void set_range(struct peer *peer, uint64_t prev, uint64_t count)
     peer->wanted = prev + count;
 }
 
-static void take_append(struct peer *peer, const struct raft_append_entries *args)
+/* A peer that has not answered lately gets one entry, as a question: all that the core would send
+ * it would be sent again and again. */
+static void take_append(const struct consensus *c, struct peer *peer,
+                        const struct raft_append_entries *args)
 {
+    bool is_quiet = c->now_ms >= peer->heard_ms + c->raft.election_timeout / 2;
+    uint64_t count = args->n_entries;
     if (peer->sent < peer->wanted && args->prev_log_index == peer->wanted)
-        peer->wanted += args->n_entries;
+        peer->wanted += count;
     else
-        set_range(peer, args->prev_log_index, args->n_entries);
+        set_range(peer, args->prev_log_index, is_quiet && count > 0 ? 1 : count);
     peer->is_beat_due = true;
+}
+
+void peers_heard(struct consensus *c, uint64_t id)
+{
+    struct peer *peer = find_peer(c, id);
+    if (peer != NULL)
+        peer->heard_ms = c->now_ms;
 }
 
 /* Fills `out` from the core's message; false if it is of the kinds handled elsewhere. */
@@ -132,7 +144,7 @@ static bool take_for_peer(struct consensus *c, const struct raft_message *m)
         return false;
     struct peer *peer = find_or_add_peer(c, m->server_id);
     if (peer != NULL && m->type == RAFT_APPEND_ENTRIES)
-        take_append(peer, &m->append_entries);
+        take_append(c, peer, &m->append_entries);
     else if (peer != NULL)
         peer->is_snapshot_due = true;
     return true;
