@@ -3,6 +3,8 @@
  * between members; the peers' messages are made by hand. */
 #include "consensus/consensus.h"
 
+#include <errno.h>
+
 #include "base/bytes.h"
 #include "base/err.h"
 #include "consensus/consensus_internal.h"
@@ -679,6 +681,120 @@ static void rule_h_answer_to_an_old_leader_carries_no_index(void **state)
     member_fini(&m);
 }
 
+/* Keeps the leader in office with peer 3's help, for as long as it takes to give up on peer 2. */
+static void lose_touch_with_2(struct member *m)
+{
+    uint64_t last = consensus_next_index(m->consensus) - 1;
+    for (int i = 0; i < 30; i++) {
+        assert_int_equal(acknowledge(m, 3, consensus_term(m->consensus), last), 0);
+        member_run(m, 100);
+    }
+    assert_int_equal(consensus_role(m->consensus), ROLE_LEADER);
+    drop_mail(m);
+}
+
+static void rule_i_old_refusal_does_not_stop_replication(void **state)
+{
+    (void)state;
+    struct member m;
+    make(&m, 3);
+    elect(&m);
+    uint64_t term = consensus_term(m.consensus);
+    uint64_t index;
+    for (uint64_t i = 0; i < 5; i++)
+        assert_int_equal(member_submit(&m, i, &index), i < 4 ? 0 : ERR_AGAIN);
+    member_settle(&m);
+    assert_int_equal(acknowledge(&m, 2, term, index), 0);
+    lose_touch_with_2(&m);
+    /* What it said before it had those entries. */
+    struct consensus_message refusal = {.type = MESSAGE_APPEND_ENTRIES_RESULT,
+                                        .from_id = 2,
+                                        .term = term,
+                                        .append_result.rejected = index,
+                                        .append_result.last_index = index - 1};
+    assert_int_equal(receive(&m, refusal), 0);
+    assert_int_equal(member_submit(&m, 9, &index), 0);
+    member_run(&m, 300);
+    bool is_sent = false;
+    for (struct mail *mail; (mail = member_take_mail(&m)) != NULL; mail_free(mail))
+        is_sent = is_sent || (mail->to == 2 && mail->message.append.entry_count == 1 &&
+                              mail->entries[0].index == index);
+    assert_true(is_sent);
+    member_fini(&m);
+}
+
+static bool is_granted(struct member *m, uint64_t from, uint64_t term, bool pre_vote)
+{
+    drop_mail(m);
+    assert_int_equal(receive(m, (struct consensus_message){.type = MESSAGE_REQUEST_VOTE,
+                                                           .from_id = from,
+                                                           .term = term,
+                                                           .vote.candidate_id = from,
+                                                           .vote.last_index = 2,
+                                                           .vote.last_term = 3,
+                                                           .vote.pre_vote = pre_vote}),
+                     0);
+    member_settle(m);
+    const struct consensus_message *vote = member_find_mail(m, MESSAGE_REQUEST_VOTE_RESULT);
+    assert_non_null(vote);
+    assert_int_equal(vote->vote_result.pre_vote, pre_vote);
+    return vote->vote_result.granted;
+}
+
+static void rule_j_member_votes_without_knowing_that_it_may(void **state)
+{
+    (void)state;
+    struct member m;
+    make(&m, 3);
+    struct consensus_member members[3] = {
+        {1, "node-1", MEMBER_STANDBY}, {2, "node-2", MEMBER_VOTER}, {3, "node-3", MEMBER_VOTER}};
+    struct sketch change = {.term = 3, .type = ENTRY_CHANGE};
+    assert_int_equal(consensus_encode_configuration(members, 3, &change.configuration), 0);
+    assert_int_equal(append_entries(&m, 2, 3, 1, 1, 1, &change, 1), 0);
+    member_settle(&m);
+    /* Not while there is a leader. */
+    assert_false(is_granted(&m, 3, 4, true));
+    member_run(&m, 500);
+    assert_false(is_granted(&m, 3, 4, true));
+    member_run(&m, 600);
+    assert_true(is_granted(&m, 3, 4, true));
+    assert_true(is_granted(&m, 3, 4, false));
+    assert_false(is_granted(&m, 2, 4, false));
+    assert_int_equal(consensus_role(m.consensus), ROLE_FOLLOWER);
+    assert_int_equal(m.consensus->members.voter_count, 2);
+    assert_int_equal(m.consensus->raft.configuration.servers[0].role, RAFT_STANDBY);
+    buf_fini(&change.configuration);
+    member_fini(&m);
+}
+
+static void log_without_room_for_a_vote_gives_none(void **state)
+{
+    (void)state;
+    struct member m;
+    int error = 0;
+    int rc = 0;
+    make(&m, 3);
+    /* No segment is prepared from now on. */
+    for (uint64_t term = 2; term < 500 && error == 0; term++) {
+        rc = request_vote(&m, 2, term, 9, 1);
+        assert_true(rc == 0 || rc == ERR_LOG_FAILED);
+        for (int i = 0; i < 20; i++)
+            consensus_step(m.consensus, 1, &error);
+    }
+    assert_int_equal(error, -ENOSPC);
+    assert_int_equal(rc, ERR_LOG_FAILED);
+    assert_int_equal(m.role, ROLE_FAILED);
+    uint64_t granted = 0;
+    for (struct mail *mail; (mail = member_take_mail(&m)) != NULL; mail_free(mail)) {
+        assert_true(mail->message.term > granted);
+        granted = mail->message.term;
+    }
+    member_stop(&m);
+    assert_int_equal(member_start(&m), 0);
+    assert_true(m.found.term >= granted);
+    member_fini(&m);
+}
+
 /* ---- A leader of several ---- */
 
 static void commit_needs_a_majority_and_own_durability(void **state)
@@ -883,6 +999,9 @@ int main(void)
         cmocka_unit_test(rule_e_commit_never_goes_back),
         cmocka_unit_test(rule_f_committed_entry_waits_until_it_is_durable_here),
         cmocka_unit_test(rule_h_answer_to_an_old_leader_carries_no_index),
+        cmocka_unit_test(rule_i_old_refusal_does_not_stop_replication),
+        cmocka_unit_test(rule_j_member_votes_without_knowing_that_it_may),
+        cmocka_unit_test(log_without_room_for_a_vote_gives_none),
         cmocka_unit_test(commit_needs_a_majority_and_own_durability),
         cmocka_unit_test(new_leader_is_ready_after_its_own_first_entry),
         cmocka_unit_test(leader_that_steps_down_names_what_is_unknown),
