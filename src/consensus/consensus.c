@@ -234,12 +234,10 @@ int consensus_change(struct consensus *c, struct slice configuration, uint64_t *
 /* ---- Checkpoint ---- */
 
 /* How far back the log is kept for members that lag: up to the one furthest behind, but no further
- * than the checkpoint before this one, which bounds it. Alone: not at all. */
+ * than the checkpoint before this one, which bounds it. */
 static uint64_t keep_from(const struct consensus *c, uint64_t index)
 {
     uint64_t lowest = index;
-    if (c->members.count <= 1)
-        return index;
     if (c->role != ROLE_LEADER)
         return c->checkpoint;
     for (unsigned i = 0; i < c->members.count; i++) {

@@ -319,6 +319,8 @@ void core_tick(struct consensus *c)
         take_new_term(c);
     core_tell(c, &event);
     ASSERT(!elects_itself || c->role == ROLE_LEADER || c->role == ROLE_FAILED);
+    if (elects_itself && c->role == ROLE_LEADER)
+        core_tell(c, &event); /* Otherwise members without a vote would hear of it much later. */
     /* A spare member that once got heartbeats keeps the core's deadline in the past. */
     c->hold_ms = raft_timeout(&c->raft) <= c->now_ms ? c->now_ms + c->heartbeat_ms : 0;
 }

@@ -203,20 +203,15 @@ static void send_append(struct consensus *c, struct peer *peer, const struct log
         peer->wanted = peer->sent; /* Trimmed meanwhile: the core will find out. */
 }
 
-/* Entries of the cursor's frame, as many as one message takes. A CHANGE only comes first: the core
- * of the receiver takes its index to be that of the message's first entry (rule D). */
+/* Entries of the cursor's frame, as many as one message takes. A CHANGE can only come first, as it
+ * is the first of its frame: rule D. */
 static uint32_t gather(struct consensus *c, struct peer *peer,
                        struct log_entry entries[MESSAGE_ENTRIES_MAX])
 {
     uint32_t count = 0;
-    while (count < MESSAGE_ENTRIES_MAX) {
-        struct cursor before = peer->cursor;
-        if (!cursor_take(c, &peer->cursor, peer->wanted, &entries[count]))
-            break;
-        if (count > 0 && entries[count].type == ENTRY_CHANGE) {
-            peer->cursor = before;
-            break;
-        }
+    while (count < MESSAGE_ENTRIES_MAX &&
+           cursor_take(c, &peer->cursor, peer->wanted, &entries[count])) {
+        ASSERT(count == 0 || entries[count].type != ENTRY_CHANGE); /* C6 */
         count++;
     }
     return count;

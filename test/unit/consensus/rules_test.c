@@ -419,7 +419,9 @@ static void rule_b_sole_voter_starts_in_a_new_term(void **state)
         assert_int_equal(member_start(&m), 0);
         simdisk_hold(m.disk, true);
         /* It does not lead before that term is durable. */
-        member_step(&m);
+        for (int j = 0; j < 3; j++)
+            member_step(&m);
+        assert_int_equal(consensus_role(m.consensus), ROLE_FOLLOWER);
         simdisk_hold(m.disk, false);
         member_settle(&m);
         assert_int_equal(consensus_role(m.consensus), ROLE_LEADER);
@@ -488,6 +490,32 @@ static void rule_b_sole_voter_takes_nothing_over_in_anothers_term(void **state)
     member_run(&m, 2500);
     assert_int_equal(consensus_role(m.consensus), ROLE_LEADER);
     assert_int_equal(consensus_term(m.consensus), 4);
+    buf_fini(&change.configuration);
+    member_fini(&m);
+}
+
+static void entries_of_a_new_term_leave_only_when_it_is_durable(void **state)
+{
+    (void)state;
+    struct member m;
+    make(&m, 2);
+    struct sketch change = {.term = 3, .type = ENTRY_CHANGE};
+    change.configuration = member_configuration(2, 1);
+    assert_int_equal(append_entries(&m, 2, 3, 1, 1, 1, &change, 1), 0);
+    member_settle(&m);
+    drop_mail(&m);
+    simdisk_hold(m.disk, true);
+    for (int i = 0; i < 300 && consensus_role(m.consensus) != ROLE_LEADER; i++) {
+        simclock_advance(&clock_of_test, 10);
+        member_step(&m);
+    }
+    assert_int_equal(consensus_term(m.consensus), 4);
+    for (int i = 0; i < 3; i++)
+        member_step(&m);
+    assert_null(member_take_mail(&m));
+    simdisk_hold(m.disk, false);
+    member_settle(&m);
+    assert_non_null(member_find_mail(&m, MESSAGE_APPEND_ENTRIES));
     buf_fini(&change.configuration);
     member_fini(&m);
 }
@@ -795,6 +823,62 @@ static void log_without_room_for_a_vote_gives_none(void **state)
     member_fini(&m);
 }
 
+/* Steps without preparing segments. */
+static void step_bare(struct member *m, int count)
+{
+    while (count-- > 0)
+        consensus_step(m->consensus, 1, &m->error);
+}
+
+static void candidate_without_room_for_its_first_entry_does_not_win(void **state)
+{
+    (void)state;
+    struct member m;
+    uint64_t term = 3;
+    make(&m, 3);
+    assert_int_equal(commands(&m, 2, term, 1, 1, 1, 2), 0);
+    member_settle(&m);
+    while (core_room(m.consensus, FRAME_ALIGN) == 0) {
+        term++;
+        assert_int_equal(request_vote(&m, 2, term, 9, term - 1), 0);
+        step_bare(&m, 20);
+    }
+    drop_mail(&m);
+    for (int i = 0; i < 300 && consensus_role(m.consensus) != ROLE_CANDIDATE; i++) {
+        simclock_advance(&clock_of_test, 10);
+        step_bare(&m, 1);
+    }
+    assert_int_equal(vote_result(&m, 2, term + 1, true), ERR_AGAIN);
+    assert_int_equal(consensus_role(m.consensus), ROLE_CANDIDATE);
+    member_settle(&m);
+    assert_int_equal(vote_result(&m, 2, term + 1, true), 0);
+    member_settle(&m);
+    assert_int_equal(vote_result(&m, 2, term + 1, false), 0);
+    assert_int_equal(consensus_role(m.consensus), ROLE_LEADER);
+    assert_int_equal(consensus_next_index(m.consensus), 5);
+    assert_int_equal(m.error, 0);
+    member_fini(&m);
+}
+
+static void leader_stays_a_voter(void **state)
+{
+    (void)state;
+    struct member m;
+    make(&m, 2);
+    elect(&m);
+    uint64_t index;
+    struct consensus_member members[2] = {{1, "node-1", MEMBER_STANDBY},
+                                          {2, "node-2", MEMBER_VOTER}};
+    struct buf encoded = {0};
+    assert_int_equal(consensus_encode_configuration(members, 2, &encoded), 0);
+    assert_int_equal(consensus_change(m.consensus, buf_slice(&encoded), &index), ERR_INVALID);
+    buf_reset(&encoded, 0);
+    assert_int_equal(consensus_encode_configuration(&members[1], 1, &encoded), 0);
+    assert_int_equal(consensus_change(m.consensus, buf_slice(&encoded), &index), ERR_INVALID);
+    buf_fini(&encoded);
+    member_fini(&m);
+}
+
 /* ---- A leader of several ---- */
 
 static void commit_needs_a_majority_and_own_durability(void **state)
@@ -992,6 +1076,7 @@ int main(void)
         cmocka_unit_test(rule_b_sole_voter_starts_in_a_new_term),
         cmocka_unit_test(rule_b_last_voter_left_takes_a_new_term_to_lead),
         cmocka_unit_test(rule_b_sole_voter_takes_nothing_over_in_anothers_term),
+        cmocka_unit_test(entries_of_a_new_term_leave_only_when_it_is_durable),
         cmocka_unit_test(rule_c_what_the_checkpoint_covers_is_taken_off),
         cmocka_unit_test(rule_d_change_amid_others_counts_from_its_own_index),
         cmocka_unit_test(two_changes_in_a_message_are_told_apart),
@@ -1002,6 +1087,8 @@ int main(void)
         cmocka_unit_test(rule_i_old_refusal_does_not_stop_replication),
         cmocka_unit_test(rule_j_member_votes_without_knowing_that_it_may),
         cmocka_unit_test(log_without_room_for_a_vote_gives_none),
+        cmocka_unit_test(candidate_without_room_for_its_first_entry_does_not_win),
+        cmocka_unit_test(leader_stays_a_voter),
         cmocka_unit_test(commit_needs_a_majority_and_own_durability),
         cmocka_unit_test(new_leader_is_ready_after_its_own_first_entry),
         cmocka_unit_test(leader_that_steps_down_names_what_is_unknown),
