@@ -194,7 +194,6 @@ static int can_vote(const struct consensus *c, const struct configuration *to)
 static int change(struct consensus *c, struct slice configuration)
 {
     struct configuration to;
-    struct raft_event refresh = {.type = RAFT_TIMEOUT};
     int rc = can_lead(c);
     if (rc != 0)
         return rc;
@@ -213,9 +212,6 @@ static int change(struct consensus *c, struct slice configuration)
         rc = core_room(c, FRAME_PAYLOAD_OFF + configuration.len);
     if (rc != 0)
         return rc;
-    /* A leader that was alone had no timer; its check of who is there begins now. */
-    if (c->members.count == 1)
-        core_tell(c, &refresh);
     return submit_small(c, configuration, ENTRY_CHANGE);
 }
 
