@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "command/args.h"
 
-#include "base/err.h"
 #include "base/num.h"
 
 #define SHOWN_ARGS_SIZE 128
@@ -42,9 +41,34 @@ int args_get_string(struct call *call, struct slice key, struct item *out_item)
         return rc;
     if (out_item->type != VALUE_NONE && out_item->type != VALUE_STRING) {
         reply_error(call->reply, TEXT_WRONGTYPE);
-        return ERR_EXISTS;
+        return ARGS_REPLIED;
     }
     return 0;
+}
+
+int args_load_string(struct call *call, struct slice key, struct item *out_item,
+                     struct slice *out_value)
+{
+    *out_value = SLICE_EMPTY;
+    int rc = args_get_string(call, key, out_item);
+    if (rc != 0 || out_item->type == VALUE_NONE)
+        return rc;
+    return tx_load(call->tx, out_item, out_value);
+}
+
+bool args_string_fits(struct call *call, uint64_t size, uint64_t more)
+{
+    /* Offsets are below 2^63 and sizes far below: the sum cannot wrap. */
+    if (size + more <= STRING_MAX_SIZE)
+        return true;
+    reply_error(call->reply, TEXT_STRING_SIZE);
+    return false;
+}
+
+void args_put_string(struct call *call, struct slice key, struct slice value, uint64_t expire_at_ms)
+{
+    tx_put(call->tx, call->db, key,
+           &(struct tx_value){.type = VALUE_STRING, .bytes = value, .expire_at_ms = expire_at_ms});
 }
 
 void args_reply_unknown(struct reply *reply, const struct slice *argv, uint32_t argc)

@@ -23,6 +23,7 @@
 
 struct session; /* of the layer above */
 struct command_row;
+struct command_table;
 
 struct call {
     const struct command_row *row;
@@ -31,6 +32,7 @@ struct call {
     uint16_t db;
     struct tx *tx; /* NULL in scope NODE */
     struct reply *reply;
+    const struct command_table *table;
     struct session *session; /* scope NODE only */
 };
 
@@ -53,9 +55,11 @@ enum command_flags {
     CMD_SKIP_MONITOR = 1 << 11,
     CMD_SKIP_SLOWLOG = 1 << 12,
     /* Ours, not shown. */
-    CMD_POINT = 1 << 20,       /* READONLY: may be answered on an io loop, lock-free */
-    CMD_LOADS_VALUE = 1 << 21, /* WRITE: reads old values of its keys (R19) */
-    CMD_IN_MULTI_NOW = 1 << 22 /* not queued by MULTI */
+    CMD_POINT = 1 << 20,        /* READONLY: may be answered on an io loop, lock-free */
+    CMD_LOADS_VALUE = 1 << 21,  /* WRITE: reads old values of its keys (R19) */
+    CMD_IN_MULTI_NOW = 1 << 22, /* not queued by MULTI */
+    CMD_WANTS_QUIET = 1 << 23,  /* runs only while nothing of its connection is in flight */
+    CMD_INTERNAL = 1 << 24      /* found by id alone: no client can name it, no list shows it */
 };
 
 enum command_scope {
@@ -76,9 +80,17 @@ enum key_access { KEY_RO = 1, KEY_RW = 2, KEY_OW = 4, KEY_RM = 8 };
 
 /* Called for each key; borrowed. */
 typedef void (*command_key_fn)(void *ctx, uint16_t db, struct slice key);
-/* Finds the keys of argv; false if argv is malformed. */
-typedef bool (*command_keys_fn)(const struct slice *argv, uint32_t argc, uint16_t db,
-                                command_key_fn on_key, void *ctx);
+
+enum keys_found {
+    KEYS_MALFORMED, /* argv does not fit the rule */
+    KEYS_FOUND,     /* every key has been named */
+    KEYS_EVERYWHERE /* it involves all shards whatever its keys are (R26) */
+};
+
+/* Finds the keys of argv. `table` is for commands that hold others (EXEC). */
+typedef enum keys_found (*command_keys_fn)(const struct command_table *table,
+                                           const struct slice *argv, uint32_t argc, uint16_t db,
+                                           command_key_fn on_key, void *ctx);
 
 struct key_rule {
     enum key_rule_kind kind;
@@ -105,7 +117,7 @@ struct command_arity {
 #define ARITY_ANY UINT32_MAX
 
 struct command_row {
-    uint16_t id;        /* permanent; stands in the log (0: never logged, scope NODE or READONLY) */
+    uint16_t id;        /* permanent; stands in the log; 0 for scope NODE only */
     const char *name;   /* lower case; of a subcommand: the last word */
     const char *parent; /* container's name, or NULL */
     struct command_arity arity;
@@ -131,7 +143,7 @@ struct command_family {
 
 struct command_table;
 
-/* Rows must outlive the table. Names and ids must be unique: asserted. */
+/* Rows must outlive the table. Names (but of internal rows) and ids must be unique: asserted. */
 struct command_table *command_table_new(const struct command_family *const *families,
                                         size_t family_count);
 void command_table_free(struct command_table *table);
@@ -143,7 +155,7 @@ const struct command_row *command_find(const struct command_table *table, const 
 const struct command_row *command_by_id(const struct command_table *table, uint16_t id);
 
 size_t command_count(const struct command_table *table); /* without subcommands */
-/* Every row, containers before their subcommands, by name. */
+/* Every row but internal ones, containers before their subcommands, by name. */
 const struct command_row *command_at(const struct command_table *table, size_t idx);
 size_t command_row_count(const struct command_table *table);
 
@@ -155,8 +167,9 @@ static inline bool command_arity_fits(const struct command_row *row, uint32_t ar
 /* Redis's signed form: -n for "at least n". */
 int command_signed_arity(const struct command_row *row);
 
-/* Calls on_key for every key. False if argv does not fit the rule. */
-bool command_keys(const struct command_row *row, const struct slice *argv, uint32_t argc,
-                  uint16_t db, command_key_fn on_key, void *ctx);
+/* Calls on_key for every key. Scope ALL is KEYS_EVERYWHERE, its keys are still named. */
+enum keys_found command_keys(const struct command_table *table, const struct command_row *row,
+                             const struct slice *argv, uint32_t argc, uint16_t db,
+                             command_key_fn on_key, void *ctx);
 
 #endif

@@ -16,6 +16,7 @@ struct command_table {
     size_t row_count;
     size_t top_count;
     const struct command_row **index; /* open addressing by name */
+    bool *has_subs;                   /* of the row at the same place */
     size_t index_size;
     const struct command_row **by_id;
     size_t by_id_size;
@@ -39,15 +40,14 @@ static struct slice parent_of(const struct command_row *row)
     return row->parent == NULL ? SLICE_EMPTY : slice_str(row->parent);
 }
 
-static const struct command_row **slot_of(const struct command_table *table, struct slice parent,
-                                          struct slice name)
+static size_t slot_of(const struct command_table *table, struct slice parent, struct slice name)
 {
     size_t mask = table->index_size - 1;
     size_t at = name_hash(parent, name) & mask;
     while (table->index[at] != NULL && !(slice_eq_nocase(parent_of(table->index[at]), parent) &&
                                          slice_is(name, table->index[at]->name)))
         at = (at + 1) & mask;
-    return &table->index[at];
+    return at;
 }
 
 static const struct command_row *find_name(const struct command_table *table, struct slice parent,
@@ -55,7 +55,7 @@ static const struct command_row *find_name(const struct command_table *table, st
 {
     if (name.len > NAME_MAX_SIZE || parent.len > NAME_MAX_SIZE)
         return NULL;
-    return *slot_of(table, parent, name);
+    return table->index[slot_of(table, parent, name)];
 }
 
 /* By full name, so that a container stands right before its subcommands. */
@@ -73,17 +73,24 @@ static int compare_rows(const void *a, const void *b)
     return slice_cmp(left_sub, right_sub);
 }
 
-static void add_row(struct command_table *table, const struct command_row *row)
+static void add_name(struct command_table *table, const struct command_row *row)
 {
     ASSERT(strlen(row->name) <= NAME_MAX_SIZE);
-    const struct command_row **slot = slot_of(table, parent_of(row), slice_str(row->name));
-    ASSERT(*slot == NULL); /* names are unique */
-    *slot = row;
+    size_t slot = slot_of(table, parent_of(row), slice_str(row->name));
+    ASSERT(table->index[slot] == NULL); /* M1 */
+    table->index[slot] = row;
     table->rows[table->row_count++] = row;
     table->top_count += row->parent == NULL;
+}
+
+static void add_row(struct command_table *table, const struct command_row *row)
+{
+    ASSERT((row->id == 0) == (row->scope == SCOPE_NODE));
+    if ((row->flags & CMD_INTERNAL) == 0)
+        add_name(table, row);
     if (row->id == 0)
         return;
-    ASSERT(row->id < table->by_id_size && table->by_id[row->id] == NULL); /* ids are unique */
+    ASSERT(row->id < table->by_id_size && table->by_id[row->id] == NULL); /* M1 */
     table->by_id[row->id] = row;
 }
 
@@ -105,11 +112,16 @@ struct command_table *command_table_new(const struct command_family *const *fami
     while (table->index_size < row_count * 4)
         table->index_size *= 2;
     table->index = mem_calloc(table->index_size, sizeof(struct command_row *));
+    table->has_subs = mem_calloc(table->index_size, sizeof(*table->has_subs));
     table->by_id_size = highest_id + 1;
     table->by_id = mem_calloc(table->by_id_size, sizeof(struct command_row *));
     for (size_t i = 0; i < family_count; i++) {
         for (size_t j = 0; j < families[i]->row_count; j++)
             add_row(table, &families[i]->rows[j]);
+    }
+    for (size_t i = 0; i < table->row_count; i++) {
+        if (table->rows[i]->parent != NULL)
+            table->has_subs[slot_of(table, SLICE_EMPTY, parent_of(table->rows[i]))] = true;
     }
     qsort(table->rows, table->row_count, sizeof(struct command_row *), compare_rows);
     return table;
@@ -121,6 +133,7 @@ void command_table_free(struct command_table *table)
         return;
     mem_free(table->rows);
     mem_free(table->index);
+    mem_free(table->has_subs);
     mem_free(table->by_id);
     mem_free(table);
 }
@@ -129,19 +142,16 @@ const struct command_row *command_find(const struct command_table *table, const 
                                        uint32_t argc, const struct command_row **out_parent)
 {
     *out_parent = NULL;
-    const struct command_row *row = find_name(table, SLICE_EMPTY, argv[0]);
-    if (row == NULL || argc < 2)
-        return row;
-    /* A row without a handler is a container. A container that can also be called by itself
-     * (COMMAND) takes an argument only as a subcommand. */
-    const struct command_row *sub = find_name(table, slice_str(row->name), argv[1]);
-    if (sub != NULL)
-        return sub;
-    if (row->run == NULL || row->arity.max == 1) {
-        *out_parent = row;
+    if (argv[0].len > NAME_MAX_SIZE)
         return NULL;
-    }
-    return row;
+    size_t slot = slot_of(table, SLICE_EMPTY, argv[0]);
+    const struct command_row *row = table->index[slot];
+    if (row == NULL || argc < 2 || !table->has_subs[slot])
+        return row;
+    const struct command_row *sub = find_name(table, slice_str(row->name), argv[1]);
+    if (sub == NULL)
+        *out_parent = row;
+    return sub;
 }
 
 const struct command_row *command_by_id(const struct command_table *table, uint16_t id)
@@ -194,19 +204,26 @@ static bool numkeys_keys(const struct key_rule *rule, const struct slice *argv, 
     return true;
 }
 
-bool command_keys(const struct command_row *row, const struct slice *argv, uint32_t argc,
-                  uint16_t db, command_key_fn on_key, void *ctx)
+enum keys_found command_keys(const struct command_table *table, const struct command_row *row,
+                             const struct slice *argv, uint32_t argc, uint16_t db,
+                             command_key_fn on_key, void *ctx)
 {
+    bool is_good = true;
     switch (row->keys.kind) {
     case KEY_RULE_NONE:
-        return true;
+        break;
     case KEY_RULE_RANGE:
-        return range_keys(&row->keys, argv, argc, db, on_key, ctx);
+        is_good = range_keys(&row->keys, argv, argc, db, on_key, ctx);
+        break;
     case KEY_RULE_NUMKEYS:
-        return numkeys_keys(&row->keys, argv, argc, db, on_key, ctx);
+        is_good = numkeys_keys(&row->keys, argv, argc, db, on_key, ctx);
+        break;
     case KEY_RULE_FN:
-        return row->keys.fn(argv, argc, db, on_key, ctx);
+        return row->keys.fn(table, argv, argc, db, on_key, ctx);
     default:
         UNREACHABLE("all kinds of key rules are listed");
     }
+    if (!is_good)
+        return KEYS_MALFORMED;
+    return row->scope == SCOPE_ALL ? KEYS_EVERYWHERE : KEYS_FOUND;
 }

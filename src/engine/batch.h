@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* batch: what one io loop gathered in a turn, and the rounds in which it goes through the shards.
  *
- * A batch holds the commands to be logged, encoded into the frame that will be written, and the reads
- * that have a place among them. The sequencer makes a round of one or more batches for each entry;
- * a replayed entry makes a round without batches. A round is posted to every shard that it names;
- * the last one to finish it ends it.
+ * A batch holds the commands to be logged, encoded into the frame that will be written, and the
+ * reads that have a place among them. The sequencer makes a round of one or more batches for each
+ * entry; a replayed entry makes a round without batches. A round is posted to every shard that it
+ * names; the last one to finish it ends it.
  *
- * Threads:  a batch belongs to its port until it is posted, then to the sequencer, then to its round.
- *           The shards of a round walk disjoint lists of works and share only its atomic words.
+ * Threads:  a batch belongs to its port until it is posted, then to the sequencer, then to its
+ * round. The shards of a round walk disjoint lists of works and share only its atomic words.
  */
 #ifndef ENGINE_BATCH_H
 #define ENGINE_BATCH_H
@@ -33,8 +33,8 @@ struct work {
 };
 
 enum op_flags {
-    OP_LOGGED = 1,      /* in the frame; otherwise in the batch's side buffer, a read */
-    OP_MULTI = 2        /* more than one shard */
+    OP_LOGGED = 1, /* in the frame; otherwise in the batch's side buffer, a read */
+    OP_MULTI = 2   /* more than one shard */
 };
 
 struct op {
@@ -43,8 +43,8 @@ struct op {
     void *token;
     struct batch *batch;
     struct barrier *barrier;
-    uint64_t shards;  /* a set */
-    uint32_t off;     /* of the coded command, from the start of frame data or side bytes */
+    uint64_t shards; /* a set */
+    uint32_t off;    /* of the coded command, from the start of frame data or side bytes */
     uint32_t size;
     uint16_t ordinal; /* command number in its entry; of a read: of the last one before it */
     uint16_t flags;
@@ -62,6 +62,7 @@ struct batch {
     struct batch *next;
     struct port *port; /* NULL in replay */
     enum batch_kind kind;
+    bool is_posted;      /* counted in port->waiting_batches */
     struct frame *frame; /* NULL: nothing to be logged */
     struct buf side;
     struct op *ops;
@@ -90,9 +91,9 @@ struct round_part {
 
 struct round {
     enum round_kind kind;
-    uint64_t index;     /* of the entry; READS: 0 */
-    uint64_t time_ms;   /* what commands see */
-    uint64_t now_ms;    /* READS: beyond time_ms expiry is undecided; else equal to it */
+    uint64_t index;   /* of the entry; READS: 0 */
+    uint64_t time_ms; /* what commands see */
+    uint64_t now_ms;  /* READS: beyond time_ms expiry is undecided; else equal to it */
     struct frame *frame;
     struct batch *batches;
     struct group *group;

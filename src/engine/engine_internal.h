@@ -70,10 +70,10 @@ struct shard {
     struct buf scratch;      /* replies nobody waits for */
     struct round_part *head; /* rounds to do, oldest first */
     struct round_part *tail;
-    struct work *current;    /* in head; NULL: head has not been begun */
+    struct work *current; /* in head; NULL: head has not been begun */
     bool is_head_begun;
-    bool holds_barrier;   /* it executes an op over other shards, which wait for it */
-    bool has_write_back;  /* the write job has returned and is to be taken in */
+    bool holds_barrier;  /* it executes an op over other shards, which wait for it */
+    bool has_write_back; /* the write job has returned and is to be taken in */
     bool has_sync_back;
     bool is_write_failing;
     struct reply_batch *replies; /* of this turn, one a port */
@@ -124,7 +124,7 @@ struct checkpoint_part {
 
 struct checkpoint {
     struct group *group;
-    struct group_checkpoint_request *requests; /* told when it is done; linked through post.next */
+    struct group_checkpoint_request *requests; /* told when it is done */
     struct manifest manifest;
     uint64_t started_us;
     uint32_t parts_left;
@@ -157,7 +157,7 @@ struct sequencer {
     struct pending_entry *pending; /* oldest first */
     struct pending_entry *pending_last;
     uint64_t dispatched_index;
-    uint64_t dispatched_ms;   /* time of the last dispatched entry */
+    uint64_t dispatched_ms; /* time of the last dispatched entry */
     uint64_t dispatched_hlc;
     uint32_t rounds_out;
     size_t round_bytes_out;
@@ -166,20 +166,20 @@ struct sequencer {
     struct loop_watch log_watch;
     bool has_log_watch;
     struct loop_timer consensus_timer;
+    uint64_t armed_ms;
     struct loop_timer second_timer; /* vouch, expiry by committed time, checkpoint policy */
     struct pool_job prep_job;
     struct seglog_prep *prep;
     int prep_error;
     struct checkpoint *checkpoint; /* under way */
     struct group_checkpoint_request *wanted;
-    struct manifest *manifest; /* the last that is durable */
-    uint64_t checkpoint_bytes;    /* of log written when the last checkpoint was taken */
-    uint64_t dirty_since_ms;      /* loop time; 0: nothing new since the last checkpoint */
+    uint64_t dirty_since_ms; /* loop time; 0: nothing new since the last checkpoint */
     uint64_t last_write_ms;
-    uint64_t last_clock_ms;       /* wall time of the last CLOCK entry for expiry */
     uint64_t replayed;
     bool is_stopping;
     bool stop_with_checkpoint;
+    enum { STOP_DRAINING, STOP_CHECKPOINTING, STOP_VOUCHING, STOP_DONE } stop_phase;
+    struct group_checkpoint_request stop_request;
     int stop_error;
     void (*on_stopped)(void *ctx, int error);
     void *stop_ctx;
@@ -216,10 +216,10 @@ struct port {
     uint32_t idx;
     const struct port_events *events;
     void *ctx;
-    struct tx *tx;           /* for reads at once */
+    struct tx *tx; /* for reads at once */
     struct slice *argv;
     size_t argv_cap;
-    struct batch *ordered;   /* being gathered */
+    struct batch *ordered; /* being gathered */
     struct batch *urgent;
     struct batch *clocked;
     struct loop_phase phase;
@@ -229,11 +229,17 @@ struct port {
     size_t frame_hint;
     _Atomic uint32_t waiting_batches; /* ordered ones, posted and not yet submitted */
     struct loop_post pull;            /* the sequencer has taken them: send more */
+    _Atomic bool is_pull_posted;
     struct port_stats stats;
 };
 
 void port_init(struct port *port, struct group *group, uint32_t idx, struct loop *loop);
 void port_start(struct port *port);
+void port_stop(struct port *port);
+/* The batch gathered so far, or NULL. For the sequencer on the same loop. */
+struct batch *port_take_ordered(struct port *port);
+/* A posted batch has been submitted. Thread: the sequencer's. */
+void port_on_submitted(struct port *port);
 void port_fini(struct port *port);
 /* Delivers a reply batch. Through loop_post(port->loop, &batch->post). */
 void port_on_replies(struct loop_post *post);
@@ -246,14 +252,16 @@ void port_post_error(struct port *port, void *token, uint32_t cost, const char *
 struct group {
     struct group_options options;
     struct file *lock;
-    struct manifest manifest; /* as loaded or as last saved; the sequencer's after the start */
+    uint64_t identity; /* the group's id */
+    struct seglog *log;
+    struct manifest manifest; /* the last that is durable; the sequencer's after the start */
     struct stores stores;
     struct shard *shards;
     struct port ports[GROUP_MAX_LOOPS];
     struct sequencer sequencer;
-    _Atomic int state;        /* enum group_state */
+    _Atomic int state; /* enum group_state */
     _Atomic bool is_fatal;
-    _Atomic uint64_t hlc_ms;  /* last stamp or raised time, for readers (R22) */
+    _Atomic uint64_t hlc_ms; /* last stamp or raised time, for readers (R22) */
     _Atomic int log_error;
     _Atomic bool is_disk_full; /* no segment can be prepared */
     struct {
@@ -297,6 +305,8 @@ static inline uint64_t group_published(const struct group *group, enum published
     return atomic_load_explicit(&group->published.values[which], memory_order_relaxed);
 }
 
+void group_close_rest(struct group *group);
+
 /* Ends everything: the process must not go on with this state. Thread: any. */
 void group_fail(struct group *group, const char *format, ...) PRINTF_LIKE(2, 3);
 void group_log(struct group *group, char level, const char *format, ...) PRINTF_LIKE(3, 4);
@@ -305,7 +315,5 @@ void group_set_state(struct group *group, enum group_state state);
 /* The set of shards that a command involves; false if its keys cannot be found in argv. */
 bool group_shards_of(const struct group *group, const struct command_row *row,
                      const struct slice *argv, uint32_t argc, uint16_t db, uint64_t *out_shards);
-
-#define TEXT_LOADING "LOADING Ferric is replaying its log into memory"
 
 #endif

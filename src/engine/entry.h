@@ -13,9 +13,9 @@
 #include "base/attr.h"
 #include "base/slice.h"
 
-#define ENTRY_PREFIX_SIZE   24
-#define ENTRY_MAX_COMMANDS  65535
-#define ENTRY_SEMANTICS     1
+#define ENTRY_PREFIX_SIZE  24
+#define ENTRY_MAX_COMMANDS 65535
+#define ENTRY_SEMANTICS    1
 
 struct entry_prefix {
     uint16_t semantics;
@@ -27,6 +27,7 @@ struct entry_prefix {
 void entry_put_prefix(uint8_t *to, const struct entry_prefix *prefix);
 
 /* 0; ERR_CORRUPT; ERR_VERSION. */
-MUST_CHECK int entry_get_prefix(struct slice payload, struct entry_prefix *out_prefix);
+MUST_CHECK
+int entry_get_prefix(struct slice payload, struct entry_prefix *out_prefix);
 
 #endif

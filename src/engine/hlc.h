@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* hlc: the group's hybrid logical clock, on the log loop.
  *
- * Stamps never go back, follow the wall clock where it can be believed, and never pass a ceiling that
- * is not committed with them, so that a restart after any crash begins no earlier than anything
- * that was answered (R23). A wall clock that jumps by more than max_step_ms against the boot clock is
- * not followed: the clock goes on by boot time and slews towards it.
+ * Stamps never go back, follow the wall clock where it can be believed, and never pass a ceiling
+ * that is not committed with them, so that a restart after any crash begins no earlier than
+ * anything that was answered (R23). A wall clock that jumps by more than max_step_ms against the
+ * boot clock is not followed: the clock goes on by boot time and slews towards it.
  *
  * Source: Kulkarni et al., "Logical physical clocks", 2014.
  */
@@ -25,7 +25,7 @@ struct hlc {
     uint64_t ceiling_ms; /* highest ceiling put into an entry, committed or not */
     uint64_t base_wall_ms;
     uint64_t base_boot_ms;
-    int64_t refused_ms;  /* how far the wall clock is from ours, if we do not follow it; else 0 */
+    int64_t refused_ms; /* how far the wall clock is from ours, if we do not follow it; else 0 */
 };
 
 /* `floor_ms` is the highest ceiling known from manifest and log. */

@@ -75,6 +75,13 @@ static void on_pull(struct loop_post *post)
     atomic_store(&port->is_pull_posted, false);
 }
 
+void port_on_submitted(struct port *port)
+{
+    if (atomic_fetch_sub(&port->waiting_batches, 1) == 1 &&
+        !atomic_exchange(&port->is_pull_posted, true))
+        loop_post(port->loop, &port->pull);
+}
+
 /* Room for one more command of `size` bytes in the ordered batch's frame; a batch that has grown to
  * its limit is sent first. NULL when memory is out. */
 static struct batch *batch_with_room(struct port *port, size_t size)

@@ -2,8 +2,9 @@
 /* port: how an io loop reaches the group: point reads at once, everything else through its batch.
  *
  * A request is either answered at once or taken: then exactly one on_reply comes later, with the
- * token. Writes are gathered into one batch a turn, which is the frame that goes to disk. A read that
- * must follow its connection's writes rides in the same batch and is executed at its place (R29).
+ * token. Writes are gathered into one batch a turn, which is the frame that goes to disk. A read
+ * that must follow its connection's writes rides in the same batch and is executed at its place
+ * (R29).
  *
  * Threads:  everything on the port's loop.
  * Lifetime: argv is borrowed for the call.
@@ -34,25 +35,28 @@ struct port_request {
 };
 
 enum port_result {
-    PORT_ANSWERED, /* the reply has been written */
-    PORT_TAKEN,    /* on_reply will come; later requests of the connection must follow it */
-    PORT_TAKEN_FREE, /* on_reply will come; the read has its place already, later ones need not follow */
+    PORT_ANSWERED,   /* the reply has been written */
+    PORT_TAKEN,      /* on_reply will come; later requests of the connection must follow it */
+    PORT_TAKEN_FREE, /* on_reply will come; the read has its place already, later ones need not
+                        follow */
     PORT_TAKEN_ALONE /* on_reply will come; send nothing of this connection before */
 };
 
 /* Executes a data command (scope KEYS or ALL) whose arity fits. Refusals (-LOADING, -MISCONF, too
  * big, ...) are replies. */
+#define TEXT_LOADING "LOADING Ferric is replaying its log into memory"
+
 enum port_result port_execute(struct port *port, const struct port_request *request,
                               struct reply *reply);
 
-/* False while the port's share of bytes in flight is used up: stop reading until on_room. A port with
- * nothing in flight always has room (R33). */
+/* False while the port's share of bytes in flight is used up: stop reading until on_room. A port
+ * with nothing in flight always has room (R33). */
 bool port_has_room(const struct port *port);
 
 /* What WATCH notes: the key's version, or 0 for absent, judged now. ERR_RETRY: not now, ask again
  * next turn (the clock must move first). Only while nothing of the connection is in flight. */
-MUST_CHECK int port_version_of(struct port *port, uint16_t db, struct slice key,
-                               uint64_t *out_version, uint64_t *out_now_ms);
+MUST_CHECK
+int port_version_of(struct port *port, uint16_t db, struct slice key, uint64_t *out_version);
 
 struct group *port_group(struct port *port);
 
@@ -60,7 +64,7 @@ struct port_stats {
     uint64_t inline_reads;
     uint64_t queued_reads;
     uint64_t cold_reads;
-    uint64_t retries;       /* inline reads that were not one instant */
+    uint64_t retries; /* inline reads that were not one instant */
     uint64_t writes;
     uint64_t batches;
     size_t in_flight_bytes;

@@ -5,10 +5,10 @@
 
 #include "engine/engine_internal.h"
 
-#define TEXT_LOG_FAILED                                                                       \
+#define TEXT_LOG_FAILED                                                                           \
     "MISCONF The log on disk has failed, so nothing can be written: see the server's log, check " \
     "the disk and restart Ferric"
-#define TEXT_DISK_FULL                                                                          \
+#define TEXT_DISK_FULL                                                                            \
     "MISCONF No space for the log on disk, so nothing can be written: free space on the volume; " \
     "no restart is needed"
 #define TEXT_NO_MEMORY "OOM out of memory for this command"
@@ -19,7 +19,7 @@ enum read_outcome {
     READ_COLD_FROZEN, /* a value is being read; the read has taken its place */
     READ_COLD_ALONE,  /* values are being read; it takes its place when they are there */
     READ_NEEDS_CLOCK,
-    READ_TORN         /* no instant could be had without asking the shards */
+    READ_TORN /* no instant could be had without asking the shards */
 };
 
 /* Runs a point read lock-free. DONE: the reply has been written. */

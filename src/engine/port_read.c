@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reads on the io loop.
  *
- * A point read runs its handler against the keydirs without locks. If what it saw was not one instant
- * it runs again, a few times. If it met a cold value, the value is read in the background:
+ * A point read runs its handler against the keydirs without locks. If what it saw was not one
+ * instant it runs again, a few times. If it met a cold value, the value is read in the background:
  *
- * - a command with one key keeps the item that it found (frozen) and answers from that: it has taken
- *   effect where it looked, so that the connection's later commands need not wait (R29);
+ * - a command with one key keeps the item that it found (frozen) and answers from that: it has
+ * taken effect where it looked, so that the connection's later commands need not wait (R29);
  * - a command with several keys runs anew when all values are there; until then the connection
  *   waits;
  * - a write that needs old values is submitted when they have been read, so that an unreadable
@@ -41,7 +41,7 @@ struct fetch {
         struct buf value;
         int error;
         struct diag diag;
-    } *values;
+    } * values;
 };
 
 static void begin_inline(struct port *port)
@@ -114,9 +114,13 @@ static void fetch_free(struct fetch *fetch)
 static void run_fetch(struct pool_job *job)
 {
     struct fetch_value *value = CONTAINER_OF(job, struct fetch_value, job);
-    value->error = datafile_read_value(value->want.file, place_off(value->want.place),
-                                       value->want.database_id, buf_slice(&value->key),
-                                       value->want.item.size, false, &value->value, &value->diag);
+    const struct datafile_query query = {
+        .off = place_off(value->want.place),
+        .key = buf_slice(&value->key),
+        .value_size = value->want.item.size,
+        .db_id = value->want.database_id,
+    };
+    value->error = datafile_read_value(value->want.file, &query, &value->value, &value->diag);
 }
 
 static void finish(struct fetch *fetch);
@@ -243,6 +247,7 @@ static int run_inline(struct port *port, const struct port_request *request, str
                         .argc = request->argc,
                         .db = request->db,
                         .tx = port->tx,
+                        .table = port->group->options.table,
                         .reply = reply};
     begin_inline(port);
     int rc = request->row->run(&call);
@@ -359,9 +364,9 @@ bool port_prefetch(struct port *port, const struct port_request *request)
         return false;
     struct cold_search search = {.port = port};
     begin_inline(port);
-    bool has_keys = command_keys(request->row, request->argv, request->argc, request->db,
-                                 look_for_cold, &search);
-    if (!has_keys || !search.is_cold) {
+    enum keys_found found = command_keys(port->group->options.table, request->row, request->argv,
+                                         request->argc, request->db, look_for_cold, &search);
+    if (found == KEYS_MALFORMED || !search.is_cold) {
         tx_reset(port->tx);
         return false;
     }
@@ -371,18 +376,15 @@ bool port_prefetch(struct port *port, const struct port_request *request)
     return true;
 }
 
-int port_version_of(struct port *port, uint16_t db, struct slice key, uint64_t *out_version,
-                    uint64_t *out_now_ms)
+int port_version_of(struct port *port, uint16_t db, struct slice key, uint64_t *out_version)
 {
     struct item item;
     begin_inline(port);
     int rc = tx_peek(port->tx, db, key, &item);
     if (rc == 0 && !tx_is_valid(port->tx))
         rc = ERR_RETRY;
-    if (rc == 0) {
+    if (rc == 0)
         *out_version = item.type == VALUE_NONE ? 0 : item.version.word;
-        *out_now_ms = loop_wall_ms(port->loop);
-    }
     tx_reset(port->tx);
     return rc;
 }

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A shard takes rounds in the order of the log and executes its list of each, one op after the other.
- * It stops in two places only: at a barrier, where it is lent to whoever executes the op over several
- * shards (R20), and at a command whose value has to be read from disk (R19). While it is lent, nothing of
- * it runs here: what jobs bring back is noted and taken in afterwards.
+/* A shard takes rounds in the order of the log and executes its list of each, one op after the
+ * other. It stops in two places only: at a barrier, where it is lent to whoever executes the op
+ * over several shards (R20), and at a command whose value has to be read from disk (R19). While it
+ * is lent, nothing of it runs here: what jobs bring back is noted and taken in afterwards.
  */
 #include "base/assert.h"
 #include "base/mem.h"
 #include "engine/engine_internal.h"
 
-#define FLUSH_BYTES     (256u * 1024) /* so many collected bytes are written without waiting */
-#define RETRY_MS        100
-#define STEP_BUDGET     512
-#define STATS_EVERY_MS  50
+#define FLUSH_BYTES    (256u * 1024) /* so many collected bytes are written without waiting */
+#define RETRY_MS       100
+#define STEP_BUDGET    512
+#define STATS_EVERY_MS 50
 
 /* ---- The append lane (R32) ---- */
 

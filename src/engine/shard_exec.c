@@ -27,10 +27,8 @@ static void add_reply(struct reply_batch *batch, const struct op *op, size_t off
         batch->cap = batch->cap == 0 ? 64 : batch->cap * 2;
         batch->entries = mem_realloc(batch->entries, batch->cap * sizeof(*batch->entries));
     }
-    batch->entries[batch->count++] = (struct reply_entry){.token = op->token,
-                                                          .off = off,
-                                                          .len = batch->bytes.len - off,
-                                                          .cost = op->size};
+    batch->entries[batch->count++] = (struct reply_entry){
+        .token = op->token, .off = off, .len = batch->bytes.len - off, .cost = op->size};
 }
 
 void shard_post_replies(struct shard *shard)
@@ -59,9 +57,13 @@ struct cold_load {
 static void run_load(struct pool_job *job)
 {
     struct cold_load *load = CONTAINER_OF(job, struct cold_load, job);
-    load->error = datafile_read_value(load->want.file, place_off(load->want.place),
-                                      load->want.database_id, load->want.item.key,
-                                      load->want.item.size, false, &load->value, &load->diag);
+    const struct datafile_query query = {
+        .off = place_off(load->want.place),
+        .key = load->want.item.key,
+        .value_size = load->want.item.size,
+        .db_id = load->want.database_id,
+    };
+    load->error = datafile_read_value(load->want.file, &query, &load->value, &load->diag);
 }
 
 static void on_loaded(struct pool_job *job)
@@ -107,8 +109,7 @@ static void start_loads(struct shard *shard, struct op *op)
 
 static struct slice coded_bytes(const struct op *op, const struct round *round)
 {
-    const uint8_t *base =
-        (op->flags & OP_LOGGED) != 0 ? round->frame->data : op->batch->side.data;
+    const uint8_t *base = (op->flags & OP_LOGGED) != 0 ? round->frame->data : op->batch->side.data;
     return slice_of(base + op->off, op->size);
 }
 
@@ -127,6 +128,7 @@ static void fill_call(struct shard *shard, const struct op *op, const struct rou
                           .argv = shard->argv,
                           .argc = coded.argc,
                           .db = coded.db,
+                          .table = shard->group->options.table,
                           .tx = shard->tx};
 }
 
@@ -164,13 +166,13 @@ static void reply_failure(struct shard *shard, struct op *op, int error)
 
 static struct tx_begin begin_of(const struct round *round, const struct op *op)
 {
-    if ((op->flags & OP_LOGGED) == 0)
-        return (struct tx_begin){
-            .mode = TX_READ, .time_ms = round->time_ms, .now_ms = round->now_ms};
-    return (struct tx_begin){.mode = TX_APPLY,
-                             .time_ms = round->time_ms,
-                             .now_ms = round->time_ms,
-                             .position = position_of(round->index, op->ordinal)};
+    bool is_logged = (op->flags & OP_LOGGED) != 0;
+    return (struct tx_begin){
+        .mode = is_logged ? TX_APPLY : TX_READ,
+        .time_ms = round->time_ms,
+        .now_ms = round->now_ms,
+        .position = position_of(is_logged ? round->index : 0, is_logged ? op->ordinal : 0),
+    };
 }
 
 enum exec_result shard_execute(struct shard *shard, const struct round *round, struct op *op)

@@ -29,7 +29,7 @@ struct epoch;
 struct epoch_reader;
 struct epoch_bag;
 
-/* Frees one retired object. `ctx` is the bag's. */
+/* Frees one retired object. `ctx` is the bag's. It may retire others, into this bag too. */
 typedef void (*epoch_free_fn)(void *ctx, void *object);
 
 struct epoch *epoch_new(void);
@@ -53,13 +53,15 @@ struct epoch_bag *epoch_bag_new(struct epoch *epoch, epoch_free_fn free_fn, void
 void epoch_bag_free(struct epoch_bag *bag);
 
 /* Takes an object that no new reader can find any more. `bytes` is what it holds, for the limit.
- * O(1) amortised; never frees by itself. */
+ * O(1) amortised; never frees by itself. Thread: the owner. */
 void epoch_retire(struct epoch_bag *bag, void *object, size_t bytes);
 
-/* Frees what has become safe, up to `budget` objects; call once a turn. True if more is ready. */
+/* Frees what has become safe, up to `budget` objects; call once a turn, behind epoch_quiescent().
+ * True if more is ready. Where the owner is the only reader, a turn's objects go at the end of the
+ * next turn, or at once if it is offline. Thread: the owner. */
 bool epoch_collect(struct epoch_bag *bag, size_t budget);
 
-/* Retired and not yet freed (P7). Thread: the owner. */
+/* Retired and not yet freed (P7). Thread: any; exact on the owner's. */
 size_t epoch_bag_bytes(const struct epoch_bag *bag);
 
 #endif

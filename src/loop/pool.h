@@ -6,11 +6,14 @@
  *
  * Threads:  pool_submit from any loop; run on a pool thread; done on the given loop.
  * Lifetime: the job is the pool's from submit to done; embedded by its owner.
+ * See loop/README.md, invariants L7 and L8.
  */
 #ifndef LOOP_POOL_H
 #define LOOP_POOL_H
 
 #include "loop/loop.h"
+
+#define POOL_MAX_THREADS 32 /* of one lane */
 
 enum pool_lane {
     POOL_APPEND, /* data-file appends: short, many */
@@ -21,11 +24,13 @@ enum pool_lane {
 };
 
 struct pool_job;
+struct pool_lane_state;
 typedef void (*pool_job_fn)(struct pool_job *job);
 
 struct pool_job {
     struct loop_post post; /* carries it back */
     struct pool_job *next;
+    struct pool_lane_state *lane;
     pool_job_fn run;  /* on a pool thread */
     pool_job_fn done; /* on `loop` */
     struct loop *loop;
@@ -34,7 +39,7 @@ struct pool_job {
 struct pool;
 
 struct pool_options {
-    unsigned threads[POOL_LANE_COUNT]; /* 0: the default of the lane */
+    unsigned threads[POOL_LANE_COUNT]; /* at most; 0: the default of the lane (1, 4, 2, 1) */
     bool is_inline; /* no threads: a job runs at the end of the turn in which it was submitted, on
                        its loop. For simulations, where everything is one thread. */
 };
@@ -42,7 +47,8 @@ struct pool_options {
 MUST_CHECK
 int pool_new(const struct pool_options *options, struct pool **out_pool);
 
-/* Runs what is queued, then ends the threads. Loops must still take posts. */
+/* Runs what is queued, then ends the threads. Loops must still take posts. An inline pool must have
+ * nothing queued: turn its loops until they are dry. Not from a pool thread. */
 void pool_free(struct pool *pool);
 
 void pool_submit(struct pool *pool, enum pool_lane lane, struct pool_job *job, struct loop *loop,

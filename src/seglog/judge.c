@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "base/assert.h"
 #include "base/err.h"
 
 static int damaged(struct recovery *r, const struct found_file *file, uint64_t off, const char *why)
@@ -70,11 +71,10 @@ static int judge_bad_header(struct recovery *r, const struct found_file *file)
 }
 
 /* Is there the trace of a frame at the stop? */
-static int look_at_stop(struct recovery *r, bool *out_is_torn)
+static int look_at_stop(struct recovery *r)
 {
     struct found_file *file = &r->files.items[r->stop_idx];
     const uint8_t *data;
-    *out_is_torn = false;
     if (r->stop_off + FRAME_ALIGN > file->file_size)
         return 0;
     scan_window_turn(&r->window, file->file, file->file_size, SCAN_CHUNK);
@@ -85,45 +85,39 @@ static int look_at_stop(struct recovery *r, bool *out_is_torn)
     uint32_t max_size = (uint32_t)(file->file_size - r->stop_off);
     if (frame_header_decode(data, max_size, &header) != 0 || header.epoch != file->header.epoch)
         return 0;
-    *out_is_torn = true;
+    r->is_torn = true;
+    r->cut_frames++;
+    r->cut_bytes += FRAME_ALIGN;
     return 0;
 }
 
-/* The place of the missing frame, when one that is there vouches for it. */
-static int vouched_but_gone(struct recovery *r, bool is_torn)
+/* Everything whole behind the stop: what it vouches for, and how much of it there is. */
+static int look_behind(struct recovery *r)
 {
-    static const char why[] = "a later frame says that they had been durable";
-    bool is_elsewhere = !is_torn && !r->is_rest_whole && r->headless_idx < r->files.count;
-    if (r->stop_idx == r->files.count || is_elsewhere)
-        return damaged(r, &r->files.items[r->headless_idx], SEGMENT_HEADER_SIZE, why);
-    return damaged(r, &r->files.items[r->stop_idx], r->stop_off, why);
+    bool has_chain = r->start_idx < r->files.count;
+    int rc = has_chain ? look_at_stop(r) : 0;
+    if (rc == 0 && has_chain)
+        rc = scan_rest(r, r->stop_idx, r->stop_off);
+    for (size_t i = has_chain ? r->start_idx + 1 : 0; rc == 0 && i < r->files.count; i++) {
+        const struct found_file *file = &r->files.items[i];
+        bool has_frames = file->state == FOUND_UNUSED || file->state == FOUND_IN_USE;
+        if (has_frames && !file->is_adopted)
+            rc = scan_rest(r, i, SEGMENT_HEADER_SIZE);
+    }
+    return rc;
 }
 
+/* Does anything vouch for the frame that is missing at the stop? */
 static int judge_stop(struct recovery *r)
 {
-    bool is_torn = false;
-    bool has_chain = r->start_idx < r->files.count;
-    if (has_chain) {
-        int rc = look_at_stop(r, &is_torn);
-        if (rc == 0)
-            rc = scan_rest(r, r->stop_idx, r->stop_off);
-        if (rc != 0)
-            return rc;
-    }
-    for (size_t i = has_chain ? r->start_idx + 1 : 0; i < r->files.count; i++) {
-        struct found_file *file = &r->files.items[i];
-        bool has_frames = file->state == FOUND_UNUSED || file->state == FOUND_IN_USE;
-        int rc = has_frames && !file->is_adopted ? scan_rest(r, i, SEGMENT_HEADER_SIZE) : 0;
-        if (rc != 0)
-            return rc;
-    }
-    if (r->vouched >= r->next_sequence)
-        return vouched_but_gone(r, is_torn);
-    if (is_torn) {
-        r->cut_frames++;
-        r->cut_bytes += FRAME_ALIGN;
-    }
-    return 0;
+    if (r->vouched < r->next_sequence)
+        return 0;
+    bool is_elsewhere = !r->is_torn && !r->is_rest_whole && r->headless_idx < r->files.count;
+    size_t file_idx = r->stop_idx == r->files.count || is_elsewhere ? r->headless_idx : r->stop_idx;
+    uint64_t off = file_idx == r->stop_idx ? r->stop_off : SEGMENT_HEADER_SIZE;
+    ASSERT(file_idx < r->files.count);
+    return damaged(r, &r->files.items[file_idx], off,
+                   "a later frame says that they had been durable");
 }
 
 static int judge_files(struct recovery *r)
@@ -194,11 +188,7 @@ static int judge_checkpoint(struct recovery *r)
 static int judge_padding(struct recovery *r)
 {
     const struct tail_frame *unclean = &r->unclean;
-    if (unclean->sequence == 0)
-        return 0;
-    bool was_promised = unclean->sequence <= r->vouched ||
-                        r->unclean_last_index <= r->log->options.checkpoint_index;
-    if (!was_promised)
+    if (unclean->sequence == 0 || unclean->sequence > r->vouched)
         return 0;
     return diag_set(r->diag, ERR_CORRUPT,
                     "%s: the padding of the frame at offset %" PRIu64
@@ -231,11 +221,13 @@ int recovery_judge_empty(struct recovery *r)
 
 int recovery_judge(struct recovery *r)
 {
-    int rc = judge_start(r);
-    if (rc == 0)
-        rc = judge_stop(r);
+    int rc = look_behind(r);
     if (rc == 0)
         rc = judge_files(r);
+    if (rc == 0)
+        rc = judge_start(r);
+    if (rc == 0)
+        rc = judge_stop(r);
     if (rc == 0)
         rc = judge_checkpoint(r);
     return rc == 0 ? judge_padding(r) : rc;

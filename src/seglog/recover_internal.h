@@ -77,6 +77,7 @@ struct recovery {
 
     uint64_t cut_frames;
     uint64_t cut_bytes;
+    bool is_torn;        /* there is the trace of a frame at the stop */
     bool is_rest_whole;  /* a whole frame stands behind the stop in the same file */
     size_t headless_idx; /* first file beyond with whole frames and no OPEN; or count */
     uint64_t told_bytes; /* of progress */

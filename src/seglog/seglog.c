@@ -145,6 +145,7 @@ void seglog_close(struct seglog *log)
     ASSERT(!log->is_preparing);
     ASSERT(log->error != 0 || seglog_in_flight(log) == 0);
     /* The disk still has the memory of what it has not given back. */
+    seglog_flush(log);
     while (log->submitted > 0)
         IGNORE(seglog_poll(log), "it has failed already");
     log_free(log);

@@ -82,8 +82,8 @@ static int check_header(const struct seglog_options *options, const struct found
                         header->group_id, options->group_id);
     if (header->number != file->number)
         return diag_set(diag, ERR_CORRUPT,
-                        "%s says in its header (offset 0) that it is segment %" PRIu64
-                        ": it has been renamed or overwritten",
+                        "%s: the header at offset 0 says that this is segment %" PRIu64
+                        ": the file has been renamed or overwritten",
                         file->path, header->number);
     return 0;
 }

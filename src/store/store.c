@@ -90,8 +90,14 @@ struct datafile *store_pin(const struct store *store, struct place place)
 int store_read_cold(struct datafile *file, uint16_t database_id, const struct row *row,
                     bool no_wait, struct buf *out, struct diag *diag)
 {
-    return datafile_read_value(file, place_off(row_place(row)), database_id, row_key(row),
-                               row->value_size, no_wait, out, diag);
+    const struct datafile_query query = {
+        .off = place_off(row_place(row)),
+        .key = row_key(row),
+        .value_size = row->value_size,
+        .db_id = database_id,
+        .no_wait = no_wait,
+    };
+    return datafile_read_value(file, &query, out, diag);
 }
 
 /* ---- Publishing ---- */

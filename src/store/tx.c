@@ -37,9 +37,10 @@ void tx_free(struct tx *tx)
 
 void tx_begin(struct tx *tx, const struct tx_begin *begin)
 {
-    ASSERT(begin->mode == TX_APPLY || begin->position.word == 0);
+    ASSERT(begin->mode == TX_APPLY ? begin->now_ms == begin->time_ms : begin->position.word == 0);
     overlay_clear(&tx->overlay, true);
     tx_drop_wants(tx);
+    tx->begin_count++;
     tx->mode = begin->mode;
     tx->time_ms = begin->time_ms;
     tx->now_ms = begin->now_ms;
@@ -60,15 +61,21 @@ void tx_reset(struct tx *tx)
     tx->seen_count = 0;
 }
 
+void tx_end_inline(struct tx *tx)
+{
+    if (UNLIKELY(tx->loaded_count > 0 || tx->want_count > 0))
+        tx_reset(tx);
+}
+
 uint64_t tx_time_ms(const struct tx *tx)
 {
-    return tx->time_ms;
+    return tx->now_ms;
 }
 
 uint64_t tx_seed(const struct tx *tx)
 {
     /* Reads have no position: their choices differ from call to call and reach no store. */
-    uint64_t word = tx->mode == TX_APPLY ? tx->position.word : tx->read_count;
+    uint64_t word = tx->mode == TX_APPLY ? tx->position.word : tx->begin_count;
     return hash_mix(word, tx->time_ms);
 }
 
@@ -472,7 +479,7 @@ static void sample_item(void *ctx, const struct item *item)
 
 bool tx_random(struct tx *tx, uint16_t db, struct item *out_item)
 {
-    uint64_t chance = tx_seed(tx);
+    uint64_t chance = hash_mix(tx_seed(tx), ++tx->draw_count);
     uint64_t total = tx_count(tx, db);
     /* A few blind draws, as in Redis; a key that has expired but is still there is drawn again. */
     for (int attempt = 0; attempt < 100 && total > 0 && tx->overlay.count == 0; attempt++) {

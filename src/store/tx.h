@@ -28,7 +28,9 @@ void tx_free(struct tx *tx);
 
 struct tx_begin {
     enum tx_mode mode;
-    uint64_t time_ms;         /* of the entry; INLINE: now */
+    uint64_t time_ms; /* of the entry; INLINE: unused, each shard's applied time counts */
+    uint64_t now_ms;  /* whether a key that expires between the two has expired is undecided (R22);
+                         APPLY: equal to time_ms */
     struct position position; /* of the command; APPLY only */
 };
 
@@ -40,13 +42,18 @@ void tx_commit(struct tx *tx);
 /* Drops changes, loaded values and everything borrowed. */
 void tx_reset(struct tx *tx);
 
+/* INLINE: ends a run that met nothing cold; cheaper than tx_reset(). */
+void tx_end_inline(struct tx *tx);
+
 /* INLINE: everything read was one instant and is still so? Call after the handler. */
 bool tx_is_valid(const struct tx *tx);
 
-/* INLINE, READ: a key was met that fell due between the time of what was applied and now: the answer
- * needs a place in the order and a raised clock (R22). Everything the handler wrote is void. */
+/* INLINE, READ: a key was met that fell due between the time of what was applied and now: the
+ * answer needs a place in the order and a raised clock (R22). Everything the handler wrote is void.
+ */
 bool tx_needs_clock(const struct tx *tx);
 
+/* What counts as now: the entry's time, or a read's now_ms. */
 uint64_t tx_time_ms(const struct tx *tx);
 
 /* Pseudo-random, the same on every replica: from the entry's position. */
@@ -114,14 +121,9 @@ uint32_t tx_database_count(const struct tx *tx);
 
 struct tx_want {
     struct datafile *file; /* with a reference; taken by the caller */
-    uint64_t off;
-    uint32_t size;
-    uint16_t db;
     uint16_t database_id;
-    uint32_t shard;
-    struct slice key; /* until the tx is reset */
-    struct position version;
     struct place place;
+    struct item item; /* its row is NULL; its key is borrowed as it was given */
 };
 
 /* The cold values asked for since tx_begin(). */

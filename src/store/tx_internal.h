@@ -71,7 +71,9 @@ struct tx {
     uint64_t time_ms;
     uint64_t now_ms;
     struct position position;
-    uint64_t read_count;
+    uint64_t read_count; /* lookups, for the LFU sample */
+    uint64_t begin_count;
+    uint64_t draw_count;
     struct overlay overlay;
     struct seen *seen;
     size_t seen_count;
