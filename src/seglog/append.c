@@ -17,13 +17,12 @@
  * Failure: with the first failed write durable_sequence stands still for good (S4), whatever else
  * comes back. All frames not durable by then are lost to us, although they may be whole on disk.
  */
+#include "seglog/seglog.h"
+
 #include <errno.h>
-#include <string.h>
 
 #include "base/assert.h"
 #include "base/err.h"
-#include "base/mem.h"
-#include "seglog/seglog.h"
 #include "seglog/seglog_internal.h"
 
 enum place { PLACE_ACTIVE, PLACE_READY, PLACE_NONE };

@@ -10,44 +10,58 @@
  */
 #include "support/fuzz.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/bytes.h"
 #include "base/hash.h"
 #include "base/mem.h"
-#include "seglog/format_internal.h"
 #include "seglog/seglog.h"
 #include "support/simdisk.h"
 
-#define SEGMENTS 4
+#define SEGMENTS     4
+#define SEGMENT_SIZE (256U << 10)
+#define EPOCH_BASE   1000
 
 struct segment_image {
     uint8_t *bytes;
     size_t used;
     size_t size;
-    struct segment_header header;
+    uint64_t epoch;
 };
 
 static void seal(struct segment_image *image, size_t off)
 {
     uint8_t *data = image->bytes + off;
     uint32_t size = get_u32(data + 8);
-    if (size < FRAME_HEADER_SIZE || size > image->header.size - off)
+    if (size < FRAME_HEADER_SIZE || size > SEGMENT_SIZE - off)
         return;
-    put_u64(data + 16, image->header.epoch);
-    put_u64(data, hash_check(slice_of(data + 8, size - 8)) ^ hash_mix(image->header.epoch, off));
+    put_u64(data + 16, image->epoch);
+    put_u64(data, hash_check(slice_of(data + 8, size - 8)) ^ hash_mix(image->epoch, off));
+}
+
+/* As src/seglog/README.md has it. */
+static void put_segment_header(uint8_t *to, uint64_t number, uint64_t epoch)
+{
+    memcpy(to, "FERRICLG", 8);
+    put_u32(to + 8, 1);
+    put_u32(to + 12, SEGMENT_SIZE);
+    put_u64(to + 16, 1);
+    put_u64(to + 24, number);
+    put_u64(to + 32, epoch);
+    put_u64(to + 40, hash_check(slice_of(to, 40)));
 }
 
 static void init_images(struct segment_image *images)
 {
-    for (uint64_t i = 0; i < SEGMENTS; i++) {
+    for (size_t i = 0; i < SEGMENTS; i++) {
         struct segment_image *image = &images[i];
-        image->header = (struct segment_header){
-            .group_id = 1, .number = i + 1, .epoch = 1000 + i, .size = SEGMENT_SIZE_MIN};
-        image->bytes = mem_calloc(1, SEGMENT_SIZE_MIN);
-        image->size = SEGMENT_SIZE_MIN;
-        image->used = SEGMENT_HEADER_SIZE;
-        segment_header_encode(image->bytes, &image->header);
+        image->bytes = mem_calloc(1, SEGMENT_SIZE);
+        image->size = SEGMENT_SIZE;
+        image->used = FRAME_ALIGN;
+        image->epoch = EPOCH_BASE + i;
+        put_segment_header(image->bytes, i + 1, image->epoch);
     }
 }
 
@@ -57,9 +71,9 @@ static void spoil(struct segment_image *image, struct slice bytes)
     if (bytes.len < 3)
         return;
     if (bytes.data[0] % 2 == 0)
-        image->size = (size_t)get_u16(bytes.data + 1) * 8 % (SEGMENT_SIZE_MIN + 1);
+        image->size = (size_t)get_u16(bytes.data + 1) * 8 % (SEGMENT_SIZE + 1);
     else
-        image->bytes[get_u16(bytes.data + 1) % SEGMENT_HEADER_SIZE] ^= 1;
+        image->bytes[get_u16(bytes.data + 1) % FRAME_ALIGN] ^= 1;
 }
 
 static void fill_images(struct segment_image *images, struct reader *reader)
@@ -77,7 +91,7 @@ static void fill_images(struct segment_image *images, struct reader *reader)
             spoil(image, bytes);
             continue;
         }
-        if (image->used + FRAME_ALIGN > SEGMENT_SIZE_MIN)
+        if (image->used + FRAME_ALIGN > SEGMENT_SIZE)
             continue;
         if (bytes.len > 0)
             memcpy(image->bytes + image->used, bytes.data, bytes.len);
@@ -96,9 +110,9 @@ static void write_images(struct fs *fs, struct segment_image *images)
     ASSERT(fs_mkdir(fs, "log") == 0);
     for (size_t i = 0; i < SEGMENTS; i++) {
         struct file *file;
-        char path[64] = "log/";
+        char path[64];
         size_t done;
-        segment_name_format(path + 4, i + 1, false);
+        snprintf(path, sizeof(path), "log/%020zu.seg", i + 1);
         ASSERT(fs_open(fs, path, FS_WRITE | FS_CREATE, &file) == 0);
         if (images[i].size > 0)
             ASSERT(file_write_full(file, images[i].bytes, images[i].size, 0, &done) == 0);
@@ -147,7 +161,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .aio = simdisk_aio(disk),
         .dir = "log",
         .group_id = 1,
-        .segment_size = SEGMENT_SIZE_MIN,
+        .segment_size = SEGMENT_SIZE,
         .max_in_flight = 2,
         .max_spare = 1,
         .checkpoint_index = reader_u8(&input),

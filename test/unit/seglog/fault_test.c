@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "support/logworld.h"
+#include "unit/seglog/spot.h"
 
 #ifdef FERRIC_SANITIZED
 #    define STRIDE 4 /* each fault in turn is a matter of the other builds */
