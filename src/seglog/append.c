@@ -17,13 +17,12 @@
  * Failure: with the first failed write durable_sequence stands still for good (S4), whatever else
  * comes back. All frames not durable by then are lost to us, although they may be whole on disk.
  */
+#include "seglog/seglog.h"
+
 #include <errno.h>
-#include <string.h>
 
 #include "base/assert.h"
 #include "base/err.h"
-#include "base/mem.h"
-#include "seglog/seglog.h"
 #include "seglog/seglog_internal.h"
 
 enum place { PLACE_ACTIVE, PLACE_READY, PLACE_NONE };
@@ -77,6 +76,7 @@ static void submit_waiting(struct seglog *log)
     unsigned limit = log->options.max_in_flight + SEGLOG_OWN_IN_FLIGHT;
     while (log->waiting_count > 0 && log->submitted < limit && log->error == 0) {
         struct list_node *node = list_pop_front(&log->waiting);
+        ASSERT(node != NULL);
         struct frame *frame = LIST_ENTRY(node, struct frame, node);
         log->waiting_count--;
         list_push_back(&log->in_flight, node);
@@ -134,10 +134,9 @@ static struct frame *own_frame(enum frame_kind kind, size_t size)
 /* The log goes on in the ready segment. */
 static void open_segment(struct seglog *log)
 {
-    struct segment *segment = segment_list_first(&log->ready);
+    struct segment *segment = segment_list_pop(&log->ready);
     struct segment *last = log->active;
     ASSERT(last == NULL || segment->header.number > last->header.number); /* S5 */
-    segment_list_remove(&log->ready, segment);
     segment_list_push(&log->used, segment);
     log->active = segment;
     segment->first_sequence = log->sequence + 1;

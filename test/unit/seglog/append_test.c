@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "support/logworld.h"
+#include "unit/seglog/spot.h"
 
 static void begin(struct logworld *world, uint64_t seed)
 {
