@@ -8,6 +8,7 @@
 #define BASE_DIAG_H
 
 #include "base/attr.h"
+#include "base/err.h"
 
 #define DIAG_SIZE 512
 

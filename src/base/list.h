@@ -84,8 +84,8 @@ static inline void list_splice_back(struct list_node *to, struct list_node *from
 #define LIST_ENTRY(node, type, member) CONTAINER_OF(node, type, member)
 
 /* `next` allows the body to take `node` out. */
-#define LIST_EACH(node, next_node, head)                                                 \
-    for (struct list_node *node = (head)->next, *next_node = node->next; node != (head); \
-         node = next_node, next_node = node->next)
+#define LIST_EACH(node, next_node, head)                                                          \
+    for (struct list_node * (node) = (head)->next, *(next_node) = (node)->next; (node) != (head); \
+         (node) = (next_node), (next_node) = (node)->next)
 
 #endif

@@ -2,6 +2,7 @@
 #include "base/num.h"
 
 #include <errno.h>
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -113,19 +114,82 @@ size_t num_format_i64(char *to, int64_t v)
     return 1 + num_format_u64(to + 1, 0 - (uint64_t)v);
 }
 
+/* The shortest decimal digits that read back as `v` (positive, finite): v = 0.d1d2d3... * 10^point.
+ * Returns how many; `digits` has room for 17. */
+static size_t shortest_digits(double v, char *digits, int *out_point)
+{
+    char text[32]; /* "d.ddde+ddd" */
+    /* 15 digits always survive, but for numbers next to zero, which hold fewer. */
+    int precision = v < DBL_MIN ? 0 : 14;
+    do
+        snprintf(text, sizeof(text), "%.*e", precision, v);
+    while (strtod(text, NULL) != v && precision++ < 16);
+    char *exponent = strchr(text, 'e');
+    *out_point = (int)strtol(exponent + 1, NULL, 10) + 1;
+    size_t count = 0;
+    for (const char *at = text; at < exponent; at++) {
+        if (*at != '.')
+            digits[count++] = *at;
+    }
+    while (count > 1 && digits[count - 1] == '0')
+        count--;
+    return count;
+}
+
+/* "d.ddde+dd": at least one digit in the exponent, not two as in C. */
+static size_t format_scientific(char *to, const char *digits, size_t count, int exponent)
+{
+    char *at = to;
+    *at++ = digits[0];
+    if (count > 1) {
+        *at++ = '.';
+        memcpy(at, digits + 1, count - 1);
+        at += count - 1;
+    }
+    *at++ = 'e';
+    *at++ = exponent < 0 ? '-' : '+';
+    at += num_format_u64(at, (uint64_t)abs(exponent));
+    return (size_t)(at - to);
+}
+
 size_t num_format_double(char *to, double v)
 {
+    if (isnan(v))
+        return (size_t)snprintf(to, NUM_DOUBLE_SIZE, "nan");
     if (isinf(v))
         return (size_t)snprintf(to, NUM_DOUBLE_SIZE, v > 0 ? "inf" : "-inf");
-    if (v > -1e15 && v < 1e15 && v == (double)(int64_t)v && !(v == 0 && signbit(v)))
+    if (v >= -0x1p62 && v <= 0x1p62 && v == (double)(int64_t)v && !(v == 0 && signbit(v)))
         return num_format_i64(to, (int64_t)v);
-    /* 17 digits always read back; fewer often do, and are what people expect to see. */
-    for (int digits = 15; digits < 17; digits++) {
-        int len = snprintf(to, NUM_DOUBLE_SIZE, "%.*g", digits, v);
-        if (strtod(to, NULL) == v)
-            return (size_t)len;
+    char *at = to;
+    if (signbit(v))
+        *at++ = '-';
+    if (v == 0) {
+        *at++ = '0';
+        return (size_t)(at - to);
     }
-    return (size_t)snprintf(to, NUM_DOUBLE_SIZE, "%.17g", v);
+    char digits[17] = {0};
+    int point;
+    int count = (int)shortest_digits(fabs(v), digits, &point);
+    int zeros = point - count; /* behind the digits, up to the point */
+    int magnitude = abs(point - 1);
+    if (zeros >= 0 && magnitude < count + 7) {
+        memcpy(at, digits, (size_t)count);
+        memset(at + count, '0', (size_t)zeros);
+        at += point;
+    } else if (zeros >= 0 || (zeros <= -7 && magnitude >= 4)) {
+        at += format_scientific(at, digits, (size_t)count, point - 1);
+    } else if (point <= 0) {
+        memcpy(at, "0.", 2);
+        memset(at + 2, '0', (size_t)-point);
+        memcpy(at + 2 - point, digits, (size_t)count);
+        at += 2 - point + count;
+    } else {
+        memcpy(at, digits, (size_t)point);
+        at[point] = '.';
+        memcpy(at + point + 1, digits + point, (size_t)(count - point));
+        at += count + 1;
+    }
+    return (size_t)(at - to);
 }
 
 bool num_add_i64(int64_t a, int64_t b, int64_t *out)

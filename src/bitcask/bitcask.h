@@ -9,7 +9,7 @@
  * Threads:  one owner, the shard's thread; *_run on any; bitcask_pin from any epoch reader.
  * Lifetime: what *_take returns is handed back to *_done exactly once.
  * Source:   Sheehy and Smith, "Bitcask: a log-structured hash table for fast key/value data", 2010.
- * Formats and invariants B1-B8: bitcask/README.md.
+ * Formats and invariants B1-B10: bitcask/README.md.
  */
 #ifndef BITCASK_BITCASK_H
 #define BITCASK_BITCASK_H
@@ -17,13 +17,20 @@
 #include "bitcask/datafile.h"
 #include "epoch/epoch.h"
 
+/* File ids fit a place word of the keydir. */
+#define BITCASK_MAX_FILE_ID 0x1fffffffu
+
+/* The limits of max_file_size: room for a record, and offsets that fit 32 bits. */
+#define BITCASK_MIN_FILE_SIZE (2u * DATAFILE_BLOCK)
+#define BITCASK_MAX_FILE_SIZE (1u << 31)
+
 struct bitcask;
 
 /* A file as a manifest names it. */
 struct bitcask_named {
     uint32_t id;
     uint64_t uid;
-    uint64_t length;
+    uint64_t length; /* a multiple of DATAFILE_BLOCK */
     uint64_t lowest_index;
 };
 
@@ -42,23 +49,27 @@ struct bitcask_options {
 typedef int (*bitcask_visit_fn)(void *ctx, const struct record *record, uint32_t file_id,
                                 uint64_t off);
 
-/* Recovers to exactly what `named` says: removes files of our name pattern that are not named
- * (hints first), cuts named ones to their length (ftruncate, fsync) before anything is appended,
- * scans them in ascending id. Every record below a length must be valid. A named file that is
- * missing or too short is ERR_CORRUPT. `progress_bytes` (may be NULL) is raised as bytes are
- * scanned. */
+/* Recovers to exactly what `named` says, which a durable manifest must have said: scans the named
+ * files in ascending id, every record below a length must be valid; then removes files of our name
+ * patterns that are not named (hints first) and cuts named ones to their length (ftruncate,
+ * fsync). Nothing on disk is changed before all has been found good. A named file that is missing,
+ * too short or another's is ERR_CORRUPT. A file with a second link is left uncut and never appended
+ * to. `progress_bytes` (may be NULL) is raised as bytes are scanned. */
 MUST_CHECK
 int bitcask_open(const struct bitcask_options *options, bitcask_visit_fn visit, void *ctx,
                  _Atomic uint64_t *progress_bytes, struct bitcask **out_bitcask, struct diag *diag);
 
-/* Drops its share of all files. No job may be out. */
+/* Drops its share of all files; what no checkpoint has covered is for the next recovery to cut. No
+ * job may be out and no reader may look for files any more; those that hold one keep it.
+ * close(NULL) is a no-op. */
 void bitcask_close(struct bitcask *bc);
 
 /* ---- Appending ---- */
 
-/* Adds a record to the collected bytes and says where it will lie. Never fails and never blocks;
- * the owner keeps bitcask_unwritten_bytes() within its limit (P7). Starts a new file where the
- * current one is full. */
+/* Adds a record (any but a PAD) to the collected bytes and says where it will lie. Never fails and
+ * never blocks; the owner keeps bitcask_unwritten_bytes() within its limit (P7). Starts a new file
+ * where the current one is full; a record never spans files, and one that is larger than a file
+ * gets a file of its own. */
 void bitcask_append(struct bitcask *bc, const struct record *record, uint32_t *out_file_id,
                     uint64_t *out_off);
 
@@ -80,11 +91,11 @@ int bitcask_write_done(struct bitcask *bc, struct bitcask_write *write, struct d
 
 /* ---- Marks ---- */
 
-/* Has anything been appended, created or queued for removal since the last mark? */
+/* Has anything been appended or created since the last mark? */
 bool bitcask_is_dirty(const struct bitcask *bc);
 
 /* Sets the mark: pads the current file to a block, so that later writes never touch a block below,
- * and notes every file's length. One mark at a time. */
+ * and notes every file's length. One mark at a time: until its sync is done. */
 void bitcask_mark(struct bitcask *bc);
 /* True once all bytes before the mark have been written: then take the sync. */
 bool bitcask_mark_is_written(const struct bitcask *bc);
@@ -92,14 +103,16 @@ bool bitcask_mark_is_written(const struct bitcask *bc);
 struct bitcask_sync;
 
 /* fdatasync of each file that is dirty up to the mark, through the descriptor that wrote it, and
- * the directory where a name was created (R3). */
+ * the directory where a name was created (R3). A write may be out at the same time. */
 struct bitcask_sync *bitcask_sync_take(struct bitcask *bc);
 void bitcask_sync_run(struct bitcask_sync *sync);
-/* 0, or the failure, which is final: the bytes since the last checkpoint are suspect (R21). */
+/* 0, or the failure, which is final: the bytes since the last checkpoint are suspect (R21). Every
+ * later mark then fails with the same code, without another sync. */
 MUST_CHECK
 int bitcask_sync_done(struct bitcask *bc, struct bitcask_sync *sync, struct diag *diag);
 
-/* The files as of the mark, for the manifest; the array is the caller's (mem_free). */
+/* The files as of the last mark (before the first: as recovered), for the manifest, in ascending
+ * id; the array is the caller's (mem_free). */
 struct bitcask_named *bitcask_mark_files(const struct bitcask *bc, size_t *out_count);
 uint32_t bitcask_next_id(const struct bitcask *bc);
 
@@ -111,10 +124,10 @@ struct datafile *bitcask_pin(const struct bitcask *bc, uint32_t file_id);
 
 struct bitcask_stats {
     uint64_t file_count;
-    uint64_t bytes;
-    uint64_t records;
+    uint64_t bytes;   /* of all files, what is collected included */
+    uint64_t records; /* recovered and appended, PADs left out */
     uint64_t rotations;
-    uint64_t writes;
+    uint64_t writes; /* jobs that succeeded */
     uint64_t syncs;
 };
 struct bitcask_stats bitcask_stats(const struct bitcask *bc);

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* datafile: one append-only file of records: counted, shared by the shard and by cold reads.
  *
- * Threads:  read and pin from any; the rest from the owner of its bitcask, or where said.
- * Lifetime: from open to the last unref. Unlinking the name ends nothing (R31).
+ * Offsets count from the start of the file; the first record lies at DATAFILE_HEADER_SIZE.
+ *
+ * Threads:  read, scan, ref and unref from any; the rest from the owner of its bitcask, or where
+ *           said.
+ * Lifetime: from datafile_new to the last unref. Unlinking the name ends nothing (R31).
+ * Formats and invariants: bitcask/README.md.
  */
 #ifndef BITCASK_DATAFILE_H
 #define BITCASK_DATAFILE_H
@@ -15,29 +19,67 @@
 #include "os/os.h"
 
 #define DATAFILE_HEADER_SIZE 4096
-#define DATAFILE_BLOCK       4096
+#define DATAFILE_BLOCK       RECORD_BLOCK
+
+/* What the first block of a file says. */
+struct datafile_header {
+    uint32_t shard;
+    uint32_t id;
+    uint64_t uid; /* random; ties records and hints to this very file */
+};
 
 struct datafile {
     _Atomic uint32_t ref_count;
     uint32_t id;
     uint32_t shard;
     uint64_t uid;
-    uint64_t lowest_index;        /* of a record in it; UINT64_MAX: none */
+    uint64_t lowest_index;        /* of a record in it; UINT64_MAX: none; owner only */
     uint64_t append_off;          /* where the next record will lie; owner only */
+    uint64_t synced_off;          /* all below is on stable storage; owner only */
+    bool has_durable_name;        /* its directory was synced since it was created; owner only */
     _Atomic uint64_t written_off; /* all below has been handed to the file: may be read */
     struct file *file;            /* set once it has been created, before written_off moves */
     char *path;
 };
 
+/* Appends the header block. */
+void datafile_header_encode(const struct datafile_header *header, struct buf *to);
+/* ERR_CORRUPT, or ERR_VERSION for a sound header of another version of the format. */
+MUST_CHECK
+int datafile_header_decode(struct slice block, struct datafile_header *out_header);
+
+/* `<dir>/<id>.log`, nothing of it opened or made yet; empty, with one reference. */
+struct datafile *datafile_new(const char *dir, const struct datafile_header *header);
+
+/* Makes the file, which must not be there (its header is written with the first records).
+ * Thread: that of the write job. */
+MUST_CHECK
+int datafile_create(struct datafile *df, struct fs *fs);
+
+/* Opens the file as it is and holds its header against `df`: ERR_CORRUPT if it is another's.
+ * `flags` as for fs_open. Sets no offset. */
+MUST_CHECK
+int datafile_open(struct datafile *df, struct fs *fs, unsigned flags, struct diag *diag);
+
 struct datafile *datafile_ref(struct datafile *df);
+/* unref(NULL) is a no-op. */
 void datafile_unref(struct datafile *df);
 
-/* Reads and verifies the record at `off`, and that it is a PUT of `key` in `db_id`: otherwise
- * ERR_MISMATCH. The value goes to *out_value (appended). With `no_wait` -EAGAIN when a disk read
- * would be needed. ERR_CORRUPT fills diag with file and offset. Thread: any that holds a ref. */
+/* A cold value that is wanted. */
+struct datafile_query {
+    uint64_t off; /* of its record, below written_off */
+    struct slice key;
+    size_t value_size; /* as expected, so that one read brings all; a wrong one costs a second */
+    uint16_t db_id;
+    bool no_wait; /* -EAGAIN when a disk read would be needed or cannot be ruled out */
+};
+
+/* Reads and verifies the record, and that it is a PUT of the key in the db: otherwise ERR_MISMATCH.
+ * The value is appended to *out_value, nothing on error. ERR_CORRUPT fills diag with file and
+ * offset. Thread: any that holds a ref. */
 MUST_CHECK
-int datafile_read_value(struct datafile *df, uint64_t off, uint16_t db_id, struct slice key,
-                        size_t value_size, bool no_wait, struct buf *out_value, struct diag *diag);
+int datafile_read_value(struct datafile *df, const struct datafile_query *query,
+                        struct buf *out_value, struct diag *diag);
 
 /* Called once a record from front to back, PADs left out; non-zero ends the scan. Slices are valid
  * within the call. */

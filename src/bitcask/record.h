@@ -2,8 +2,10 @@
 /* record: one change as it stands in a data file.
  *
  * Valid if and only if the check is right for its bytes, its file's uid and its offset: a record in
- * the wrong place fails. Order among records of one key is (position, revision), never file order
- * (R4). Byte layout: bitcask/README.md.
+ * the wrong place fails. Every record has exactly one encoding. Order among records of one key is
+ * (position, revision), never file order (R4). Byte layout: bitcask/README.md.
+ *
+ * Threads: any; nothing here keeps state.
  */
 #ifndef BITCASK_RECORD_H
 #define BITCASK_RECORD_H
@@ -18,11 +20,18 @@
 #define RECORD_MAX_KEY   65535
 #define RECORD_MAX_VALUE (512u * 1024 * 1024)
 
+/* Of every record: check, kind, sizes, position. */
+#define RECORD_FIXED_SIZE 32
+/* From a record's start to its key, at most. */
+#define RECORD_MAX_HEADER (RECORD_FIXED_SIZE + 8 + 12)
+/* A PAD ends at a multiple of this. */
+#define RECORD_BLOCK 4096
+
 enum record_kind {
     RECORD_PUT = 1,
-    RECORD_TOMBSTONE = 2,
-    RECORD_FLUSH = 3, /* everything of db_id with a smaller order is dead (R35) */
-    RECORD_PAD = 4    /* fills up to a 4 KiB boundary */
+    RECORD_TOMBSTONE = 2, /* key without value */
+    RECORD_FLUSH = 3,     /* everything of db_id with a smaller order is dead (R35) */
+    RECORD_PAD = 4        /* fills up to the next block; says nothing else */
 };
 
 /* Of a collection's records (R5, R7); zero where there is none. */
@@ -45,19 +54,40 @@ struct record {
     uint64_t pad_size; /* RECORD_PAD: whole size */
 };
 
+/* Where a record lies: part of what its check vouches for. */
+struct record_place {
+    uint64_t uid; /* of the file */
+    uint64_t off;
+};
+
 /* Whole size in a file. */
 size_t record_size(const struct record *record);
 /* From a record's start to its value. */
 size_t record_value_off(const struct record *record);
 
-/* Appends the encoded record that will lie at `off` of the file with `uid`. */
-void record_encode(const struct record *record, uint64_t uid, uint64_t off, struct buf *to);
+/* The size of the PAD that begins at `off`; 0 if `off` is the start of a block. */
+static inline uint64_t record_pad_size(uint64_t off)
+{
+    uint64_t over = off % RECORD_BLOCK;
+    if (over == 0)
+        return 0;
+    uint64_t left = RECORD_BLOCK - over;
+    return left < RECORD_FIXED_SIZE ? left + RECORD_BLOCK : left;
+}
+
+/* Appends the encoded record that will lie at `place`. Ends the process when memory is out. */
+void record_encode(const struct record *record, struct record_place place, struct buf *to);
 
 /* Decodes and verifies the record at the front of `bytes`. 0 and *out_size; ERR_TORN: `bytes` are
  * too few (then *out_size is what it would take, when that much is known, else 0); ERR_CORRUPT.
  * Slices borrow from `bytes`. Input is hostile. */
 MUST_CHECK
-int record_decode(struct slice bytes, uint64_t uid, uint64_t off, struct record *out_record,
+int record_decode(struct slice bytes, struct record_place place, struct record *out_record,
                   size_t *out_size);
+
+/* Moves an encoded record that was verified at `from` to `to`: takes the old place out of its check
+ * and puts the new one in, without a look at the other bytes, so that damage since then is still
+ * found. Not for PADs, which mean nothing elsewhere. */
+void record_rebind(uint8_t *bytes, struct record_place from, struct record_place to);
 
 #endif

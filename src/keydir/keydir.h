@@ -6,10 +6,10 @@
  * longest insert is short. Buckets lie in chunks that double; a chunk's memory is touched only as
  * the table reaches it.
  *
- * Threads:  one writer, the shard's thread. Any registered epoch reader may look up and visit
- *           without locks, also while the table grows.
+ * Threads:  one writer, the shard's thread. Any registered epoch reader may look up and scan
+ *           without locks, also while the table grows and shrinks.
  * Lifetime: a found row stays readable until that reader's next quiescent state. Rows are owned by
- *           the keydir once inserted; replaced and removed ones go to the epoch bag given at open.
+ *           the keydir once inserted; replaced and removed ones go to its epoch bag.
  * Source:   Litwin, "Linear hashing", 1980; bucket layout after Valkey's hashtable.
  * See keydir/README.md, invariants K1-K7.
  */
@@ -21,12 +21,12 @@
 
 struct keydir;
 
-/* `bag` frees rows (with row_free) and, through keydir's own retired kinds, buckets. `seed` is the
- * process's. */
+/* Has a bag of its own in `epoch` for what it retires. `seed` makes hashes unpredictable. */
 struct keydir *keydir_new(struct epoch *epoch, uint64_t seed);
 
 /* Frees everything at once: no reader may be left in it. keydir_free_step frees about `budget`
- * rows and returns true while more is left (then call again; false: the keydir itself is freed). */
+ * (> 0) rows and returns true while more is left: then call nothing else but it again. After false
+ * the keydir itself is freed. */
 void keydir_free(struct keydir *dir);
 MUST_CHECK
 bool keydir_free_step(struct keydir *dir, size_t budget);
@@ -56,8 +56,8 @@ struct row *keydir_find_mine(struct keydir *dir, struct slice key, uint64_t hash
 /* Once a turn: frees retired rows and buckets that no reader can hold. True if more is ready. */
 bool keydir_collect(struct keydir *dir, size_t budget);
 
-/* Rows, rows with an expiry, and bytes held (rows, values, buckets; retired ones left out / only
- * those retired and not yet freed). Thread: any; exact on the writer's. */
+/* Rows; rows with an expiry; bytes held by rows, values and buckets; bytes retired and not yet
+ * freed, which the former leaves out. Thread: any; exact on the writer's. */
 size_t keydir_count(const struct keydir *dir);
 size_t keydir_expire_count(const struct keydir *dir);
 size_t keydir_bytes(const struct keydir *dir);
@@ -65,15 +65,17 @@ size_t keydir_retired_bytes(const struct keydir *dir);
 
 /* ---- Scans ---- */
 
+/* Must not change the keydir. */
 typedef void (*keydir_visit_fn)(void *ctx, const struct row *row);
 
-/* Visits at least one bucket from `cursor` on (0: the beginning) and returns the next cursor, 0 at
- * the end. What is in the table from the first call to the last is visited at least once, however
- * the table grows and shrinks meanwhile; what is not there at all, never. Cursors are
- * reverse-binary and below 2^48. Thread: any reader. */
+/* Visits one bucket from `cursor` on (0: the beginning) and returns the next cursor, 0 at the end.
+ * What is in the table from the first call to the last is visited, however the table grows and
+ * shrinks meanwhile; what is not there at all, never; twice only what another thread moves in its
+ * chain at the very moment, so for the writer's own scans nothing. Cursors are reverse-binary and
+ * below 2^48; any number may be given, at random or by a client. Thread: any reader. */
 uint64_t keydir_scan(const struct keydir *dir, uint64_t cursor, keydir_visit_fn visit, void *ctx);
 
-/* Visits all rows in the bucket chain that `hash` falls into. Thread: writer. */
+/* Visits all rows in the bucket chain that `hash` falls into; maybe none. Thread: writer. */
 void keydir_visit_bucket(const struct keydir *dir, uint64_t hash, keydir_visit_fn visit, void *ctx);
 
 /* A row by chance, nearly uniform; NULL when empty. `chance` is a random number. Thread: writer. */

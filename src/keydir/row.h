@@ -15,6 +15,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/attr.h"
@@ -106,7 +107,9 @@ struct row_desc {
     uint32_t lfu;
 };
 
-/* Builds an unpublished row. NULL when memory is out. Owner: the caller, until published. */
+/* Builds an unpublished row; a value above ROW_MAX_INLINE goes into a shared buffer. NULL when
+ * memory is out: then the reference in `desc->shared` is still the caller's. Owner: the caller,
+ * until published. */
 MUST_CHECK
 struct row *row_new(const struct row_desc *desc);
 
@@ -116,9 +119,15 @@ void row_free(struct row *row);
 /* What it holds of the allocator, its whole shared value included. */
 size_t row_bytes(const struct row *row);
 
-struct slice row_key(const struct row *row);
+static inline struct slice row_key(const struct row *row)
+{
+    size_t expire_size = (row->flags & ROW_HAS_EXPIRE) != 0 ? sizeof(uint64_t) : 0;
+    return slice_of(row->bytes + expire_size, row->key_size);
+}
+
 /* Only with ROW_HAS_VALUE. */
 struct slice row_value(const struct row *row);
+/* NULL unless ROW_IS_SHARED; still the row's, take a reference to keep it. */
 struct shared_value *row_shared(const struct row *row);
 uint64_t row_expire_at_ms(const struct row *row); /* 0: never */
 
@@ -136,7 +145,16 @@ struct place row_place(const struct row *row);
 /* Thread: the shard's only. */
 void row_set_place(struct row *row, struct place place);
 
-/* NULL when memory is out; one reference. */
+/* The word of use, see lfu.h: the one part of a row that readers write. Of two at the same moment
+ * one may be lost; it is a statistic. Thread: any. */
+static inline uint32_t row_lfu(const struct row *row)
+{
+    return atomic_load_explicit(&row->lfu, memory_order_relaxed);
+}
+
+void row_set_lfu(const struct row *row, uint32_t lfu);
+
+/* NULL when memory is out; one reference. Thread: any, also for ref and unref. */
 MUST_CHECK
 struct shared_value *shared_value_new(size_t size);
 struct shared_value *shared_value_ref(struct shared_value *value);

@@ -131,6 +131,11 @@ int conn_set_keepalive(struct conn *conn, unsigned seconds);
  * by the name of the other. */
 void conn_addresses(const struct conn *conn, char *out_peer, char *out_local);
 
+/* For a socket that has not become a connection: does its peer run on this machine? / Sends `text`
+ * if that goes at once, and closes it. */
+bool net_is_local(int fd);
+void net_refuse(int fd, const char *text);
+
 /* ---- Listeners ---- */
 
 struct listener;

@@ -3,10 +3,12 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "os/aio_internal.h"
 
 void aio_submit(struct aio *aio, struct aio_write *write)
 {
-    ASSERT(write->size > 0 && is_aligned(write->size, AIO_ALIGN));
+    ASSERT(write->size > 0 && write->size <= AIO_MAX_WRITE);
+    ASSERT(is_aligned(write->size, AIO_ALIGN));
     ASSERT(is_aligned(write->off, AIO_ALIGN));
     ASSERT(is_aligned((uintptr_t)write->data, AIO_ALIGN));
     aio->ops->submit(aio, write);
@@ -43,4 +45,19 @@ void aio_close(struct aio *aio)
 {
     if (aio != NULL)
         aio->ops->close(aio);
+}
+
+int aio_open(enum aio_kind kind, const char *dir, unsigned depth, struct aio **out_aio,
+             struct diag *diag)
+{
+    ASSERT(depth > 0 && depth <= AIO_MAX_DEPTH);
+    if (kind == AIO_THREAD)
+        return aio_thread_open(depth, out_aio, diag);
+    int rc = aio_uring_open(dir, depth, out_aio, diag);
+    if (rc == 0 || kind == AIO_URING)
+        return rc;
+    /* The diag keeps why. */
+    struct diag second;
+    rc = aio_thread_open(depth, out_aio, &second);
+    return rc == 0 ? 0 : diag_set(diag, rc, "%s", second.text);
 }

@@ -71,6 +71,12 @@ static uint64_t posix_u64(struct chance *chance)
     return word;
 }
 
+uint64_t clock_posix_wall_us(void)
+{
+    struct timespec t = now_of(CLOCK_REALTIME);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
 static const struct clock_ops posix_clock_ops = {
     .wall_ms = posix_wall_ms,
     .mono_us = posix_mono_us,

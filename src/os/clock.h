@@ -39,6 +39,9 @@ struct chance {
 /* 64 unpredictable bits; from a seed in simulations. */
 uint64_t chance_u64(struct chance *chance);
 
+/* The machine's wall clock in microseconds, for what people are shown. */
+uint64_t clock_posix_wall_us(void);
+
 /* The machine's own; static, never freed. Thread: any. */
 struct clock *clock_posix(void);
 struct chance *chance_posix(void);

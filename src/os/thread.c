@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "os/thread.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -112,6 +114,21 @@ void signal_wait(struct signal *sig, struct lock *lock)
 {
     int rc = pthread_cond_wait(&sig->cond, &lock->mutex);
     ASSERT(rc == 0);
+}
+
+void signal_wait_ms(struct signal *sig, struct lock *lock, unsigned ms)
+{
+    struct timespec until;
+    int rc = clock_gettime(CLOCK_MONOTONIC, &until);
+    ASSERT(rc == 0);
+    until.tv_sec += (time_t)(ms / 1000);
+    until.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    rc = pthread_cond_clockwait(&sig->cond, &lock->mutex, CLOCK_MONOTONIC, &until);
+    ASSERT(rc == 0 || rc == ETIMEDOUT);
 }
 
 void signal_one(struct signal *sig)

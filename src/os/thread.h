@@ -39,6 +39,8 @@ void signal_fini(struct signal *sig);
 
 /* Waits with `lock` given up meanwhile; may wake for no reason. */
 void signal_wait(struct signal *sig, struct lock *lock);
+/* The same for at most `ms`. */
+void signal_wait_ms(struct signal *sig, struct lock *lock, unsigned ms);
 void signal_one(struct signal *sig);
 void signal_all(struct signal *sig);
 

@@ -47,6 +47,7 @@ struct frame {
     uint64_t term;
     /* seglog's, while it is in flight */
     uint64_t sequence;
+    uint64_t live_last_index; /* last entry that no truncation has cut */
     enum frame_kind kind;
     int result;
     struct aio_write write;

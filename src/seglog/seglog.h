@@ -25,6 +25,13 @@
 
 struct seglog;
 
+/* The log's own small frames that may be with the disk beside max_in_flight: together the depth
+ * that the aio must have. */
+#define SEGLOG_OWN_IN_FLIGHT 4
+
+/* The most bytes of a configuration. */
+#define SEGLOG_CONFIGURATION_MAX (32U << 10)
+
 /* Recovery progress: bytes scanned of the bytes there are. */
 typedef void (*seglog_progress_fn)(void *ctx, uint64_t done_bytes, uint64_t total_bytes);
 

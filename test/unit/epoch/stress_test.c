@@ -56,10 +56,14 @@ static void bury(void *ctx, void *object)
     struct writer *writer = ctx;
     struct object *dead = object;
     writer->freed++;
-    size_t place = writer->dead_count++ % KEPT_OBJECTS;
     atomic_store_explicit(&dead->magic, MAGIC_DEAD, memory_order_relaxed);
+#ifdef FERRIC_SANITIZED
+    mem_free(dead);
+#else
+    size_t place = writer->dead_count++ % KEPT_OBJECTS;
     mem_free(writer->dead[place]);
     writer->dead[place] = dead;
+#endif
 }
 
 static struct object *object_new(uint64_t value)
@@ -89,24 +93,24 @@ static void look(struct reader_job *job)
     job->looks++;
 }
 
-/* Looks, is quiescent, sleeps, leaves and comes back in random order. */
+/* For a while ends every turn by being quiescent, for a while by a nap; leaves and comes back in
+ * between. */
 static void *read_on(void *ctx)
 {
     struct reader_job *job = ctx;
     struct stage *stage = job->stage;
     struct epoch_reader *reader = epoch_register(stage->epoch);
-    while (!atomic_load_explicit(&stage->is_stopping, memory_order_relaxed)) {
-        for (uint64_t looks = random_below(&job->random, 4); looks > 0; looks--)
-            look(job);
-        uint64_t what = random_below(&job->random, 64);
-        if (what == 0) {
+    for (uint64_t turn = 1; !atomic_load(&stage->is_stopping); turn++) {
+        if (turn % 4096 == 0) {
             epoch_unregister(reader);
             reader = epoch_register(stage->epoch);
-        } else if (what < 32) {
+        }
+        look(job);
+        if (turn / 4096 % 2 == 0) {
+            epoch_quiescent(reader);
+        } else {
             epoch_offline(reader);
             epoch_online(reader);
-        } else {
-            epoch_quiescent(reader);
         }
     }
     epoch_unregister(reader);
@@ -161,22 +165,21 @@ static uint64_t now_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-static void nobody_meets_what_was_freed(void **state)
+static void run(size_t writer_count, size_t reader_count)
 {
-    (void)state;
-    static struct stage stage;
-    stage.epoch = epoch_new();
-    stage.seed = random_seed();
+    struct stage stage = {.epoch = epoch_new(), .seed = random_seed()};
     struct writer writers[WRITERS];
     struct reader_job jobs[READERS];
-    pthread_t threads[READERS + 1];
+    pthread_t threads[READERS + WRITERS];
     for (size_t i = 0; i < WRITERS; i++)
         writer_init(&writers[i], &stage, i);
-    for (size_t i = 0; i < READERS; i++) {
+    size_t started = 0;
+    for (size_t i = 0; i < reader_count; i++) {
         jobs[i] = (struct reader_job){.stage = &stage, .random.state = stage.seed + 100 + i};
-        assert_int_equal(pthread_create(&threads[i], NULL, read_on, &jobs[i]), 0);
+        assert_int_equal(pthread_create(&threads[started++], NULL, read_on, &jobs[i]), 0);
     }
-    assert_int_equal(pthread_create(&threads[READERS], NULL, write_on, &writers[1]), 0);
+    for (size_t i = 1; i < writer_count; i++)
+        assert_int_equal(pthread_create(&threads[started++], NULL, write_on, &writers[i]), 0);
 
     uint64_t deadline = now_ms() + RUN_MS;
     while (now_ms() < deadline && atomic_load(&stage.bad) == 0) {
@@ -186,22 +189,36 @@ static void nobody_meets_what_was_freed(void **state)
         }
     }
     atomic_store(&stage.is_stopping, true);
-    for (size_t i = 0; i <= READERS; i++)
+    for (size_t i = 0; i < started; i++)
         assert_int_equal(pthread_join(threads[i], NULL), 0);
 
     assert_int_equal(atomic_load(&stage.bad), 0);
-    assert_true(writers[0].freed > 0 && writers[1].freed > 0);
-    for (size_t i = 0; i < READERS; i++)
+    for (size_t i = 0; i < writer_count; i++)
+        assert_true(writers[i].freed > 0);
+    for (size_t i = 0; i < reader_count; i++)
         assert_true(jobs[i].looks > 0);
     for (size_t i = 0; i < WRITERS; i++)
         writer_fini(&writers[i]);
     epoch_free(stage.epoch);
 }
 
+static void one_writer_one_reader(void **state)
+{
+    (void)state;
+    run(1, 1);
+}
+
+static void many_of_both(void **state)
+{
+    (void)state;
+    run(WRITERS, READERS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nobody_meets_what_was_freed),
+        cmocka_unit_test(one_writer_one_reader),
+        cmocka_unit_test(many_of_both),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+# For people: every target is a short spelling of CMake presets, ctest labels and tools/.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+JOBS ?= $(shell nproc)
+PORT ?= 6379
+SECONDS ?= 60
+
+ifneq ($(shell command -v ccache),)
+export CMAKE_C_COMPILER_LAUNCHER ?= ccache
+endif
+
+# $(call build,PRESET,TARGETS)
+define build
+	cmake --preset $(1) >/dev/null
+	cmake --build --preset $(1) -j $(JOBS) $(addprefix --target ,$(2))
+endef
+
+tests = ctest --preset $(1) -j $(JOBS)
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## the server as it is shipped: build/release/ferric-server
+	tools/install build
+	$(call build,release,ferric-server)
+
+.PHONY: run
+run: build ## a server on 127.0.0.1:PORT (6379) with its data in ./data; ARGS="..." is passed on
+	mkdir -p data
+	build/release/ferric-server --bind 127.0.0.1 --port $(PORT) --dir data $(ARGS)
+
+.PHONY: test
+test: ## every test on one build: unit, model, fuzz corpora, crash, e2e
+	tools/install build test
+	$(call build,dev)
+	$(call tests,dev) -LE 'check|soak'
+
+.PHONY: check
+check: check-code check-asan check-tsan check-fuzz ## everything else that must hold before a merge
+
+.PHONY: check-code
+check-code: ## layers, symbols, style and clang-tidy
+	tools/install build test
+	$(call build,dev)
+	$(call tests,dev) -L check
+	cmake --preset fuzz >/dev/null
+	tools/tidy --build build/fuzz --jobs $(JOBS)
+
+.PHONY: check-asan check-tsan
+check-asan check-tsan: check-%: ## the tests under a sanitizer
+	tools/install build test
+	$(call build,$*)
+	$(call tests,$*) -LE 'check|soak'
+
+.PHONY: check-fuzz
+check-fuzz: ## ten seconds of fuzzing for every decoder
+	$(MAKE) --no-print-directory fuzz SECONDS=10
+
+.PHONY: fuzz
+fuzz: ## SECONDS=60 of fuzzing for every decoder
+	tools/install build test
+	FUZZ_SECONDS=$(SECONDS) $(call build,fuzz)
+	$(call tests,fuzz) -L fuzz
+
+.PHONY: bench
+bench: build ## Ferric beside Valkey and Redis in one run; ARGS="..." is passed on
+	tools/install bench
+	bench/run $(ARGS)
+
+.PHONY: soak
+soak: ## the long tests: hours of load and crashes
+	tools/install build test
+	$(call build,release)
+	$(call tests,release) -L soak
+
+.PHONY: format
+format: ## lays out every C file by .clang-format
+	tools/install test
+	find src test bench -name '*.[ch]' -print0 2>/dev/null | xargs -0 clang-format -i
+
+.PHONY: clean
+clean: ## removes everything that was built
+	rm -rf build

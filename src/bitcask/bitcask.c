@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bitcask/bitcask.h"
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "base/mem.h"
+#include "bitcask/bitcask_internal.h"
+
+/* The owner's side. One file is current and takes all records; a full one is padded, closes for
+ * ever and waits in the table for the sync that covers it. Ids only go up; a file that was never
+ * made costs its id all the same. */
+
+/* Old tables freed at a time; each rotation makes one. */
+#define COLLECT_BUDGET 16
+
+static void free_table(void *ctx, void *object)
+{
+    (void)ctx;
+    mem_free(object);
+}
+
+struct bitcask *bitcask_new(const struct bitcask_options *options)
+{
+    ASSERT(options->max_file_size >= BITCASK_MIN_FILE_SIZE);
+    ASSERT(options->max_file_size <= BITCASK_MAX_FILE_SIZE);
+    struct bitcask *bc = mem_calloc(1, sizeof(*bc));
+    bc->os = options->os;
+    bc->bag = epoch_bag_new(options->epoch, free_table, NULL);
+    bc->dir = mem_dup_str(options->dir);
+    bc->shard = options->shard;
+    bc->next_id = options->next_id;
+    bc->max_file_size = options->max_file_size;
+    atomic_init(&bc->table, file_table_new(0));
+    chunk_queue_init(&bc->queue);
+    list_init(&bc->write.chunks);
+    bc->write.fs = bc->os.fs;
+    bc->mark.sync.fs = bc->os.fs;
+    bc->mark.sync.dir = bc->dir;
+    return bc;
+}
+
+void bitcask_close(struct bitcask *bc)
+{
+    if (bc == NULL)
+        return;
+    ASSERT(list_is_empty(&bc->write.chunks));
+    mark_fini(&bc->mark);
+    chunk_queue_fini(&bc->queue);
+    struct file_table *table = atomic_load_explicit(&bc->table, memory_order_relaxed);
+    for (size_t i = 0; i < table->count; i++)
+        datafile_unref(table->entries[i].df);
+    mem_free(table);
+    epoch_bag_free(bc->bag);
+    mem_free(bc->dir);
+    mem_free(bc);
+}
+
+/* ---- Files ---- */
+
+const struct file_table *bitcask_table(const struct bitcask *bc)
+{
+    return atomic_load_explicit(&bc->table, memory_order_relaxed);
+}
+
+void bitcask_add_file(struct bitcask *bc, struct datafile *df)
+{
+    struct file_table *old = atomic_load_explicit(&bc->table, memory_order_relaxed);
+    struct file_table *table = file_table_with(old, df);
+    atomic_store_explicit(&bc->table, table, memory_order_release);
+    epoch_retire(bc->bag, old, file_table_bytes(old)); /* B9 */
+}
+
+void bitcask_collect(struct bitcask *bc)
+{
+    epoch_collect(bc->bag, COLLECT_BUDGET);
+}
+
+struct datafile *bitcask_pin(const struct bitcask *bc, uint32_t file_id)
+{
+    const struct file_table *table = atomic_load_explicit(&bc->table, memory_order_acquire);
+    struct datafile *df = file_table_find(table, file_id);
+    return df == NULL ? NULL : datafile_ref(df);
+}
+
+/* Makes a new file current, in memory only: its header is the first thing the write job writes. */
+static void start_file(struct bitcask *bc)
+{
+    ASSERT(bc->next_id <= BITCASK_MAX_FILE_ID);
+    const struct datafile_header header = {
+        .shard = bc->shard, .id = bc->next_id++, .uid = chance_u64(bc->os.chance)};
+    struct datafile *df = datafile_new(bc->dir, &header);
+    struct chunk *chunk = chunk_queue_tail(&bc->queue, df, DATAFILE_HEADER_SIZE);
+    datafile_header_encode(&header, &chunk->bytes);
+    df->append_off = DATAFILE_HEADER_SIZE;
+    bc->queue.bytes += DATAFILE_HEADER_SIZE;
+    bitcask_add_file(bc, df);
+    bc->current = df;
+}
+
+/* ---- Appending ---- */
+
+/* Encodes at the end of the current file. */
+static void add_record(struct bitcask *bc, const struct record *record, size_t size)
+{
+    struct datafile *df = bc->current;
+    struct chunk *chunk = chunk_queue_tail(&bc->queue, df, size);
+    const struct record_place place = {.uid = df->uid, .off = df->append_off};
+    record_encode(record, place, &chunk->bytes);
+    df->append_off += size;
+    bc->queue.bytes += size;
+    ASSERT_SLOW(chunk->off + chunk->bytes.len == df->append_off); /* B3 */
+}
+
+void bitcask_pad(struct bitcask *bc)
+{
+    if (bc->current == NULL)
+        return;
+    size_t size = (size_t)record_pad_size(bc->current->append_off);
+    if (size > 0)
+        add_record(bc, &(struct record){.kind = RECORD_PAD, .pad_size = size}, size);
+    ASSERT(is_aligned(bc->current->append_off, DATAFILE_BLOCK)); /* B5 */
+}
+
+/* A file that holds no record yet takes one of any size. */
+static bool is_full_for(const struct bitcask *bc, size_t size)
+{
+    uint64_t off = bc->current->append_off;
+    return off > DATAFILE_HEADER_SIZE && !bitcask_has_room(bc, off, size);
+}
+
+void bitcask_append(struct bitcask *bc, const struct record *record, uint32_t *out_file_id,
+                    uint64_t *out_off)
+{
+    ASSERT(record->kind != RECORD_PAD);
+    size_t size = record_size(record);
+    if (bc->current != NULL && is_full_for(bc, size)) {
+        bitcask_pad(bc);
+        bc->current = NULL;
+        bc->stats.rotations++;
+    }
+    if (bc->current == NULL)
+        start_file(bc);
+    struct datafile *df = bc->current;
+    *out_file_id = df->id;
+    *out_off = df->append_off;
+    add_record(bc, record, size);
+    uint64_t index = record->position >> 16;
+    if (index < df->lowest_index)
+        df->lowest_index = index;
+    bc->is_dirty = true;
+    bc->stats.records++;
+}
+
+size_t bitcask_unwritten_bytes(const struct bitcask *bc)
+{
+    return bc->queue.bytes;
+}
+
+bool bitcask_is_written(const struct bitcask *bc, uint32_t file_id, uint64_t off)
+{
+    const struct datafile *df = file_table_find(bitcask_table(bc), file_id);
+    ASSERT(df != NULL && off < df->append_off);
+    return off < atomic_load_explicit(&df->written_off, memory_order_acquire);
+}
+
+bool bitcask_is_dirty(const struct bitcask *bc)
+{
+    return bc->is_dirty;
+}
+
+uint32_t bitcask_next_id(const struct bitcask *bc)
+{
+    return bc->next_id;
+}
+
+struct bitcask_stats bitcask_stats(const struct bitcask *bc)
+{
+    struct bitcask_stats stats = bc->stats;
+    const struct file_table *table = bitcask_table(bc);
+    stats.file_count = table->count;
+    stats.bytes = 0;
+    for (size_t i = 0; i < table->count; i++)
+        stats.bytes += table->entries[i].df->append_off;
+    return stats;
+}

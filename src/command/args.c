@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "command/args.h"
+
+#include "base/num.h"
+
+#define SHOWN_ARGS_SIZE 128
+
+bool args_integer(struct call *call, uint32_t nth, int64_t *out)
+{
+    if (num_parse_i64(call->argv[nth], out))
+        return true;
+    reply_error(call->reply, TEXT_NOT_INTEGER);
+    return false;
+}
+
+static void reply_bad_expire(struct call *call)
+{
+    reply_errorf(call->reply, "ERR invalid expire time in '%s' command", call->row->name);
+}
+
+bool args_expire_at(struct call *call, uint32_t nth, enum expire_unit unit, bool is_relative,
+                    bool must_be_positive, int64_t *out_ms)
+{
+    int64_t value;
+    if (!args_integer(call, nth, &value))
+        return false;
+    if ((must_be_positive && value <= 0) ||
+        (unit == UNIT_SECONDS && __builtin_mul_overflow(value, 1000, &value)) ||
+        (is_relative && !num_add_i64(value, (int64_t)tx_time_ms(call->tx), &value))) {
+        reply_bad_expire(call);
+        return false;
+    }
+    *out_ms = value;
+    return true;
+}
+
+int args_get_string(struct call *call, struct slice key, struct item *out_item)
+{
+    int rc = tx_get(call->tx, call->db, key, out_item);
+    if (rc != 0)
+        return rc;
+    if (out_item->type != VALUE_NONE && out_item->type != VALUE_STRING) {
+        reply_error(call->reply, TEXT_WRONGTYPE);
+        return ARGS_REPLIED;
+    }
+    return 0;
+}
+
+int args_load_string(struct call *call, struct slice key, struct item *out_item,
+                     struct slice *out_value)
+{
+    *out_value = SLICE_EMPTY;
+    int rc = args_get_string(call, key, out_item);
+    if (rc != 0 || out_item->type == VALUE_NONE)
+        return rc;
+    return tx_load(call->tx, out_item, out_value);
+}
+
+bool args_string_fits(struct call *call, uint64_t size, uint64_t more)
+{
+    /* Offsets are below 2^63 and sizes far below: the sum cannot wrap. */
+    if (size + more <= STRING_MAX_SIZE)
+        return true;
+    reply_error(call->reply, TEXT_STRING_SIZE);
+    return false;
+}
+
+void args_put_string(struct call *call, struct slice key, struct slice value, uint64_t expire_at_ms)
+{
+    tx_put(call->tx, call->db, key,
+           &(struct tx_value){.type = VALUE_STRING, .bytes = value, .expire_at_ms = expire_at_ms});
+}
+
+void args_reply_unknown(struct reply *reply, const struct slice *argv, uint32_t argc)
+{
+    struct buf shown = {0};
+    for (uint32_t i = 1; i < argc && shown.len < SHOWN_ARGS_SIZE; i++) {
+        struct slice arg = slice_sub(argv[i], 0, SHOWN_ARGS_SIZE - shown.len);
+        buf_append_format(&shown, "'%.*s' ", SLICE_FMT(arg));
+    }
+    struct slice name = slice_sub(argv[0], 0, SHOWN_ARGS_SIZE);
+    reply_errorf(reply, "ERR unknown command '%.*s', with args beginning with: %.*s",
+                 SLICE_FMT(name), SLICE_FMT(buf_slice(&shown)));
+    buf_fini(&shown);
+}
+
+void args_reply_unknown_sub(struct reply *reply, const struct command_row *parent,
+                            struct slice name)
+{
+    char upper[32];
+    size_t len = 0;
+    for (; parent->name[len] != '\0' && len < sizeof(upper) - 1; len++) {
+        char c = parent->name[len];
+        upper[len] = (char)(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
+    }
+    upper[len] = '\0';
+    struct slice shown = slice_sub(name, 0, SHOWN_ARGS_SIZE);
+    reply_errorf(reply, "ERR unknown subcommand '%.*s'. Try %s HELP.", SLICE_FMT(shown), upper);
+}
+
+void args_reply_arity(struct reply *reply, const struct command_row *row)
+{
+    reply_errorf(reply, "ERR wrong number of arguments for '%s%s%s' command",
+                 row->parent == NULL ? "" : row->parent, row->parent == NULL ? "" : "|", row->name);
+}

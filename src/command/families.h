@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* families: the commands of this layer. Which of them a server has is the server's list.
+ *
+ * Ids are permanent and leave room: strings 1-99, keyspace 100-199, transactions 200-219.
+ */
+#ifndef COMMAND_FAMILIES_H
+#define COMMAND_FAMILIES_H
+
+#include "command/command.h"
+
+extern const struct command_family string_family;        /* GET SET MGET MSET ... */
+extern const struct command_family string_number_family; /* INCR ... INCRBYFLOAT */
+extern const struct command_family string_range_family;  /* APPEND STRLEN GETRANGE SETRANGE */
+extern const struct command_family keyspace_family;      /* DEL EXISTS RENAME COPY FLUSHALL ... */
+extern const struct command_family expire_family;        /* EXPIRE TTL PERSIST ... */
+extern const struct command_family scan_family;          /* KEYS SCAN */
+/* transaction_family: command/transaction.h */
+
+#endif

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <ctype.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "command/command.h"
+
+#define NAME_MAX_SIZE 64
+
+struct command_table {
+    const struct command_row **rows; /* sorted: containers, each followed by its subcommands */
+    size_t row_count;
+    size_t top_count;
+    const struct command_row **index; /* open addressing by name */
+    bool *has_subs;                   /* of the row at the same place */
+    size_t index_size;
+    const struct command_row **by_id;
+    size_t by_id_size;
+};
+
+/* Hash of "parent|name" or "name", folded to lower case. */
+static uint64_t name_hash(struct slice parent, struct slice name)
+{
+    uint8_t folded[2 * NAME_MAX_SIZE + 1];
+    size_t len = 0;
+    for (size_t i = 0; i < parent.len; i++)
+        folded[len++] = (uint8_t)tolower(parent.data[i]);
+    folded[len++] = '|';
+    for (size_t i = 0; i < name.len; i++)
+        folded[len++] = (uint8_t)tolower(name.data[i]);
+    return hash_check(slice_of(folded, len));
+}
+
+static struct slice parent_of(const struct command_row *row)
+{
+    return row->parent == NULL ? SLICE_EMPTY : slice_str(row->parent);
+}
+
+static size_t slot_of(const struct command_table *table, struct slice parent, struct slice name)
+{
+    size_t mask = table->index_size - 1;
+    size_t at = name_hash(parent, name) & mask;
+    while (table->index[at] != NULL && !(slice_eq_nocase(parent_of(table->index[at]), parent) &&
+                                         slice_is(name, table->index[at]->name)))
+        at = (at + 1) & mask;
+    return at;
+}
+
+static const struct command_row *find_name(const struct command_table *table, struct slice parent,
+                                           struct slice name)
+{
+    if (name.len > NAME_MAX_SIZE || parent.len > NAME_MAX_SIZE)
+        return NULL;
+    return table->index[slot_of(table, parent, name)];
+}
+
+/* By full name, so that a container stands right before its subcommands. */
+static int compare_rows(const void *a, const void *b)
+{
+    const struct command_row *left = *(const struct command_row *const *)a;
+    const struct command_row *right = *(const struct command_row *const *)b;
+    struct slice left_top = slice_str(left->parent == NULL ? left->name : left->parent);
+    struct slice right_top = slice_str(right->parent == NULL ? right->name : right->parent);
+    int order = slice_cmp(left_top, right_top);
+    if (order != 0)
+        return order;
+    struct slice left_sub = left->parent == NULL ? SLICE_EMPTY : slice_str(left->name);
+    struct slice right_sub = right->parent == NULL ? SLICE_EMPTY : slice_str(right->name);
+    return slice_cmp(left_sub, right_sub);
+}
+
+static void add_name(struct command_table *table, const struct command_row *row)
+{
+    ASSERT(strlen(row->name) <= NAME_MAX_SIZE);
+    size_t slot = slot_of(table, parent_of(row), slice_str(row->name));
+    ASSERT(table->index[slot] == NULL); /* M1 */
+    table->index[slot] = row;
+    table->rows[table->row_count++] = row;
+    table->top_count += row->parent == NULL;
+}
+
+static void add_row(struct command_table *table, const struct command_row *row)
+{
+    ASSERT((row->id == 0) == (row->scope == SCOPE_NODE));
+    if ((row->flags & CMD_INTERNAL) == 0)
+        add_name(table, row);
+    if (row->id == 0)
+        return;
+    ASSERT(row->id < table->by_id_size && table->by_id[row->id] == NULL); /* M1 */
+    table->by_id[row->id] = row;
+}
+
+struct command_table *command_table_new(const struct command_family *const *families,
+                                        size_t family_count)
+{
+    size_t row_count = 0;
+    size_t highest_id = 0;
+    for (size_t i = 0; i < family_count; i++) {
+        row_count += families[i]->row_count;
+        for (size_t j = 0; j < families[i]->row_count; j++) {
+            if (families[i]->rows[j].id > highest_id)
+                highest_id = families[i]->rows[j].id;
+        }
+    }
+    struct command_table *table = mem_calloc(1, sizeof(*table));
+    table->rows = mem_calloc(row_count, sizeof(struct command_row *));
+    table->index_size = 64;
+    while (table->index_size < row_count * 4)
+        table->index_size *= 2;
+    table->index = mem_calloc(table->index_size, sizeof(struct command_row *));
+    table->has_subs = mem_calloc(table->index_size, sizeof(*table->has_subs));
+    table->by_id_size = highest_id + 1;
+    table->by_id = mem_calloc(table->by_id_size, sizeof(struct command_row *));
+    for (size_t i = 0; i < family_count; i++) {
+        for (size_t j = 0; j < families[i]->row_count; j++)
+            add_row(table, &families[i]->rows[j]);
+    }
+    for (size_t i = 0; i < table->row_count; i++) {
+        if (table->rows[i]->parent != NULL)
+            table->has_subs[slot_of(table, SLICE_EMPTY, parent_of(table->rows[i]))] = true;
+    }
+    qsort(table->rows, table->row_count, sizeof(struct command_row *), compare_rows);
+    return table;
+}
+
+void command_table_free(struct command_table *table)
+{
+    if (table == NULL)
+        return;
+    mem_free(table->rows);
+    mem_free(table->index);
+    mem_free(table->has_subs);
+    mem_free(table->by_id);
+    mem_free(table);
+}
+
+const struct command_row *command_find(const struct command_table *table, const struct slice *argv,
+                                       uint32_t argc, const struct command_row **out_parent)
+{
+    *out_parent = NULL;
+    if (argv[0].len > NAME_MAX_SIZE)
+        return NULL;
+    size_t slot = slot_of(table, SLICE_EMPTY, argv[0]);
+    const struct command_row *row = table->index[slot];
+    if (row == NULL || argc < 2 || !table->has_subs[slot])
+        return row;
+    const struct command_row *sub = find_name(table, slice_str(row->name), argv[1]);
+    if (sub == NULL)
+        *out_parent = row;
+    return sub;
+}
+
+const struct command_row *command_by_id(const struct command_table *table, uint16_t id)
+{
+    return id < table->by_id_size ? table->by_id[id] : NULL;
+}
+
+size_t command_count(const struct command_table *table)
+{
+    return table->top_count;
+}
+
+size_t command_row_count(const struct command_table *table)
+{
+    return table->row_count;
+}
+
+const struct command_row *command_at(const struct command_table *table, size_t idx)
+{
+    ASSERT(idx < table->row_count);
+    return table->rows[idx];
+}
+
+int command_signed_arity(const struct command_row *row)
+{
+    int min = (int)row->arity.min;
+    return row->arity.max == row->arity.min ? min : -min;
+}
+
+static bool range_keys(const struct key_rule *rule, const struct slice *argv, uint32_t argc,
+                       uint16_t db, command_key_fn on_key, void *ctx)
+{
+    int last = rule->last >= 0 ? rule->last : (int)argc + rule->last;
+    if (last >= (int)argc)
+        return false;
+    for (int i = rule->first; i <= last; i += rule->step)
+        on_key(ctx, db, argv[i]);
+    return true;
+}
+
+static bool numkeys_keys(const struct key_rule *rule, const struct slice *argv, uint32_t argc,
+                         uint16_t db, command_key_fn on_key, void *ctx)
+{
+    int64_t count;
+    uint32_t at = (uint32_t)rule->first;
+    if (at >= argc || !num_parse_i64(argv[at], &count) || count < 1 || count > argc - at - 1)
+        return false;
+    for (int64_t i = 0; i < count; i++)
+        on_key(ctx, db, argv[at + 1 + (uint32_t)i]);
+    return true;
+}
+
+enum keys_found command_keys(const struct command_table *table, const struct command_row *row,
+                             const struct slice *argv, uint32_t argc, uint16_t db,
+                             command_key_fn on_key, void *ctx)
+{
+    bool is_good = true;
+    switch (row->keys.kind) {
+    case KEY_RULE_NONE:
+        break;
+    case KEY_RULE_RANGE:
+        is_good = range_keys(&row->keys, argv, argc, db, on_key, ctx);
+        break;
+    case KEY_RULE_NUMKEYS:
+        is_good = numkeys_keys(&row->keys, argv, argc, db, on_key, ctx);
+        break;
+    case KEY_RULE_FN:
+        return row->keys.fn(table, argv, argc, db, on_key, ctx);
+    default:
+        UNREACHABLE("all kinds of key rules are listed");
+    }
+    if (!is_good)
+        return KEYS_MALFORMED;
+    return row->scope == SCOPE_ALL ? KEYS_EVERYWHERE : KEYS_FOUND;
+}

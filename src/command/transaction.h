@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* transaction: what EXEC is to the group: one command that holds others (P2).
+ *
+ * argv: "exec", the watched keys as one argument, then every queued command as it stands in the log
+ * (codec.h). Its keys are the union of theirs and of the watched ones. It runs them in order over
+ * one transaction; a command that replies with an error does not stop those behind it. If a watched
+ * key is not what it was, nothing runs and the reply is a null array (R27).
+ *
+ * A client's EXEC is the row "exec" of scope NODE, which knows only what to say when no MULTI is
+ * open; a session with an open one submits transaction_row() instead. Those two rows are internal:
+ * found by id alone.
+ */
+#ifndef COMMAND_TRANSACTION_H
+#define COMMAND_TRANSACTION_H
+
+#include "base/buf.h"
+#include "command/command.h"
+
+/* Appends one watched key as it stands in the log; `version` 0 for absent:
+ *
+ *   0    2            4         12
+ *   | db | key length | version | key |
+ */
+void watch_encode(struct buf *to, uint16_t db, struct slice key, uint64_t version);
+
+/* The row for an EXEC of which a queued command writes; or of one that only reads, which is not
+ * logged. */
+const struct command_row *transaction_row(bool has_writes);
+
+extern const struct command_family transaction_family;
+
+#endif

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One checkpoint for the group, at one index X for all shards (R1).
+ *
+ *   log loop   mark goes behind what was dispatched (X)         -> every shard's queue
+ *   shard      pads its file, writes what is before the mark    -> append lane
+ *              fdatasync of what is dirty                       -> sync lane
+ *              files and lengths                                -> log loop
+ *   log loop   manifest: tmp, sync, rename, directory sync      -> sync lane
+ *              log segments up to X become spare
+ *
+ * Nobody stops meanwhile: entries after X are applied behind the mark. A shard that has nothing new
+ * makes no system call. A failed fdatasync ends the process (R21); a failed manifest leaves both
+ * the old and the new one possible, so nothing is recycled until a later one has succeeded (R15).
+ */
+#include "base/assert.h"
+#include "base/mem.h"
+#include "engine/engine_internal.h"
+
+void checkpoint_free(struct checkpoint *checkpoint)
+{
+    if (checkpoint == NULL)
+        return;
+    for (uint32_t i = 0; i < checkpoint->group->stores.count; i++)
+        mem_free(checkpoint->parts[i].files);
+    manifest_fini(&checkpoint->manifest);
+    mem_free(checkpoint);
+}
+
+/* ---- The end, on the log loop ---- */
+
+static void on_request_back(struct loop_post *post)
+{
+    struct group_checkpoint_request *request =
+        CONTAINER_OF(post, struct group_checkpoint_request, back);
+    request->on_done(request);
+}
+
+static void tell(struct group_checkpoint_request *requests, int error)
+{
+    while (requests != NULL) {
+        struct group_checkpoint_request *next = requests->next;
+        requests->error = error;
+        requests->back.run = on_request_back;
+        loop_post(requests->loop, &requests->back);
+        requests = next;
+    }
+}
+
+static void take_over(struct sequencer *sequencer, struct checkpoint *checkpoint)
+{
+    struct group *group = sequencer->group;
+    manifest_fini(&group->manifest);
+    group->manifest = checkpoint->manifest;
+    checkpoint->manifest = (struct manifest){0};
+    consensus_checkpoint(sequencer->consensus, group->manifest.index);
+    uint64_t took_us = clock_mono_us(group->options.os.clock) - checkpoint->started_us;
+    group_publish(group, PUB_CHECKPOINT_INDEX, group->manifest.index);
+    group_publish(group, PUB_CHECKPOINT_NUMBER, group->manifest.checkpoint_number);
+    group_publish(group, PUB_CHECKPOINTS, group_published(group, PUB_CHECKPOINTS) + 1);
+    group_publish(group, PUB_LAST_CHECKPOINT_MS, clock_wall_ms(group->options.os.clock));
+    group_publish(group, PUB_LAST_CHECKPOINT_US, took_us);
+}
+
+static void on_saved(struct pool_job *job)
+{
+    struct checkpoint *checkpoint = CONTAINER_OF(job, struct checkpoint, job);
+    struct group *group = checkpoint->group;
+    struct sequencer *sequencer = &group->sequencer;
+    ASSERT(sequencer->checkpoint == checkpoint);
+    if (checkpoint->error == 0)
+        take_over(sequencer, checkpoint);
+    else
+        group_log(group, '#', "checkpoint failed, will be tried again: %s", checkpoint->diag.text);
+    tell(checkpoint->requests, checkpoint->error);
+    sequencer->checkpoint = NULL;
+    group_publish(group, PUB_CHECKPOINT_RUNNING, 0);
+    checkpoint_free(checkpoint);
+    if (sequencer->wanted != NULL)
+        checkpoint_begin(sequencer);
+}
+
+static void run_save(struct pool_job *job)
+{
+    struct checkpoint *checkpoint = CONTAINER_OF(job, struct checkpoint, job);
+    const struct group_options *options = &checkpoint->group->options;
+    checkpoint->error =
+        manifest_save(options->os.fs, options->dir, &checkpoint->manifest, &checkpoint->diag);
+}
+
+static void on_part_done(struct loop_post *post)
+{
+    struct checkpoint_part *part = CONTAINER_OF(post, struct checkpoint_part, post);
+    struct checkpoint *checkpoint = part->checkpoint;
+    if (--checkpoint->parts_left > 0)
+        return;
+    struct manifest *manifest = &checkpoint->manifest;
+    for (uint32_t i = 0; i < manifest->shard_count; i++) {
+        manifest->shards[i] = (struct manifest_shard){
+            .next_file_id = checkpoint->parts[i].next_file_id,
+            .file_count = checkpoint->parts[i].file_count,
+            .files = checkpoint->parts[i].files,
+        };
+        checkpoint->parts[i].files = NULL;
+    }
+    pool_submit(checkpoint->group->options.pool, POOL_SYNC, &checkpoint->job,
+                checkpoint->group->sequencer.loop, run_save, on_saved);
+}
+
+/* ---- A shard's part, on its loop ---- */
+
+static void finish_part(struct shard *shard)
+{
+    struct checkpoint *checkpoint = shard->mark;
+    struct checkpoint_part *part = &checkpoint->parts[shard->idx];
+    struct bitcask *bitcask = store_bitcask(shard->store);
+    shard->mark = NULL;
+    part->files = bitcask_mark_files(bitcask, &part->file_count);
+    part->next_file_id = bitcask_next_id(bitcask);
+    part->post.run = on_part_done;
+    loop_post(shard->group->sequencer.loop, &part->post);
+}
+
+static void run_sync(struct pool_job *job)
+{
+    bitcask_sync_run(CONTAINER_OF(job, struct shard, sync_job)->sync);
+}
+
+void checkpoint_on_synced(struct shard *shard)
+{
+    shard->has_sync_back = false;
+    struct bitcask_sync *sync = shard->sync;
+    shard->sync = NULL;
+    struct diag diag = {.text = ""};
+    int rc = bitcask_sync_done(store_bitcask(shard->store), sync, &diag);
+    if (rc != 0) {
+        group_fail(shard->group,
+                   "a data file could not be made durable: %s. Nothing acknowledged is lost: the "
+                   "next start recovers it from the log. Check the disk, then start again",
+                   diag.text);
+        return;
+    }
+    finish_part(shard);
+}
+
+static void on_sync_back(struct pool_job *job)
+{
+    struct shard *shard = CONTAINER_OF(job, struct shard, sync_job);
+    shard->has_sync_back = true;
+    if (shard->state != SHARD_AT_BARRIER)
+        checkpoint_on_synced(shard);
+}
+
+void checkpoint_on_written(struct shard *shard)
+{
+    struct bitcask *bitcask = store_bitcask(shard->store);
+    if (shard->sync != NULL || !bitcask_mark_is_written(bitcask))
+        return;
+    shard->sync = bitcask_sync_take(bitcask);
+    pool_submit(shard->group->options.pool, POOL_SYNC, &shard->sync_job, shard->loop, run_sync,
+                on_sync_back);
+}
+
+void checkpoint_on_mark(struct shard *shard, struct checkpoint *checkpoint)
+{
+    struct bitcask *bitcask = store_bitcask(shard->store);
+    ASSERT(shard->mark == NULL);
+    shard->mark = checkpoint;
+    if (!bitcask_is_dirty(bitcask)) {
+        finish_part(shard);
+        return;
+    }
+    bitcask_mark(bitcask);
+    shard_flush(shard);
+    checkpoint_on_written(shard);
+}
+
+/* ---- The beginning, on the log loop ---- */
+
+static struct checkpoint *checkpoint_new(struct sequencer *sequencer)
+{
+    struct group *group = sequencer->group;
+    uint32_t count = group->stores.count;
+    struct checkpoint *checkpoint =
+        mem_calloc(1, sizeof(*checkpoint) + count * sizeof(checkpoint->parts[0]));
+    checkpoint->group = group;
+    checkpoint->started_us = clock_mono_us(group->options.os.clock);
+    checkpoint->parts_left = count;
+    for (uint32_t i = 0; i < count; i++)
+        checkpoint->parts[i].checkpoint = checkpoint;
+    const struct manifest *last = &group->manifest;
+    struct manifest *manifest = &checkpoint->manifest;
+    *manifest = *last;
+    manifest->checkpoint_number = last->checkpoint_number + 1;
+    manifest->index = sequencer->dispatched_index;
+    manifest->term = consensus_term_of(sequencer->consensus, manifest->index);
+    manifest->state_ms = sequencer->dispatched_ms;
+    manifest->ceiling_ms = sequencer->hlc.ceiling_ms;
+    manifest->configuration = (struct buf){0};
+    buf_append_slice(&manifest->configuration,
+                     consensus_configuration(sequencer->consensus, &manifest->configuration_index));
+    manifest->database_ids =
+        mem_dup(last->database_ids, last->database_count * sizeof(*last->database_ids));
+    manifest->shards = mem_calloc(count, sizeof(*manifest->shards));
+    return checkpoint;
+}
+
+void checkpoint_begin(struct sequencer *sequencer)
+{
+    struct group *group = sequencer->group;
+    if (sequencer->checkpoint != NULL || group_state(group) == GROUP_REPLAYING)
+        return;
+    struct group_checkpoint_request *requests = sequencer->wanted;
+    sequencer->wanted = NULL;
+    sequencer->dirty_since_ms = 0;
+    if (sequencer->dispatched_index == group->manifest.index) {
+        tell(requests, 0);
+        return;
+    }
+    struct checkpoint *checkpoint = checkpoint_new(sequencer);
+    checkpoint->requests = requests;
+    sequencer->checkpoint = checkpoint;
+    group_publish(group, PUB_CHECKPOINT_RUNNING, 1);
+    struct round *round = round_new(group, ROUND_MARK);
+    round->checkpoint = checkpoint;
+    round->time_ms = sequencer->dispatched_ms;
+    sequencer_dispatch(sequencer, round);
+}
+
+/* When: with a log over its budget at once; else in the first quiet moment after the interval, at
+ * the latest after the maximum delay. */
+void checkpoint_tick(struct sequencer *sequencer)
+{
+    const struct group_options *options = &sequencer->group->options;
+    uint64_t now_ms = loop_now_ms(sequencer->loop);
+    if (sequencer->dispatched_index == sequencer->group->manifest.index) {
+        sequencer->dirty_since_ms = 0;
+        return;
+    }
+    if (sequencer->dirty_since_ms == 0)
+        sequencer->dirty_since_ms = now_ms;
+    uint64_t age_ms = now_ms - sequencer->dirty_since_ms;
+    uint64_t idle_ms = now_ms - sequencer->last_write_ms;
+    bool is_over_budget = seglog_stats(sequencer->log).live_bytes > options->log_budget;
+    bool is_quiet =
+        age_ms >= options->checkpoint_interval_ms && idle_ms >= options->checkpoint_idle_ms;
+    if (is_over_budget || is_quiet || age_ms >= options->checkpoint_max_delay_ms)
+        checkpoint_begin(sequencer);
+}
+
+static void on_wanted(struct loop_post *post)
+{
+    struct group_checkpoint_request *request =
+        CONTAINER_OF(post, struct group_checkpoint_request, post);
+    struct sequencer *sequencer = &request->group->sequencer;
+    request->next = sequencer->wanted;
+    sequencer->wanted = request;
+    /* One under way has its mark set already: it may lie before what the asker has seen. */
+    checkpoint_begin(sequencer);
+}
+
+void group_checkpoint(struct group *group, struct group_checkpoint_request *request)
+{
+    request->group = group;
+    request->post.run = on_wanted;
+    loop_post(group->sequencer.loop, &request->post);
+}

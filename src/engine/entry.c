@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/entry.h"
+
+#include "base/bytes.h"
+#include "base/err.h"
+
+void entry_put_prefix(uint8_t *to, const struct entry_prefix *prefix)
+{
+    put_u16(to, prefix->semantics);
+    put_u16(to + 2, 0);
+    put_u32(to + 4, prefix->count);
+    put_u64(to + 8, prefix->hlc);
+    put_u64(to + 16, prefix->ceiling_ms);
+}
+
+int entry_get_prefix(struct slice payload, struct entry_prefix *out_prefix)
+{
+    if (payload.len < ENTRY_PREFIX_SIZE)
+        return ERR_CORRUPT;
+    struct entry_prefix prefix = {
+        .semantics = get_u16(payload.data),
+        .count = get_u32(payload.data + 4),
+        .hlc = get_u64(payload.data + 8),
+        .ceiling_ms = get_u64(payload.data + 16),
+    };
+    if (prefix.semantics != ENTRY_SEMANTICS)
+        return ERR_VERSION;
+    if (get_u16(payload.data + 2) != 0 || prefix.count > ENTRY_MAX_COMMANDS)
+        return ERR_CORRUPT;
+    *out_prefix = prefix;
+    return 0;
+}

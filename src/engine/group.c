@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/group.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "engine/engine_internal.h"
+
+/* ---- Telling ---- */
+
+void group_log(struct group *group, char level, const char *format, ...)
+{
+    if (group->options.on_log == NULL)
+        return;
+    char text[DIAG_SIZE * 2];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    group->options.on_log(group->options.ctx, level, text);
+}
+
+void group_fail(struct group *group, const char *format, ...)
+{
+    if (atomic_exchange(&group->is_fatal, true))
+        return;
+    char text[DIAG_SIZE * 2];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    group->options.on_fatal(group->options.ctx, text);
+}
+
+enum group_state group_state(const struct group *group)
+{
+    return (enum group_state)atomic_load_explicit(&group->state, memory_order_acquire);
+}
+
+void group_set_state(struct group *group, enum group_state state)
+{
+    atomic_store_explicit(&group->state, state, memory_order_release);
+}
+
+/* ---- Keys to shards ---- */
+
+struct shard_search {
+    const struct stores *stores;
+    uint64_t shards;
+    bool is_too_long;
+};
+
+static void add_key(void *ctx, uint16_t db, struct slice key)
+{
+    struct shard_search *search = ctx;
+    (void)db;
+    search->is_too_long |= key.len > ROW_MAX_KEY;
+    search->shards |= UINT64_C(1) << stores_shard_of(search->stores, key);
+}
+
+bool group_shards_of(const struct group *group, const struct command_row *row,
+                     const struct slice *argv, uint32_t argc, uint16_t db, uint64_t *out_shards)
+{
+    uint64_t all =
+        group->stores.count == STORES_MAX ? UINT64_MAX : (UINT64_C(1) << group->stores.count) - 1;
+    struct shard_search search = {.stores = &group->stores};
+    enum keys_found found =
+        command_keys(group->options.table, row, argv, argc, db, add_key, &search);
+    if (found == KEYS_MALFORMED || search.is_too_long)
+        return false;
+    *out_shards = found == KEYS_EVERYWHERE || search.shards == 0 ? all : search.shards;
+    return true;
+}
+
+/* ---- Reading ---- */
+
+struct port *group_port(struct group *group, uint32_t io_loop_idx)
+{
+    ASSERT(io_loop_idx < group->options.io_loop_count);
+    return &group->ports[io_loop_idx];
+}
+
+const struct stores *group_stores(const struct group *group)
+{
+    return &group->stores;
+}
+
+uint32_t group_shard_count(const struct group *group)
+{
+    return group->stores.count;
+}
+
+uint32_t group_database_count(const struct group *group)
+{
+    return group->options.database_count;
+}
+
+const struct command_table *group_table(const struct group *group)
+{
+    return group->options.table;
+}
+
+uint64_t group_id(const struct group *group)
+{
+    return group->identity;
+}
+
+struct store_db_stats group_db_stats(const struct group *group, uint16_t db)
+{
+    struct store_db_stats sum = {0};
+    for (uint32_t i = 0; i < group->stores.count; i++) {
+        struct store_db_stats stats = store_db_stats(group->stores.shards[i], db);
+        sum.keys += stats.keys;
+        sum.expires += stats.expires;
+    }
+    return sum;
+}
+
+static uint64_t sum_of(const struct group *group, size_t word_off)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < group->stores.count; i++) {
+        const _Atomic uint64_t *word =
+            (const void *)((const char *)&group->shards[i].stats + word_off);
+        sum += atomic_load_explicit(word, memory_order_relaxed);
+    }
+    return sum;
+}
+
+#define SUM_OF(group, word) sum_of(group, offsetof(struct shard_stats, word))
+
+struct group_stats group_stats(const struct group *group)
+{
+    struct group_stats stats = {
+        .term = group_published(group, PUB_TERM),
+        .commit_index = group_published(group, PUB_COMMIT_INDEX),
+        .applied_index = group_published(group, PUB_APPLIED_INDEX),
+        .checkpoint_index = group_published(group, PUB_CHECKPOINT_INDEX),
+        .checkpoint_number = group_published(group, PUB_CHECKPOINT_NUMBER),
+        .checkpoints = group_published(group, PUB_CHECKPOINTS),
+        .last_checkpoint_ms = group_published(group, PUB_LAST_CHECKPOINT_MS),
+        .last_checkpoint_took_us = group_published(group, PUB_LAST_CHECKPOINT_US),
+        .is_checkpoint_running = group_published(group, PUB_CHECKPOINT_RUNNING) != 0,
+        .log_entries_frames = group_published(group, PUB_ENTRIES_FRAMES),
+        .log_other_frames = group_published(group, PUB_OTHER_FRAMES),
+        .log_bytes = group_published(group, PUB_LOG_BYTES),
+        .log_live_bytes = group_published(group, PUB_LOG_LIVE_BYTES),
+        .log_segments = group_published(group, PUB_LOG_SEGMENTS),
+        .log_spares = group_published(group, PUB_LOG_SPARES),
+        .log_recycled = group_published(group, PUB_LOG_RECYCLED),
+        .log_prepared = group_published(group, PUB_LOG_PREPARED),
+        .log_writer = aio_name(group->options.aio),
+        .commands_logged = group_published(group, PUB_COMMANDS_LOGGED),
+        .replayed_commands = group_published(group, PUB_REPLAYED),
+        .hlc_ms = atomic_load_explicit(&group->hlc_ms, memory_order_relaxed),
+        .clock_refused_ms = (int64_t)group_published(group, PUB_CLOCK_REFUSED_MS),
+        .rotations = SUM_OF(group, rotations),
+        .data_files = SUM_OF(group, data_files),
+        .data_bytes = SUM_OF(group, data_bytes),
+        .expired_keys = SUM_OF(group, expired_keys),
+        .keydir_bytes = SUM_OF(group, keydir_bytes),
+        .expiry_bytes = SUM_OF(group, expiry_bytes),
+        .retired_bytes = SUM_OF(group, retired_bytes),
+        .unwritten_bytes = SUM_OF(group, unwritten_bytes),
+        .cold_rows = SUM_OF(group, cold_rows),
+    };
+    return stats;
+}
+
+/* ---- Settings ---- */
+
+struct hot_max_change {
+    struct loop_post post;
+    struct store *store;
+    size_t bytes;
+};
+
+static void on_hot_max_change(struct loop_post *post)
+{
+    struct hot_max_change *change = CONTAINER_OF(post, struct hot_max_change, post);
+    store_set_hot_max_value(change->store, change->bytes);
+    mem_free(change);
+}
+
+void group_set_hot_max_value(struct group *group, size_t bytes)
+{
+    for (uint32_t i = 0; i < group->stores.count; i++) {
+        struct hot_max_change *change = mem_calloc(1, sizeof(*change));
+        change->post.run = on_hot_max_change;
+        change->store = group->stores.shards[i];
+        change->bytes = bytes;
+        loop_post(group->shards[i].loop, &change->post);
+    }
+}

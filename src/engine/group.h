@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* group: one Raft group on this node: log, shards, and the ports through which io loops reach them.
+ *
+ * Everything of a group hangs from this object; a process may hold several. It is given its loops
+ * and its pool and spreads its components over them: a port on every io loop, the sequencer on the
+ * log loop, shards on theirs. All may be one loop.
+ *
+ * Life: group_open (blocks: manifest, log, data files) -> loops run -> replay, progress by
+ * group_state() -> READY -> group_stop (checkpoint, vouch) -> on_stopped -> loops end ->
+ * group_close. Threads: open, stop and close from the thread that drives the log loop or before it
+ * runs; the rest as said. See engine/README.md, invariants G1-G12.
+ */
+#ifndef ENGINE_GROUP_H
+#define ENGINE_GROUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/diag.h"
+#include "command/command.h"
+#include "loop/loop.h"
+#include "loop/pool.h"
+#include "os/aio.h"
+#include "os/os.h"
+
+#define GROUP_MAX_LOOPS 64
+
+struct group;
+struct port;
+
+enum group_state {
+    GROUP_REPLAYING, /* -LOADING */
+    GROUP_READY,
+    GROUP_LOG_FAILED, /* reads only (R30) */
+    GROUP_STOPPING,
+    GROUP_STOPPED
+};
+
+struct group_options {
+    struct os os;
+    struct aio *aio; /* the log's; the group closes it */
+    struct epoch *epoch;
+    struct pool *pool;
+    struct loop *io_loops[GROUP_MAX_LOOPS];
+    uint32_t io_loop_count;
+    struct loop *log_loop;
+    struct loop *shard_loops[GROUP_MAX_LOOPS];
+    uint32_t shard_loop_count;
+    const struct command_table *table;
+    const char *dir;      /* the data directory; must exist */
+    uint32_t shard_count; /* 0: as the directory has, or default_shard_count in a new one */
+    uint32_t default_shard_count;
+    uint32_t database_count;
+    /* Sizes and times; 0 takes the default. */
+    uint32_t segment_size;      /* 64 MiB */
+    unsigned frames_in_flight;  /* 2 */
+    uint64_t log_budget;        /* bytes between checkpoints, 1 GiB */
+    uint64_t max_file_size;     /* of data files, 256 MiB */
+    size_t max_entry_bytes;     /* 32 MiB (R33) */
+    size_t max_in_flight_bytes; /* submitted and not answered, over all ports; 64 MiB */
+    size_t max_unwritten_bytes; /* per shard, collected and not yet in its file; 32 MiB (R32) */
+    unsigned flush_interval_ms; /* 10 */
+    unsigned checkpoint_interval_ms;  /* 10 s */
+    unsigned checkpoint_idle_ms;      /* 250 */
+    unsigned checkpoint_max_delay_ms; /* 180 s */
+    unsigned max_clock_step_ms;       /* 60 s */
+    bool is_serial;                   /* recover shards one after the other: for simulations */
+    size_t hot_max_value;             /* as given, 0 too */
+    struct lfu_options lfu;
+    /* What cannot go on: the process (or the test) must end; `text` says which file and what to do.
+     * Called once, from any of the group's loops. */
+    void (*on_fatal)(void *ctx, const char *text);
+    /* For the log of the server: one line, level by Redis's letters '.', '-', '*', '#'. */
+    void (*on_log)(void *ctx, char level, const char *text);
+    /* Recovery: `what` is "data files", "log" or "replay"; while opening from any thread. */
+    void (*on_progress)(void *ctx, const char *what, uint64_t done, uint64_t total);
+    void *ctx;
+};
+
+/* Recovers the state on disk. Refuses, with what to do, a directory that another process holds, of
+ * another shard count or version, without manifest but with data, or with corrupt bytes (P5). */
+MUST_CHECK
+int group_open(const struct group_options *options, struct group **out_group, struct diag *diag);
+
+/* Takes no more writes, lets those in flight finish, makes a checkpoint, vouches for the log's end,
+ * then calls on_stopped on the log loop. Thread: log loop's. Can be called once. */
+void group_stop(struct group *group, bool with_checkpoint, void (*on_stopped)(void *ctx, int error),
+                void *ctx);
+
+/* Takes the components off their loops, which have ended but still take posts; then the loops may
+ * be freed, and then the group. */
+void group_stop_parts(struct group *group);
+
+/* All loops have been freed, the pool too. */
+void group_close(struct group *group);
+
+/* Thread: any. */
+enum group_state group_state(const struct group *group);
+struct port *group_port(struct group *group, uint32_t io_loop_idx);
+const struct stores *group_stores(const struct group *group);
+uint32_t group_shard_count(const struct group *group);
+const struct command_table *group_table(const struct group *group);
+/* Of a shard index, where it lives. */
+void group_set_hot_max_value(struct group *group, size_t bytes);
+
+/* Asks for a checkpoint at once; on_done comes on `loop`. Thread: any. */
+struct group_checkpoint_request {
+    struct loop_post post;
+    struct loop_post back;
+    struct group_checkpoint_request *next;
+    struct group *group;
+    struct loop *loop;
+    int error;
+    void (*on_done)(struct group_checkpoint_request *request);
+};
+void group_checkpoint(struct group *group, struct group_checkpoint_request *request);
+
+/* Counters; a consistent-enough picture from any thread. */
+struct group_stats {
+    uint64_t term;
+    uint64_t commit_index;
+    uint64_t applied_index;
+    uint64_t checkpoint_index;
+    uint64_t checkpoint_number;
+    uint64_t checkpoints;
+    uint64_t last_checkpoint_ms; /* wall clock */
+    uint64_t last_checkpoint_took_us;
+    bool is_checkpoint_running;
+    uint64_t log_entries_frames;
+    uint64_t log_other_frames;
+    uint64_t log_bytes;
+    uint64_t log_live_bytes;
+    uint64_t log_segments;
+    uint64_t log_spares;
+    uint64_t log_recycled;
+    uint64_t log_prepared;
+    const char *log_writer;
+    uint64_t rotations;
+    uint64_t data_files;
+    uint64_t data_bytes;
+    uint64_t in_flight_bytes;
+    uint64_t commands_logged;
+    uint64_t replayed_commands;
+    uint64_t expired_keys;
+    uint64_t keydir_bytes;
+    uint64_t expiry_bytes;
+    uint64_t retired_bytes;
+    uint64_t unwritten_bytes;
+    uint64_t cold_rows;
+    uint64_t hlc_ms;
+    int64_t clock_refused_ms;
+};
+struct group_stats group_stats(const struct group *group);
+/* Keys of a database over all shards. */
+struct store_db_stats group_db_stats(const struct group *group, uint16_t db);
+uint32_t group_database_count(const struct group *group);
+uint64_t group_id(const struct group *group);
+
+#endif

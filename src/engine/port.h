@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* port: how an io loop reaches the group: point reads at once, everything else through its batch.
+ *
+ * A request is either answered at once or taken: then exactly one on_reply comes later, with the
+ * token. Writes are gathered into one batch a turn, which is the frame that goes to disk. A read
+ * that must follow its connection's writes rides in the same batch and is executed at its place
+ * (R29).
+ *
+ * Threads:  everything on the port's loop.
+ * Lifetime: argv is borrowed for the call.
+ */
+#ifndef ENGINE_PORT_H
+#define ENGINE_PORT_H
+
+#include "engine/group.h"
+
+struct port_events {
+    /* `reply` holds whole RESP replies; borrowed for the call. */
+    void (*on_reply)(void *ctx, void *token, struct slice reply);
+    /* There is room again after port_has_room() said no. */
+    void (*on_room)(void *ctx);
+};
+
+void port_set_events(struct port *port, const struct port_events *events, void *ctx);
+
+struct port_request {
+    const struct command_row *row;
+    const struct slice *argv;
+    uint32_t argc;
+    uint16_t db;
+    uint8_t proto;
+    /* The connection has commands in flight that have not been executed: this one follows them. */
+    bool must_follow;
+    void *token;
+};
+
+enum port_result {
+    PORT_ANSWERED,   /* the reply has been written */
+    PORT_TAKEN,      /* on_reply will come; later requests of the connection must follow it */
+    PORT_TAKEN_FREE, /* on_reply will come; the read has its place already, later ones need not
+                        follow */
+    PORT_TAKEN_ALONE /* on_reply will come; send nothing of this connection before */
+};
+
+/* Executes a data command (scope KEYS or ALL) whose arity fits. Refusals (-LOADING, -MISCONF, too
+ * big, ...) are replies. */
+#define TEXT_LOADING "LOADING Ferric is replaying its log into memory"
+
+enum port_result port_execute(struct port *port, const struct port_request *request,
+                              struct reply *reply);
+
+/* False while the port's share of bytes in flight is used up: stop reading until on_room. A port
+ * with nothing in flight always has room (R33). */
+bool port_has_room(const struct port *port);
+
+/* What WATCH notes: the key's version, or 0 for absent, judged now. ERR_RETRY: not now, ask again
+ * next turn (the clock must move first). Only while nothing of the connection is in flight. */
+MUST_CHECK
+int port_version_of(struct port *port, uint16_t db, struct slice key, uint64_t *out_version);
+
+struct group *port_group(struct port *port);
+
+struct port_stats {
+    uint64_t inline_reads;
+    uint64_t queued_reads;
+    uint64_t cold_reads;
+    uint64_t retries; /* inline reads that were not one instant */
+    uint64_t writes;
+    uint64_t batches;
+    size_t in_flight_bytes;
+};
+struct port_stats port_stats(const struct port *port);
+
+#endif

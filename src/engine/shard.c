@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A shard takes rounds in the order of the log and executes its list of each, one op after the
+ * other. It stops in two places only: at a barrier, where it is lent to whoever executes the op
+ * over several shards (R20), and at a command whose value has to be read from disk (R19). While it
+ * is lent, nothing of it runs here: what jobs bring back is noted and taken in afterwards.
+ */
+#include "base/assert.h"
+#include "base/mem.h"
+#include "engine/engine_internal.h"
+
+#define FLUSH_BYTES    (256u * 1024) /* so many collected bytes are written without waiting */
+#define RETRY_MS       100
+#define STEP_BUDGET    512
+#define STATS_EVERY_MS 50
+
+/* ---- The append lane (R32) ---- */
+
+static void run_write(struct pool_job *job)
+{
+    bitcask_write_run(CONTAINER_OF(job, struct shard, write_job)->write);
+}
+
+static void take_write_back(struct shard *shard)
+{
+    shard->has_write_back = false;
+    struct bitcask_write *write = shard->write;
+    shard->write = NULL;
+    struct diag diag = {.text = ""};
+    int rc = bitcask_write_done(store_bitcask(shard->store), write, &diag);
+    if (rc != 0) {
+        /* Clean: the records stay collected and are written again. */
+        if (!shard->is_write_failing)
+            group_log(shard->group, '#', "cannot write data files, will go on trying: %s",
+                      diag.text);
+        shard->is_write_failing = true;
+        loop_timer_arm(&shard->retry_timer, RETRY_MS);
+        return;
+    }
+    if (shard->is_write_failing)
+        group_log(shard->group, '*', "shard %u: data files can be written again", shard->idx);
+    shard->is_write_failing = false;
+    shard_publish_stats(shard);
+    if (shard->mark != NULL)
+        checkpoint_on_written(shard);
+}
+
+static void on_write_back(struct pool_job *job)
+{
+    struct shard *shard = CONTAINER_OF(job, struct shard, write_job);
+    shard->has_write_back = true;
+    if (shard->state != SHARD_AT_BARRIER)
+        take_write_back(shard);
+}
+
+void shard_flush(struct shard *shard)
+{
+    if (shard->write != NULL || shard->is_write_failing)
+        return;
+    shard->write = bitcask_write_take(store_bitcask(shard->store));
+    if (shard->write != NULL)
+        pool_submit(shard->group->options.pool, POOL_APPEND, &shard->write_job, shard->loop,
+                    run_write, on_write_back);
+}
+
+static void on_flush_timer(struct loop_timer *timer)
+{
+    struct shard *shard = CONTAINER_OF(timer, struct shard, flush_timer);
+    if (shard->state != SHARD_AT_BARRIER)
+        shard_flush(shard);
+}
+
+static void on_retry_timer(struct loop_timer *timer)
+{
+    struct shard *shard = CONTAINER_OF(timer, struct shard, retry_timer);
+    if (shard->state == SHARD_AT_BARRIER) {
+        loop_timer_arm(timer, RETRY_MS);
+        return;
+    }
+    shard->is_write_failing = false;
+    shard_flush(shard);
+    if (shard->write == NULL)
+        return;
+    shard->is_write_failing = true; /* until it has come back well */
+}
+
+/* ---- Executing rounds ---- */
+
+static void release_others(struct shard *shard, const struct op *op)
+{
+    struct group *group = shard->group;
+    for (uint32_t i = 0; i < group->stores.count; i++) {
+        struct shard *other = &group->shards[i];
+        if ((op->shards >> i & 1) != 0 && other != shard)
+            loop_post(other->loop, &other->released);
+    }
+}
+
+static void on_released(struct loop_post *post)
+{
+    struct shard *shard = CONTAINER_OF(post, struct shard, released);
+    ASSERT(shard->state == SHARD_AT_BARRIER);
+    shard->state = SHARD_RUNNING;
+    shard->current = shard->current->next;
+}
+
+/* Runs the current work. False if the shard has been parked at it. */
+static bool run_current(struct shard *shard, const struct round *round)
+{
+    struct op *op = shard->current->op;
+    bool is_multi = (op->flags & OP_MULTI) != 0;
+    if (is_multi && !shard->holds_barrier) {
+        if (atomic_fetch_sub(&op->barrier->missing, 1) != 1) {
+            shard->state = SHARD_AT_BARRIER;
+            return false;
+        }
+        shard->holds_barrier = true;
+    }
+    if (shard_execute(shard, round, op) == EXEC_PARKED)
+        return false;
+    shard->current = shard->current->next;
+    if (is_multi) {
+        shard->holds_barrier = false;
+        release_others(shard, op);
+    }
+    return true;
+}
+
+static void begin_head(struct shard *shard)
+{
+    struct round_part *part = shard->head;
+    shard->is_head_begun = true;
+    shard->current = part->first;
+    if (part->round->kind == ROUND_MARK)
+        checkpoint_on_mark(shard, part->round->checkpoint);
+}
+
+static void end_head(struct shard *shard)
+{
+    struct round_part *part = shard->head;
+    struct round *round = part->round;
+    store_set_applied_ms(shard->store, round->time_ms);
+    shard->head = part->next;
+    if (shard->head == NULL)
+        shard->tail = NULL;
+    shard->is_head_begun = false;
+    /* The part is the round's: not to be touched once the count says that it is finished. */
+    if (atomic_fetch_sub(&round->parts_left, 1) == 1)
+        loop_post(shard->group->sequencer.loop, &round->ended);
+}
+
+/* No more is applied while too much waits for the disk (R32, P7). */
+static bool is_disk_behind(const struct shard *shard)
+{
+    return bitcask_unwritten_bytes(store_bitcask(shard->store)) >
+           shard->group->options.max_unwritten_bytes;
+}
+
+static bool run_rounds(struct shard *shard)
+{
+    bool did = false;
+    while (shard->state == SHARD_RUNNING && shard->head != NULL) {
+        if (!shard->is_head_begun) {
+            if (is_disk_behind(shard))
+                break;
+            begin_head(shard);
+        }
+        did = true;
+        while (shard->current != NULL) {
+            if (!run_current(shard, shard->head->round))
+                return true;
+        }
+        end_head(shard);
+    }
+    return did;
+}
+
+static bool run_phase(struct loop_phase *phase)
+{
+    struct shard *shard = CONTAINER_OF(phase, struct shard, phase);
+    if (atomic_load_explicit(&shard->group->is_fatal, memory_order_relaxed))
+        return false;
+    if (shard->state == SHARD_AT_BARRIER)
+        return false;
+    if (shard->has_write_back)
+        take_write_back(shard);
+    if (shard->has_sync_back)
+        checkpoint_on_synced(shard);
+    bool did = run_rounds(shard);
+    shard_post_replies(shard);
+    if (shard->state != SHARD_RUNNING)
+        return did;
+    size_t unwritten = bitcask_unwritten_bytes(store_bitcask(shard->store));
+    if (unwritten >= FLUSH_BYTES || (unwritten > 0 && shard->mark != NULL))
+        shard_flush(shard);
+    else if (unwritten > 0 && shard->write == NULL && !loop_timer_is_armed(&shard->flush_timer))
+        loop_timer_arm(&shard->flush_timer, shard->group->options.flush_interval_ms);
+    if (store_step(shard->store, STEP_BUDGET))
+        loop_again(shard->loop);
+    if (did && loop_now_ms(shard->loop) - shard->stats_at_ms >= STATS_EVERY_MS)
+        shard_publish_stats(shard);
+    return did;
+}
+
+void shard_on_part(struct loop_post *post)
+{
+    struct round_part *part = CONTAINER_OF(post, struct round_part, post);
+    struct shard *shard = &part->round->group->shards[part->shard];
+    part->next = NULL;
+    if (shard->tail == NULL)
+        shard->head = part;
+    else
+        shard->tail->next = part;
+    shard->tail = part;
+}
+
+/* ---- Life ---- */
+
+void shard_publish_stats(struct shard *shard)
+{
+    struct store_stats stats = store_stats(shard->store);
+    struct bitcask_stats files = bitcask_stats(store_bitcask(shard->store));
+    struct shard_stats *to = &shard->stats;
+    const struct {
+        _Atomic uint64_t *word;
+        uint64_t value;
+    } words[] = {
+        {&to->expired_keys, stats.expired_keys},
+        {&to->keydir_bytes, stats.keydir_bytes},
+        {&to->expiry_bytes, stats.expiry_bytes},
+        {&to->retired_bytes, stats.retired_bytes},
+        {&to->unwritten_bytes, stats.unwritten_bytes},
+        {&to->cold_rows, stats.cold_rows},
+        {&to->rotations, files.rotations},
+        {&to->data_files, files.file_count},
+        {&to->data_bytes, files.bytes},
+        {&to->next_due_ms, store_next_due_ms(shard->store)},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(words); i++)
+        atomic_store_explicit(words[i].word, words[i].value, memory_order_relaxed);
+    shard->stats_at_ms = loop_now_ms(shard->loop);
+}
+
+void shard_init(struct shard *shard, struct group *group, uint32_t idx, struct loop *loop,
+                struct store *store)
+{
+    *shard = (struct shard){.group = group, .idx = idx, .loop = loop, .store = store};
+    shard->tx = tx_new(&group->stores);
+    shard->released.run = on_released;
+    loop_timer_init(loop, &shard->flush_timer, on_flush_timer);
+    loop_timer_init(loop, &shard->retry_timer, on_retry_timer);
+    shard_publish_stats(shard);
+}
+
+void shard_start(struct shard *shard)
+{
+    loop_phase_add(shard->loop, &shard->phase, run_phase, PHASE_SHARD);
+}
+
+void shard_stop(struct shard *shard)
+{
+    loop_phase_del(shard->loop, &shard->phase);
+    loop_timer_fini(&shard->flush_timer);
+    loop_timer_fini(&shard->retry_timer);
+}
+
+void shard_fini(struct shard *shard)
+{
+    tx_free(shard->tx);
+    mem_free(shard->argv);
+    buf_fini(&shard->scratch);
+    store_close(shard->store);
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Running one op of a round: decode, transaction, handler, publication, reply. */
+#include "base/assert.h"
+#include "base/broken.h"
+#include "base/mem.h"
+#include "engine/engine_internal.h"
+
+/* ---- Replies ---- */
+
+static struct reply_batch *reply_batch_of(struct shard *shard, struct port *port)
+{
+    for (struct reply_batch *batch = shard->replies; batch != NULL; batch = batch->next) {
+        if (batch->port == port)
+            return batch;
+    }
+    struct reply_batch *batch = mem_calloc(1, sizeof(*batch));
+    batch->port = port;
+    batch->post.run = port_on_replies;
+    batch->next = shard->replies;
+    shard->replies = batch;
+    return batch;
+}
+
+static void add_reply(struct reply_batch *batch, const struct op *op, size_t off)
+{
+    if (batch->count == batch->cap) {
+        batch->cap = batch->cap == 0 ? 64 : batch->cap * 2;
+        batch->entries = mem_realloc(batch->entries, batch->cap * sizeof(*batch->entries));
+    }
+    batch->entries[batch->count++] = (struct reply_entry){
+        .token = op->token, .off = off, .len = batch->bytes.len - off, .cost = op->size};
+}
+
+void shard_post_replies(struct shard *shard)
+{
+    while (shard->replies != NULL) {
+        struct reply_batch *batch = shard->replies;
+        shard->replies = batch->next;
+        batch->next = NULL;
+        loop_post(batch->port->loop, &batch->post);
+    }
+}
+
+/* ---- Cold values (R19) ---- */
+
+struct cold_load {
+    struct pool_job job;
+    struct cold_load *next;
+    struct shard *shard;
+    struct op *op;
+    struct tx_want want;
+    struct buf value;
+    int error;
+    struct diag diag;
+};
+
+static void run_load(struct pool_job *job)
+{
+    struct cold_load *load = CONTAINER_OF(job, struct cold_load, job);
+    const struct datafile_query query = {
+        .off = place_off(load->want.place),
+        .key = load->want.item.key,
+        .value_size = load->want.item.size,
+        .db_id = load->want.database_id,
+    };
+    load->error = datafile_read_value(load->want.file, &query, &load->value, &load->diag);
+}
+
+static void on_loaded(struct pool_job *job)
+{
+    struct cold_load *load = CONTAINER_OF(job, struct cold_load, job);
+    struct shard *shard = load->shard;
+    const struct item *item = &load->want.item;
+    if (load->error != 0) {
+        /* Neither skipped nor answered as failed: another copy may be good (R19). */
+        group_fail(shard->group,
+                   "a value that a command needs cannot be read: %s. Nothing acknowledged is lost; "
+                   "check the disk, then restore the file or start from a backup",
+                   load->diag.text);
+    } else {
+        store_warm(shard->group->stores.shards[item->shard], item->db, item->key, item->version,
+                   load->want.place, buf_slice(&load->value), tx_time_ms(shard->tx));
+        tx_put_loaded(shard->tx, item->shard, item->db, item->key, item->version, &load->value);
+        if (--shard->cold_missing == 0)
+            shard->state = SHARD_RUNNING;
+    }
+    datafile_unref(load->want.file);
+    buf_fini(&load->value);
+    mem_free(load);
+}
+
+static void start_loads(struct shard *shard, struct op *op)
+{
+    size_t count = tx_want_count(shard->tx);
+    ASSERT(count > 0);
+    shard->state = SHARD_AT_COLD;
+    shard->cold_missing = (uint32_t)count;
+    for (size_t i = 0; i < count; i++) {
+        struct cold_load *load = mem_calloc(1, sizeof(*load));
+        load->shard = shard;
+        load->op = op;
+        load->want = tx_want_take(shard->tx, i);
+        pool_submit(shard->group->options.pool, POOL_READ, &load->job, shard->loop, run_load,
+                    on_loaded);
+    }
+}
+
+/* ---- One op ---- */
+
+static struct slice coded_bytes(const struct op *op, const struct round *round)
+{
+    const uint8_t *base = (op->flags & OP_LOGGED) != 0 ? round->frame->data : op->batch->side.data;
+    return slice_of(base + op->off, op->size);
+}
+
+static void fill_call(struct shard *shard, const struct op *op, const struct round *round,
+                      struct call *call)
+{
+    struct coded_command coded;
+    int rc = command_decode(coded_bytes(op, round), &coded);
+    ASSERT(rc == 0); /* encoded by us, or checked when the round was made from the log */
+    if (coded.argc > shard->argv_cap) {
+        shard->argv_cap = coded.argc < 16 ? 16 : coded.argc;
+        shard->argv = mem_realloc(shard->argv, shard->argv_cap * sizeof(*shard->argv));
+    }
+    command_fill_argv(&coded, shard->argv);
+    *call = (struct call){.row = op->row,
+                          .argv = shard->argv,
+                          .argc = coded.argc,
+                          .db = coded.db,
+                          .table = shard->group->options.table,
+                          .tx = shard->tx};
+}
+
+/* The read met a key of which only a raised clock can tell whether it has expired: it takes a new
+ * place, behind everything stamped so far (R22). */
+static void requeue_clocked(const struct op *op, const struct round *round)
+{
+    struct batch *batch = batch_new(op->batch->port, BATCH_CLOCK);
+    struct op *again = batch_add_op(batch);
+    again->row = op->row;
+    again->token = op->token;
+    again->shards = op->shards;
+    again->proto = op->proto;
+    again->size = op->size;
+    buf_append_slice(&batch->side, coded_bytes(op, round));
+    batch->post.run = sequencer_on_batch;
+    loop_post(round->group->sequencer.loop, &batch->post);
+}
+
+static void reply_failure(struct shard *shard, struct op *op, int error)
+{
+    const struct diag *diag = tx_diag(shard->tx);
+    if ((op->flags & OP_LOGGED) != 0) {
+        group_fail(shard->group, "a committed command cannot be executed: %s (%s)", diag->text,
+                   err_text(error));
+        return;
+    }
+    struct reply_batch *batch = reply_batch_of(shard, op->batch->port);
+    size_t off = batch->bytes.len;
+    struct reply reply = reply_to(&batch->bytes, op->proto);
+    group_log(shard->group, '#', "a read failed: %s", diag->text);
+    reply_errorf(&reply, "ERR %s", diag->text[0] == '\0' ? err_text(error) : diag->text);
+    add_reply(batch, op, off);
+}
+
+static struct tx_begin begin_of(const struct round *round, const struct op *op)
+{
+    bool is_logged = (op->flags & OP_LOGGED) != 0;
+    return (struct tx_begin){
+        .mode = is_logged ? TX_APPLY : TX_READ,
+        .time_ms = round->time_ms,
+        .now_ms = round->now_ms,
+        .position = position_of(is_logged ? round->index : 0, is_logged ? op->ordinal : 0),
+    };
+}
+
+enum exec_result shard_execute(struct shard *shard, const struct round *round, struct op *op)
+{
+    struct call call;
+    fill_call(shard, op, round, &call);
+    struct tx_begin begin = begin_of(round, op);
+    tx_begin(shard->tx, &begin);
+    bool is_replay = op->batch->port == NULL;
+    struct reply_batch *batch = is_replay ? NULL : reply_batch_of(shard, op->batch->port);
+    struct buf *out = is_replay ? &shard->scratch : &batch->bytes;
+    size_t off = out->len;
+    struct reply reply = reply_to(out, op->proto);
+    call.reply = &reply;
+    int rc = op->row->run(&call);
+    if (rc == ERR_COLD) {
+        out->len = off;
+        start_loads(shard, op);
+        return EXEC_PARKED;
+    }
+    bool is_done = rc == 0 && !(begin.mode == TX_READ && tx_needs_clock(shard->tx));
+    if (is_done && begin.mode == TX_APPLY)
+        tx_commit(shard->tx);
+    if (is_done && !is_replay)
+        add_reply(batch, op, off);
+    if (!is_done)
+        out->len = off;
+    if (is_replay)
+        buf_reset(out, 4096);
+    if (!is_done && begin.mode == TX_READ && tx_needs_clock(shard->tx))
+        requeue_clocked(op, round);
+    else if (!is_done)
+        reply_failure(shard, op, rc);
+    tx_reset(shard->tx);
+    return EXEC_DONE;
+}

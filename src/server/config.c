@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/config.h"
+
+#include "base/assert.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/num.h"
+
+#define KB UINT64_C(1024)
+#define MB (KB * 1024)
+#define GB (MB * 1024)
+
+#define NUMBER(id, n, live, lo, hi, init, text) \
+    [id] = {.name = (n),                        \
+            .kind = CONFIG_NUMBER,              \
+            .is_live = (live),                  \
+            .min = (lo),                        \
+            .max = (hi),                        \
+            .initial = (init),                  \
+            .doc = (text)}
+#define BYTES(id, n, live, lo, hi, init, text) \
+    [id] = {.name = (n),                       \
+            .kind = CONFIG_BYTES,              \
+            .is_live = (live),                 \
+            .min = (lo),                       \
+            .max = (hi),                       \
+            .initial = (init),                 \
+            .doc = (text)}
+#define BOOL(id, n, live, init, text) \
+    [id] = {.name = (n),              \
+            .kind = CONFIG_BOOL,      \
+            .is_live = (live),        \
+            .max = 1,                 \
+            .initial = (init),        \
+            .doc = (text)}
+#define CHOICE(id, n, live, init, list, text) \
+    [id] = {.name = (n),                      \
+            .kind = CONFIG_CHOICE,            \
+            .is_live = (live),                \
+            .initial = (init),                \
+            .choices = (list),                \
+            .doc = (text)}
+#define TEXT(id, n, live, many, init, text) \
+    [id] = {.name = (n),                    \
+            .kind = CONFIG_TEXT,            \
+            .is_live = (live),              \
+            .takes_many = (many),           \
+            .initial = (init),              \
+            .doc = (text)}
+
+/* clang-format off */
+static const struct config_row rows[CONF_COUNT] = {
+    CHOICE(CONF_APPENDFSYNC, "appendfsync", true, "always", "always everysec no",
+           "Accepted for clients; every acknowledged write is durable whatever it says."),
+    BOOL(CONF_APPENDONLY, "appendonly", true, "yes",
+         "Accepted for clients; Ferric always writes its log."),
+    TEXT(CONF_BIND, "bind", false, true, "127.0.0.1 -::1",
+         "Addresses to listen on. One with '-' in front may be missing."),
+    NUMBER(CONF_CHECKPOINT_IDLE_MS, "checkpoint-idle-ms", false, 0, 3600000, "250",
+           "A due checkpoint waits for so much quiet."),
+    NUMBER(CONF_CHECKPOINT_INTERVAL_MS, "checkpoint-interval-ms", false, 1, 86400000, "10000",
+           "A checkpoint is due so long after the first write since the last one."),
+    NUMBER(CONF_CHECKPOINT_MAX_DELAY_MS, "checkpoint-max-delay-ms", false, 1, 86400000, "180000",
+           "A due checkpoint waits no longer than this."),
+    BYTES(CONF_CLIENT_OUTPUT_LIMIT, "client-output-limit", true, 0, UINT64_MAX, "0",
+          "Close a client with more than this queued for it; 0: never. A client that does not read "
+          "is not read from, so what is queued stays small by itself."),
+    BYTES(CONF_CLIENT_QUERY_LIMIT, "client-query-buffer-limit", true, MB, UINT64_MAX, "1gb",
+          "Close a client whose unfinished command is larger than this."),
+    BOOL(CONF_DAEMONIZE, "daemonize", false, "no",
+         "Only 'no': a service manager starts Ferric in the background."),
+    NUMBER(CONF_DATABASES, "databases", false, 1, 1024, "16", "Number of databases."),
+    BYTES(CONF_DATA_FILE_SIZE, "data-file-size", false, MB, 4 * GB - MB, "256mb",
+          "Data files are rotated at this size."),
+    TEXT(CONF_DIR, "dir", false, false, "./data", "The data directory. It is made if it is missing."),
+    NUMBER(CONF_FLUSH_INTERVAL_MS, "flush-interval-ms", false, 1, 10000, "10",
+           "A record waits no longer than this before it is handed to its data file. Durability does "
+           "not depend on it."),
+    NUMBER(CONF_FRAMES_IN_FLIGHT, "frames-in-flight", false, 0, 64, "0",
+           "Durable log writes in flight; 0: 2 on up to two processors, 4 on more."),
+    BYTES(CONF_HOT_MAX_VALUE, "hot-cache-max-value-size", true, 0, 512 * MB, "64kb",
+          "Larger values are not kept in memory."),
+    NUMBER(CONF_IO_THREADS, "io-threads", false, 0, 32, "0",
+           "Threads that serve connections; 0: by the number of processors."),
+    NUMBER(CONF_LFU_DECAY_TIME, "lfu-decay-time", false, 0, 1000000, "1",
+           "Minutes after which a key's use counter falls by one."),
+    NUMBER(CONF_LFU_LOG_FACTOR, "lfu-log-factor", false, 0, 1000000, "10",
+           "The larger, the more uses a step of the counter takes."),
+    BYTES(CONF_LOG_BUDGET, "log-budget", false, MB, 1024 * GB, "1gb",
+          "A checkpoint is taken when the log has grown to this."),
+    BYTES(CONF_LOG_SEGMENT_SIZE, "log-segment-size", false, 256 * KB, GB, "64mb",
+          "Size of a log segment, a power of two."),
+    CHOICE(CONF_LOG_WRITER, "log-writer", false, "auto", "auto io_uring thread",
+           "How the log is written: io_uring with direct I/O, or a thread with fdatasync. auto takes "
+           "the first that works."),
+    TEXT(CONF_LOGFILE, "logfile", false, false, "", "Where the server's log goes; empty: stdout."),
+    CHOICE(CONF_LOGLEVEL, "loglevel", true, "notice", "debug verbose notice warning nothing",
+           "What is logged."),
+    NUMBER(CONF_MAX_CLIENTS, "maxclients", true, 1, 1000000, "10000",
+           "Connections at a time. Lowered at the start to what the limit of open files allows."),
+    NUMBER(CONF_MAX_CLOCK_STEP, "max-clock-step", false, 1, 86400, "60",
+           "Seconds: a jump of the machine's clock by more is not followed."),
+    BYTES(CONF_MAX_ENTRY_BYTES, "max-entry-bytes", false, 64 * KB, 256 * MB, "32mb",
+          "The largest command that can be written; at most half a log segment."),
+    BYTES(CONF_MAX_IN_FLIGHT, "max-inflight-bytes", false, MB, 64 * GB, "64mb",
+          "Commands taken and not answered; beyond it clients are not read from."),
+    BYTES(CONF_MAX_UNWRITTEN, "max-unwritten-bytes", false, MB, 64 * GB, "32mb",
+          "Records of a shard not yet in their data file; beyond it no more is applied."),
+    TEXT(CONF_PIDFILE, "pidfile", false, false, "", "Where the process id is written; empty: nowhere."),
+    NUMBER(CONF_PORT, "port", false, 0, 65535, "6379", "TCP port; 0: none."),
+    BOOL(CONF_PROTECTED_MODE, "protected-mode", true, "yes",
+         "Without a password, refuse connections that do not come from this machine."),
+    BYTES(CONF_PROTO_MAX_BULK, "proto-max-bulk-len", true, MB, 512 * MB, "512mb",
+          "Largest single argument of a request."),
+    TEXT(CONF_REQUIREPASS, "requirepass", true, false, "", "The password; empty: none is needed."),
+    TEXT(CONF_SAVE, "save", true, true, "", "Accepted for clients; there are no snapshots to schedule."),
+    NUMBER(CONF_SHARD_THREADS, "shard-threads", false, 0, 64, "0",
+           "Threads that execute; 0: by the number of processors."),
+    NUMBER(CONF_SHARDS, "shards", false, 0, 64, "0",
+           "Partitions of the data; fixed when the directory is made. 0: as the directory has, in a new "
+           "one the number of processors."),
+    NUMBER(CONF_TCP_BACKLOG, "tcp-backlog", false, 1, 65535, "511", "Connections waiting to be accepted."),
+    NUMBER(CONF_TCP_KEEPALIVE, "tcp-keepalive", true, 0, 86400, "300",
+           "Seconds after which a silent connection is probed; 0: never."),
+    NUMBER(CONF_TIMEOUT, "timeout", true, 0, 31536000, "0",
+           "Seconds after which an idle connection is closed; 0: never."),
+    NUMBER(CONF_WATCHDOG_MS, "watchdog-ms", false, 1, 60000, "50",
+           "A turn of a loop that takes longer is counted in INFO."),
+};
+/* clang-format on */
+
+static const struct {
+    const char *alias;
+    enum config_id id;
+} aliases[] = {{"hot-cache-max-value", CONF_HOT_MAX_VALUE}};
+
+const struct config_row *config_row(enum config_id id)
+{
+    ASSERT(id < CONF_COUNT);
+    return &rows[id];
+}
+
+const struct config_row *config_find(struct slice name, enum config_id *out_id)
+{
+    for (size_t i = 0; i < CONF_COUNT; i++) {
+        if (slice_is(name, rows[i].name)) {
+            *out_id = (enum config_id)i;
+            return &rows[i];
+        }
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(aliases); i++) {
+        if (slice_is(name, aliases[i].alias)) {
+            *out_id = aliases[i].id;
+            return &rows[*out_id];
+        }
+    }
+    return NULL;
+}
+
+/* ---- Values ---- */
+
+/* The nth word of a blank-separated list; false behind the last. */
+static bool nth_choice(const char *choices, uint64_t nth, struct slice *out_word)
+{
+    struct slice rest = slice_str(choices);
+    for (uint64_t i = 0; rest.len > 0; i++) {
+        const uint8_t *blank = memchr(rest.data, ' ', rest.len);
+        size_t len = blank == NULL ? rest.len : (size_t)(blank - rest.data);
+        if (i == nth) {
+            *out_word = slice_sub(rest, 0, len);
+            return true;
+        }
+        rest = slice_sub(rest, len + 1, SIZE_MAX);
+    }
+    return false;
+}
+
+static int parse_choice(const struct config_row *row, struct slice arg, uint64_t *out,
+                        struct diag *diag)
+{
+    struct slice word;
+    for (uint64_t i = 0; nth_choice(row->choices, i, &word); i++) {
+        if (slice_eq_nocase(arg, word)) {
+            *out = i;
+            return 0;
+        }
+    }
+    return diag_set(diag, ERR_INVALID, "argument(s) must be one of the following: %s",
+                    row->choices);
+}
+
+static int parse_number(const struct config_row *row, struct slice arg, uint64_t *out,
+                        struct diag *diag)
+{
+    uint64_t v;
+    bool is_bytes = row->kind == CONFIG_BYTES;
+    bool is_good = is_bytes ? num_parse_bytes(arg, &v) : num_parse_u64(arg, &v);
+    if (!is_good)
+        return diag_set(diag, ERR_INVALID, "argument must be a %s",
+                        is_bytes ? "memory value" : "number");
+    if (v < row->min || v > row->max)
+        return diag_set(diag, ERR_INVALID, "argument must be between %llu and %llu inclusive",
+                        (unsigned long long)row->min, (unsigned long long)row->max);
+    *out = v;
+    return 0;
+}
+
+static int parse_value(enum config_id id, const struct slice *args, size_t count, uint64_t *out,
+                       struct diag *diag)
+{
+    const struct config_row *row = &rows[id];
+    if (count == 0 || (count > 1 && !row->takes_many))
+        return diag_set(diag, ERR_INVALID, "wrong number of arguments");
+    int rc = 0;
+    switch (row->kind) {
+    case CONFIG_NUMBER:
+    case CONFIG_BYTES:
+        rc = parse_number(row, args[0], out, diag);
+        break;
+    case CONFIG_BOOL:
+        *out = slice_is(args[0], "yes");
+        if (*out == 0 && !slice_is(args[0], "no"))
+            rc = diag_set(diag, ERR_INVALID, "argument must be 'yes' or 'no'");
+        break;
+    case CONFIG_CHOICE:
+        rc = parse_choice(row, args[0], out, diag);
+        break;
+    case CONFIG_TEXT:
+        *out = 0;
+        break;
+    default:
+        UNREACHABLE("all kinds of options are listed");
+    }
+    if (rc == 0 && id == CONF_LOG_SEGMENT_SIZE && (*out & (*out - 1)) != 0)
+        rc = diag_set(diag, ERR_INVALID, "argument must be a power of two");
+    if (rc == 0 && id == CONF_DAEMONIZE && *out == 1)
+        rc = diag_set(diag, ERR_INVALID,
+                      "Ferric stays in the foreground: use a service manager, or '&' in a shell");
+    return rc;
+}
+
+int config_check(enum config_id id, const struct slice *args, size_t count, struct diag *diag)
+{
+    uint64_t ignored;
+    return parse_value(id, args, count, &ignored, diag);
+}
+
+/* What the user may have meant differently is said in the log (P1 is not for sale). */
+static void remark(struct config *config, enum config_id id)
+{
+    if (id == CONF_APPENDFSYNC && config_number(config, id) != 0)
+        buf_append_str(&config->remarks,
+                       "appendfsync: writes are always durable before they are acknowledged; the "
+                       "directive changes nothing\n");
+    if (id == CONF_APPENDONLY && config_number(config, id) == 0)
+        buf_append_str(
+            &config->remarks,
+            "appendonly no: Ferric always writes its log; the directive changes nothing\n");
+    if (id == CONF_SAVE && config->values[id].text.len > 0)
+        buf_append_str(
+            &config->remarks,
+            "save: every write is durable by itself; there are no snapshots to schedule\n");
+}
+
+int config_set(struct config *config, enum config_id id, const struct slice *args, size_t count,
+               struct diag *diag)
+{
+    uint64_t number;
+    int rc = parse_value(id, args, count, &number, diag);
+    if (rc != 0)
+        return rc;
+    struct config_value *value = &config->values[id];
+    value->number = number;
+    if (rows[id].kind == CONFIG_TEXT) {
+        value->text.len = 0;
+        for (size_t i = 0; i < count; i++) {
+            if (i > 0)
+                buf_append_byte(&value->text, ' ');
+            buf_append_slice(&value->text, args[i]);
+        }
+    }
+    remark(config, id);
+    return 0;
+}
+
+const char *config_text(const struct config *config, enum config_id id)
+{
+    /* The terminating zero lies behind len. */
+    struct buf *text = (struct buf *)(uintptr_t)&config->values[id].text;
+    buf_reserve(text, 1);
+    text->data[text->len] = '\0';
+    return (const char *)text->data;
+}
+
+void config_format(const struct config *config, enum config_id id, struct buf *to)
+{
+    const struct config_row *row = &rows[id];
+    const struct config_value *value = &config->values[id];
+    struct slice word = SLICE_EMPTY;
+    switch (row->kind) {
+    case CONFIG_NUMBER:
+    case CONFIG_BYTES:
+        buf_append_format(to, "%llu", (unsigned long long)value->number);
+        break;
+    case CONFIG_BOOL:
+        buf_append_str(to, value->number != 0 ? "yes" : "no");
+        break;
+    case CONFIG_CHOICE:
+        ASSERT(nth_choice(row->choices, value->number, &word));
+        buf_append_slice(to, word);
+        break;
+    case CONFIG_TEXT:
+        buf_append_slice(to, buf_slice(&value->text));
+        break;
+    default:
+        UNREACHABLE("all kinds of options are listed");
+    }
+}
+
+void config_init(struct config *config)
+{
+    *config = (struct config){0};
+    lock_init(&config->lock);
+    for (size_t i = 0; i < CONF_COUNT; i++) {
+        ASSERT(rows[i].name != NULL);
+        struct slice initial = slice_str(rows[i].initial);
+        struct diag diag;
+        int rc = config_set(config, (enum config_id)i, &initial, 1, &diag);
+        ASSERT(rc == 0);
+    }
+}
+
+void config_fini(struct config *config)
+{
+    for (size_t i = 0; i < CONF_COUNT; i++)
+        buf_fini(&config->values[i].text);
+    buf_fini(&config->remarks);
+    lock_fini(&config->lock);
+}

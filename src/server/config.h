@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* config: every directive is one row: name, kind, bounds, default, doc.
+ *
+ * The same rows read the command line, the file, CONFIG GET and CONFIG SET. Values are kept as
+ * numbers and texts in one array, by the row's number; the names below are those numbers.
+ *
+ * Threads: built at the start by one thread; afterwards only CONFIG changes it, under its lock.
+ */
+#ifndef SERVER_CONFIG_H
+#define SERVER_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/buf.h"
+#include "base/diag.h"
+#include "base/slice.h"
+#include "os/fs.h"
+#include "os/thread.h"
+
+enum config_id {
+    CONF_APPENDFSYNC,
+    CONF_APPENDONLY,
+    CONF_BIND,
+    CONF_CHECKPOINT_IDLE_MS,
+    CONF_CHECKPOINT_INTERVAL_MS,
+    CONF_CHECKPOINT_MAX_DELAY_MS,
+    CONF_CLIENT_OUTPUT_LIMIT,
+    CONF_CLIENT_QUERY_LIMIT,
+    CONF_DAEMONIZE,
+    CONF_DATABASES,
+    CONF_DATA_FILE_SIZE,
+    CONF_DIR,
+    CONF_FLUSH_INTERVAL_MS,
+    CONF_FRAMES_IN_FLIGHT,
+    CONF_HOT_MAX_VALUE,
+    CONF_IO_THREADS,
+    CONF_LFU_DECAY_TIME,
+    CONF_LFU_LOG_FACTOR,
+    CONF_LOG_BUDGET,
+    CONF_LOG_SEGMENT_SIZE,
+    CONF_LOG_WRITER,
+    CONF_LOGFILE,
+    CONF_LOGLEVEL,
+    CONF_MAX_CLIENTS,
+    CONF_MAX_CLOCK_STEP,
+    CONF_MAX_ENTRY_BYTES,
+    CONF_MAX_IN_FLIGHT,
+    CONF_MAX_UNWRITTEN,
+    CONF_PIDFILE,
+    CONF_PORT,
+    CONF_PROTECTED_MODE,
+    CONF_PROTO_MAX_BULK,
+    CONF_REQUIREPASS,
+    CONF_SAVE,
+    CONF_SHARD_THREADS,
+    CONF_SHARDS,
+    CONF_TCP_BACKLOG,
+    CONF_TCP_KEEPALIVE,
+    CONF_TIMEOUT,
+    CONF_WATCHDOG_MS,
+    CONF_COUNT
+};
+
+enum config_kind { CONFIG_NUMBER, CONFIG_BYTES, CONFIG_BOOL, CONFIG_CHOICE, CONFIG_TEXT };
+
+struct config_row {
+    const char *name;
+    enum config_kind kind;
+    bool is_live;    /* CONFIG SET may change it */
+    bool takes_many; /* its arguments are joined with blanks */
+    uint64_t min;
+    uint64_t max;
+    const char *initial;
+    const char *choices; /* blank-separated; a number counts from the first */
+    const char *doc;
+};
+
+struct config_value {
+    uint64_t number;
+    struct buf text;
+};
+
+struct config {
+    struct lock lock;
+    struct config_value values[CONF_COUNT];
+    bool is_given[CONF_COUNT]; /* by file or command line */
+    struct buf remarks;        /* for the log, one a line: what was taken differently */
+};
+
+void config_init(struct config *config);
+void config_fini(struct config *config);
+
+const struct config_row *config_row(enum config_id id);
+
+/* The row of a name (aliases too), or NULL. */
+const struct config_row *config_find(struct slice name, enum config_id *out_id);
+
+/* Sets one directive. ERR_NOT_FOUND, ERR_INVALID with diag ("argument must be ..."). */
+MUST_CHECK
+int config_set(struct config *config, enum config_id id, const struct slice *args, size_t count,
+               struct diag *diag);
+
+/* Would the arguments do? Changes nothing. */
+MUST_CHECK
+int config_check(enum config_id id, const struct slice *args, size_t count, struct diag *diag);
+
+/* The value as CONFIG GET shows it, appended. */
+void config_format(const struct config *config, enum config_id id, struct buf *to);
+
+/* Reads a file in Redis's format: a directive a line, '#' begins a comment, values may be quoted.
+ * diag names file and line. */
+MUST_CHECK
+int config_load_file(struct config *config, struct fs *fs, const char *path, struct diag *diag);
+MUST_CHECK
+int config_load_text(struct config *config, struct slice text, const char *origin,
+                     struct diag *diag);
+
+/* [file] [--directive value ...]. */
+MUST_CHECK
+int config_load_args(struct config *config, struct fs *fs, int argc, char **argv,
+                     struct diag *diag);
+
+static inline uint64_t config_number(const struct config *config, enum config_id id)
+{
+    return config->values[id].number;
+}
+
+/* Zero-terminated. */
+const char *config_text(const struct config *config, enum config_id id);
+
+#endif

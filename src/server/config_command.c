@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* CONFIG GET, CONFIG SET. */
+#include "base/err.h"
+#include "base/glob.h"
+#include "command/args.h"
+#include "server/server.h"
+
+static bool is_wanted(const struct call *call, const char *name)
+{
+    for (uint32_t i = 2; i < call->argc; i++) {
+        if (glob_match(call->argv[i], slice_str(name), true))
+            return true;
+    }
+    return false;
+}
+
+static int run_get(struct call *call)
+{
+    struct config *config = server_config(session_server(call->session));
+    struct buf body = {0};
+    struct reply inner = reply_to(&body, call->reply->proto);
+    size_t count = 0;
+    lock_take(&config->lock);
+    for (size_t i = 0; i < CONF_COUNT; i++) {
+        const char *name = config_row((enum config_id)i)->name;
+        if (!is_wanted(call, name))
+            continue;
+        struct buf value = {0};
+        config_format(config, (enum config_id)i, &value);
+        reply_bulk_str(&inner, name);
+        reply_bulk(&inner, buf_slice(&value));
+        buf_fini(&value);
+        count++;
+    }
+    lock_drop(&config->lock);
+    reply_map(call->reply, count);
+    buf_append_slice(call->reply->out, buf_slice(&body));
+    buf_fini(&body);
+    return 0;
+}
+
+/* Splits a value of a directive that takes several words. */
+static size_t words_of(struct slice value, struct slice *words, size_t max)
+{
+    size_t count = 0;
+    while (count < max) {
+        while (value.len > 0 && value.data[0] == ' ')
+            value = slice_sub(value, 1, SIZE_MAX);
+        if (value.len == 0)
+            break;
+        const uint8_t *blank = memchr(value.data, ' ', value.len);
+        size_t len = blank == NULL || count == max - 1 ? value.len : (size_t)(blank - value.data);
+        words[count++] = slice_sub(value, 0, len);
+        value = slice_sub(value, len, SIZE_MAX);
+    }
+    if (count == 0)
+        words[count++] = SLICE_EMPTY;
+    return count;
+}
+
+static void reply_failed(struct call *call, struct slice name, const char *why)
+{
+    reply_errorf(call->reply, "ERR CONFIG SET failed (possibly related to argument '%.*s') - %s",
+                 SLICE_FMT(slice_sub(name, 0, 100)), why);
+}
+
+/* All pairs are checked before the first is set. False after an error. */
+static bool check_pairs(struct call *call)
+{
+    for (uint32_t i = 2; i + 1 < call->argc; i += 2) {
+        enum config_id id;
+        const struct config_row *row = config_find(call->argv[i], &id);
+        if (row == NULL) {
+            reply_errorf(call->reply,
+                         "ERR Unknown option or number of arguments for CONFIG SET - '%.*s'",
+                         SLICE_FMT(slice_sub(call->argv[i], 0, 100)));
+            return false;
+        }
+        if (!row->is_live) {
+            reply_failed(call, call->argv[i], "can't set immutable config");
+            return false;
+        }
+        for (uint32_t j = 2; j < i; j += 2) {
+            if (slice_eq_nocase(call->argv[j], call->argv[i])) {
+                reply_failed(call, call->argv[i], "duplicate parameter");
+                return false;
+            }
+        }
+        struct slice words[16];
+        size_t count = row->takes_many ? words_of(call->argv[i + 1], words, 16) : 1;
+        if (!row->takes_many)
+            words[0] = call->argv[i + 1];
+        struct diag diag;
+        if (config_check(id, words, count, &diag) != 0) {
+            reply_failed(call, call->argv[i], diag.text);
+            return false;
+        }
+    }
+    return true;
+}
+
+static int run_set(struct call *call)
+{
+    struct server *server = session_server(call->session);
+    struct config *config = server_config(server);
+    if (call->argc % 2 != 0) {
+        args_reply_arity(call->reply, call->row);
+        return 0;
+    }
+    if (!check_pairs(call))
+        return 0;
+    lock_take(&config->lock);
+    for (uint32_t i = 2; i < call->argc; i += 2) {
+        enum config_id id;
+        const struct config_row *row = config_find(call->argv[i], &id);
+        struct slice words[16] = {call->argv[i + 1]};
+        size_t count = row->takes_many ? words_of(call->argv[i + 1], words, 16) : 1;
+        IGNORE(config_set(config, id, words, count, NULL), "checked above");
+    }
+    server_apply(server);
+    lock_drop(&config->lock);
+    reply_ok(call->reply);
+    return 0;
+}
+
+static const struct command_row rows[] = {
+    {
+        .name = "config",
+        .arity = {2, ARITY_ANY},
+        .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE,
+        .scope = SCOPE_NODE,
+        .categories = "slow",
+        .group = "server",
+        .since = "2.0.0",
+        .complexity = "Depends on subcommand.",
+        .summary = "A container for server configuration commands.",
+        .syntax = "",
+    },
+    {
+        .name = "get",
+        .parent = "config",
+        .arity = {3, ARITY_ANY},
+        .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE,
+        .scope = SCOPE_NODE,
+        .categories = "admin slow dangerous",
+        .group = "server",
+        .since = "2.0.0",
+        .complexity = "O(N) when N is the number of configuration parameters provided",
+        .summary = "Returns the effective values of configuration parameters.",
+        .syntax = "parameter [parameter ...]",
+        .run = run_get,
+    },
+    {
+        .name = "set",
+        .parent = "config",
+        .arity = {4, ARITY_ANY},
+        .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE,
+        .scope = SCOPE_NODE,
+        .categories = "admin slow dangerous",
+        .group = "server",
+        .since = "2.0.0",
+        .complexity = "O(N) when N is the number of configuration parameters provided",
+        .summary = "Sets configuration parameters in-flight.",
+        .syntax = "parameter value [parameter value ...]",
+        .run = run_set,
+    },
+};
+
+const struct command_family config_family = {
+    .name = "config", .rows = rows, .row_count = ARRAY_COUNT(rows)};

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Configuration from files and from the command line. */
+#include <ctype.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "server/config.h"
+
+#define MAX_ARGS      64
+#define MAX_FILE_SIZE (16u * 1024 * 1024)
+
+/* ---- Words of a line ---- */
+
+struct words {
+    struct slice argv[MAX_ARGS];
+    size_t count;
+    struct buf bytes;      /* unquoted */
+    size_t ends[MAX_ARGS]; /* in bytes, while it still grows */
+};
+
+static int hex_digit(uint8_t c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (uint8_t)tolower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* One escaped character at line[*at], the backslash; moves *at to its last byte. */
+static uint8_t unescape(struct slice line, size_t *at)
+{
+    size_t i = *at;
+    if (i + 3 < line.len && line.data[i + 1] == 'x' && hex_digit(line.data[i + 2]) >= 0 &&
+        hex_digit(line.data[i + 3]) >= 0) {
+        *at = i + 3;
+        return (uint8_t)(hex_digit(line.data[i + 2]) * 16 + hex_digit(line.data[i + 3]));
+    }
+    *at = i + 1;
+    switch (line.data[i + 1]) {
+    case 'n':
+        return '\n';
+    case 'r':
+        return '\r';
+    case 't':
+        return '\t';
+    case 'b':
+        return '\b';
+    case 'a':
+        return '\a';
+    default:
+        return line.data[i + 1];
+    }
+}
+
+/* The word that begins at *at, quoted or not. False: unbalanced quotes. */
+static bool read_word(struct slice line, size_t *at, struct buf *to)
+{
+    uint8_t quote = 0;
+    size_t i = *at;
+    for (; i < line.len; i++) {
+        uint8_t c = line.data[i];
+        if (quote == 0 && isspace(c))
+            break;
+        if (quote == 0 && (c == '"' || c == '\'')) {
+            quote = c;
+        } else if (quote == '"' && c == '\\' && i + 1 < line.len) {
+            buf_append_byte(to, unescape(line, &i));
+        } else if (quote == '\'' && c == '\\' && i + 1 < line.len && line.data[i + 1] == '\'') {
+            buf_append_byte(to, '\'');
+            i++;
+        } else if (quote != 0 && c == quote) {
+            /* A closing quote ends the word. */
+            if (i + 1 < line.len && !isspace(line.data[i + 1]))
+                return false;
+            quote = 0;
+        } else {
+            buf_append_byte(to, c);
+        }
+    }
+    *at = i;
+    return quote == 0;
+}
+
+static bool split_line(struct slice line, struct words *words)
+{
+    words->count = 0;
+    words->bytes.len = 0;
+    size_t at = 0;
+    for (;;) {
+        while (at < line.len && isspace(line.data[at]))
+            at++;
+        if (at >= line.len)
+            break;
+        if (words->count == MAX_ARGS || !read_word(line, &at, &words->bytes))
+            return false;
+        words->ends[words->count++] = words->bytes.len;
+    }
+    size_t start = 0;
+    for (size_t i = 0; i < words->count; i++) {
+        words->argv[i] = slice_of(words->bytes.data + start, words->ends[i] - start);
+        start = words->ends[i];
+    }
+    return true;
+}
+
+/* ---- Files ---- */
+
+static int apply(struct config *config, const struct slice *argv, size_t count, struct diag *diag)
+{
+    enum config_id id;
+    if (config_find(argv[0], &id) == NULL)
+        return diag_set(diag, ERR_NOT_FOUND, "unknown directive '%.*s'",
+                        SLICE_FMT(slice_sub(argv[0], 0, 100)));
+    struct diag why = {.text = ""};
+    int rc = config_set(config, id, argv + 1, count - 1, &why);
+    if (rc != 0)
+        return diag_set(diag, rc, "'%s': %.300s", config_row(id)->name, why.text);
+    config->is_given[id] = true;
+    return 0;
+}
+
+int config_load_text(struct config *config, struct slice text, const char *origin,
+                     struct diag *diag)
+{
+    struct words words = {0};
+    unsigned line_number = 0;
+    int rc = 0;
+    while (rc == 0 && text.len > 0) {
+        const uint8_t *end = memchr(text.data, '\n', text.len);
+        size_t len = end == NULL ? text.len : (size_t)(end - text.data);
+        struct slice line = slice_sub(text, 0, len);
+        text = slice_sub(text, len + 1, SIZE_MAX);
+        line_number++;
+        size_t first = 0;
+        while (first < line.len && isspace(line.data[first]))
+            first++;
+        if (first == line.len || line.data[first] == '#')
+            continue;
+        struct diag why = {.text = "unbalanced quotes, or too many words"};
+        rc = split_line(line, &words) ? apply(config, words.argv, words.count, &why) : ERR_INVALID;
+        if (rc != 0)
+            rc = diag_set(diag, rc, "%.200s, line %u: %.250s", origin, line_number, why.text);
+    }
+    buf_fini(&words.bytes);
+    return rc;
+}
+
+int config_load_file(struct config *config, struct fs *fs, const char *path, struct diag *diag)
+{
+    struct file *file;
+    int rc = fs_open(fs, path, FS_READ, &file);
+    if (rc != 0)
+        return diag_set(diag, rc, "configuration file %.300s: %s", path, err_text(rc));
+    struct buf text = {0};
+    uint64_t size = 0;
+    rc = file_size(file, &size);
+    if (rc == 0 && size > MAX_FILE_SIZE)
+        rc = ERR_TOO_BIG;
+    if (rc == 0) {
+        buf_reserve(&text, size + 1);
+        text.len = size;
+        rc = file_read_full(file, text.data, size, 0);
+    }
+    file_unref(file);
+    if (rc != 0)
+        rc = diag_set(diag, rc, "configuration file %.300s: %s", path, err_text(rc));
+    else
+        rc = config_load_text(config, buf_slice(&text), path, diag);
+    buf_fini(&text);
+    return rc;
+}
+
+/* ---- The command line ---- */
+
+int config_load_args(struct config *config, struct fs *fs, int argc, char **argv, struct diag *diag)
+{
+    int i = 1;
+    if (i < argc && strncmp(argv[i], "--", 2) != 0) {
+        int rc = config_load_file(config, fs, argv[i], diag);
+        if (rc != 0)
+            return rc;
+        i++;
+    }
+    while (i < argc) {
+        if (strncmp(argv[i], "--", 2) != 0)
+            return diag_set(diag, ERR_INVALID,
+                            "'%.100s' is not a directive: write --name value (a configuration file "
+                            "comes first)",
+                            argv[i]);
+        struct slice words[MAX_ARGS];
+        size_t count = 0;
+        words[count++] = slice_str(argv[i++] + 2);
+        while (i < argc && strncmp(argv[i], "--", 2) != 0 && count < MAX_ARGS)
+            words[count++] = slice_str(argv[i++]);
+        struct diag why;
+        int rc = apply(config, words, count, &why);
+        if (rc != 0)
+            return diag_set(diag, rc, "command line: %.400s", why.text);
+    }
+    return 0;
+}

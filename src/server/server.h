@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* server: puts a node together and runs it: configuration, loops, pool, group, hub, listeners,
+ * signals.
+ *
+ * Threads: server_run() on the main thread, which is the first loop's. The rest as said.
+ */
+#ifndef SERVER_SERVER_H
+#define SERVER_SERVER_H
+
+#include "server/config.h"
+#include "server/log.h"
+#include "session/session.h"
+
+#define FERRIC_VERSION       "0.1.0"
+#define FERRIC_REDIS_VERSION "7.2.4" /* what clients are told */
+
+struct server;
+
+/* Takes the configuration over. 0, or a negative code with diag. */
+MUST_CHECK
+int server_new(struct config *config, struct server **out_server, struct diag *diag);
+
+/* Serves until a signal or SHUTDOWN. The process's exit status. */
+int server_run(struct server *server);
+void server_free(struct server *server);
+
+/* ---- For the families of this layer ---- */
+
+struct config *server_config(struct server *server);
+struct log *server_log(struct server *server);
+struct group *server_group(struct server *server);
+struct hub *server_hub(struct server *server);
+uint16_t server_port(const struct server *server);
+uint64_t server_started_ms(const struct server *server);
+const char *server_run_id(const struct server *server);
+/* "1 io, 1 log, 2 shards on 1 loop". */
+const char *server_placement(const struct server *server);
+uint32_t server_loop_count(const struct server *server);
+struct loop *server_loop(struct server *server, uint32_t idx);
+
+/* Makes live settings count. Called with the configuration's lock held. */
+void server_apply(struct server *server);
+
+/* Begins to stop. Thread: any. */
+void server_shutdown(struct server *server, bool with_checkpoint);
+
+/* All families, lower layers' included. */
+extern const struct command_family *const server_families[];
+extern const size_t server_family_count;
+
+extern const struct command_family admin_family;
+extern const struct command_family command_family;
+extern const struct command_family config_family;
+extern const struct command_family info_family;
+
+#endif

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* MULTI, EXEC, DISCARD, WATCH, UNWATCH.
+ *
+ * Queued commands are kept as they stand in the log. EXEC hands those with data to the group as one
+ * command; commands of scope NODE that were queued among them run here when its reply has come, and
+ * the two are put together in the order in which they were queued.
+ */
+#include "base/assert.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "command/codec.h"
+#include "command/transaction.h"
+#include "session/session_internal.h"
+
+#define TEXT_EXECABORT "EXECABORT Transaction discarded because of previous errors."
+
+void queued_free(struct queued *queue)
+{
+    while (queue != NULL) {
+        struct queued *next = queue->next;
+        buf_fini(&queue->coded);
+        mem_free(queue);
+        queue = next;
+    }
+}
+
+void multi_unwatch(struct session *session)
+{
+    while (session->watches != NULL) {
+        struct watched *next = session->watches->next;
+        buf_fini(&session->watches->key);
+        mem_free(session->watches);
+        session->watches = next;
+    }
+}
+
+static struct queued *take_queue(struct session *session)
+{
+    struct queued *queue = session->queue;
+    session->queue = NULL;
+    session->queue_last = NULL;
+    session->queue_count = 0;
+    session->queue_bytes = 0;
+    session->in_multi = false;
+    session->is_multi_bad = false;
+    return queue;
+}
+
+void multi_reset(struct session *session)
+{
+    queued_free(take_queue(session));
+    multi_unwatch(session);
+}
+
+void multi_queue(struct session *session, const struct command_row *row, const struct slice *argv,
+                 uint32_t argc, struct reply *reply)
+{
+    size_t size = command_coded_size(argv, argc);
+    uint64_t limit = atomic_load_explicit(&session->host->hub->settings.query_buffer_limit,
+                                          memory_order_relaxed);
+    if ((row->flags & CMD_NO_MULTI) != 0) {
+        session->is_multi_bad = true;
+        reply_error(reply, "ERR Command not allowed inside a transaction");
+        return;
+    }
+    if (size == 0 || session->queue_bytes + size > limit) {
+        session->is_multi_bad = true;
+        reply_error(reply, "ERR the transaction is larger than client-query-buffer-limit");
+        return;
+    }
+    struct queued *queued = mem_calloc(1, sizeof(*queued));
+    queued->row = row;
+    queued->db = session->multi_db;
+    /* A NODE row has no number: it never leaves this process. Its own name is wanted again. */
+    command_encode(buf_extend(&queued->coded, size), row->id, queued->db, argv, argc);
+    if (session->queue_last == NULL)
+        session->queue = queued;
+    else
+        session->queue_last->next = queued;
+    session->queue_last = queued;
+    session->queue_count++;
+    session->queue_bytes += size;
+    multi_note_select(session, row, argv, argc);
+    reply_status(reply, "QUEUED");
+}
+
+/* ---- EXEC ---- */
+
+static size_t data_count(const struct queued *queue)
+{
+    size_t count = 0;
+    for (; queue != NULL; queue = queue->next)
+        count += queue->row->scope != SCOPE_NODE;
+    return count;
+}
+
+static bool has_writes(const struct queued *queue)
+{
+    for (; queue != NULL; queue = queue->next) {
+        if ((queue->row->flags & CMD_WRITE) != 0)
+            return true;
+    }
+    return false;
+}
+
+/* Runs a queued NODE command as if it had just been sent. */
+static void run_queued(struct session *session, const struct queued *queued, struct reply *reply)
+{
+    struct coded_command coded;
+    int rc = command_decode(buf_slice(&queued->coded), &coded);
+    ASSERT(rc == 0);
+    struct slice *argv = mem_calloc(coded.argc, sizeof(*argv));
+    command_fill_argv(&coded, argv);
+    argv[0] = slice_str(queued->row->parent != NULL ? queued->row->parent : queued->row->name);
+    session_run_node(session, queued->row, argv, coded.argc, reply);
+    mem_free(argv);
+}
+
+void multi_splice(struct session *session, const struct queued *queue, struct slice reply,
+                  struct reply *out)
+{
+    bool is_array = reply.len > 1 && reply.data[0] == '*' && reply.data[1] != '-';
+    if (!is_array) {
+        /* Watched keys have changed, or it was refused: nothing runs. */
+        buf_append_slice(out->out, reply);
+        return;
+    }
+    size_t count = 0;
+    for (const struct queued *queued = queue; queued != NULL; queued = queued->next)
+        count++;
+    reply_array(out, count);
+    const uint8_t *line_end = memchr(reply.data, '\n', reply.len);
+    ASSERT(line_end != NULL);
+    size_t at = (size_t)(line_end - reply.data) + 1;
+    for (const struct queued *queued = queue; queued != NULL; queued = queued->next) {
+        if (queued->row->scope == SCOPE_NODE) {
+            run_queued(session, queued, out);
+            continue;
+        }
+        size_t len = reply_skip(slice_sub(reply, at, SIZE_MAX));
+        ASSERT(len > 0);
+        buf_append_slice(out->out, slice_sub(reply, at, len));
+        at += len;
+    }
+}
+
+/* argv of EXEC: name, watched keys, commands. The caller frees it. */
+static struct slice *exec_argv(const struct queued *queue, size_t count, struct slice watches)
+{
+    struct slice *argv = mem_calloc(count + 2, sizeof(*argv));
+    argv[0] = SLICE_LIT("exec");
+    argv[1] = watches;
+    size_t nth = 2;
+    for (; queue != NULL; queue = queue->next) {
+        if (queue->row->scope != SCOPE_NODE)
+            argv[nth++] = buf_slice(&queue->coded);
+    }
+    ASSERT(nth == count + 2);
+    return argv;
+}
+
+static void submit_exec(struct session *session, struct queued *queue, struct reply *reply)
+{
+    size_t count = data_count(queue);
+    bool is_mixed = count < session->queue_count_at_exec;
+    struct buf watches = {0};
+    for (const struct watched *watched = session->watches; watched != NULL; watched = watched->next)
+        watch_encode(&watches, watched->db, buf_slice(&watched->key), watched->version);
+    struct slice *argv = exec_argv(queue, count, buf_slice(&watches));
+    struct pending *pending = pending_new(session, is_mixed ? PENDING_EXEC : PENDING_REPLY);
+    struct port_request request = {
+        .row = transaction_row(has_writes(queue)),
+        .argv = argv,
+        .argc = (uint32_t)count + 2,
+        .db = session->db,
+        .proto = session->proto,
+        .must_follow = session->ordering_count > 0,
+        .token = pending,
+    };
+    enum port_result result = port_execute(session->host->port, &request, reply);
+    if (result == PORT_ANSWERED) {
+        pending_release(session->host, pending);
+        queued_free(queue);
+    } else {
+        session->is_deferred = true;
+        pending->exec = is_mixed ? queue : NULL;
+        pending_link(session, pending);
+        pending_note_taken(session, pending, is_mixed ? PORT_TAKEN_ALONE : result);
+        if (!is_mixed)
+            queued_free(queue);
+    }
+    mem_free(argv);
+    buf_fini(&watches);
+}
+
+void multi_exec(struct session *session, struct reply *reply)
+{
+    if (!session->in_multi) {
+        reply_error(reply, "ERR EXEC without MULTI");
+        return;
+    }
+    if (session->is_multi_bad) {
+        multi_reset(session);
+        reply_error(reply, TEXT_EXECABORT);
+        return;
+    }
+    session->queue_count_at_exec = session->queue_count;
+    struct queued *queue = take_queue(session);
+    if (data_count(queue) == 0 && session->watches == NULL) {
+        reply_array(reply, session->queue_count_at_exec);
+        for (const struct queued *queued = queue; queued != NULL; queued = queued->next)
+            run_queued(session, queued, reply);
+        queued_free(queue);
+        return;
+    }
+    submit_exec(session, queue, reply);
+    multi_unwatch(session);
+}
+
+/* ---- The commands ---- */
+
+static int run_multi(struct call *call)
+{
+    struct session *session = call->session;
+    if (session->in_multi) {
+        reply_error(call->reply, "ERR MULTI calls can not be nested");
+        return 0;
+    }
+    session->in_multi = true;
+    session->multi_db = session->db;
+    reply_ok(call->reply);
+    return 0;
+}
+
+static int run_discard(struct call *call)
+{
+    struct session *session = call->session;
+    if (!session->in_multi) {
+        reply_error(call->reply, "ERR DISCARD without MULTI");
+        return 0;
+    }
+    multi_reset(session);
+    reply_ok(call->reply);
+    return 0;
+}
+
+static bool is_watched(const struct session *session, struct slice key)
+{
+    for (const struct watched *watched = session->watches; watched != NULL;
+         watched = watched->next) {
+        if (watched->db == session->db && slice_eq(buf_slice(&watched->key), key))
+            return true;
+    }
+    return false;
+}
+
+/* The key's version cannot be told before the clock has moved: a read moves it, then the whole
+ * WATCH is parsed again. */
+static void retry_behind_clock(struct session *session, struct slice key)
+{
+    struct slice argv[] = {SLICE_LIT("exists"), key};
+    struct pending *pending = pending_new(session, PENDING_RETRY);
+    struct port_request request = {.row = session->host->hub->exists_row,
+                                   .argv = argv,
+                                   .argc = 2,
+                                   .db = session->db,
+                                   .proto = session->proto,
+                                   .token = pending};
+    struct buf out = {0};
+    struct reply reply = reply_to(&out, session->proto);
+    enum port_result result = port_execute(session->host->port, &request, &reply);
+    session->wants_retry = true;
+    session->is_deferred = true;
+    if (result == PORT_ANSWERED) {
+        pending_release(session->host, pending);
+    } else {
+        pending_link(session, pending);
+        pending_note_taken(session, pending, PORT_TAKEN_ALONE);
+    }
+    buf_fini(&out);
+}
+
+static bool watch_key(struct session *session, struct slice key)
+{
+    if (is_watched(session, key))
+        return true;
+    uint64_t version;
+    int rc = port_version_of(session->host->port, session->db, key, &version);
+    if (rc != 0) {
+        retry_behind_clock(session, key);
+        return false;
+    }
+    struct watched *watched = mem_calloc(1, sizeof(*watched));
+    watched->db = session->db;
+    watched->version = version;
+    buf_append_slice(&watched->key, key);
+    watched->next = session->watches;
+    session->watches = watched;
+    return true;
+}
+
+static int run_watch(struct call *call)
+{
+    struct session *session = call->session;
+    if (session->in_multi) {
+        reply_error(call->reply, "ERR WATCH inside MULTI is not allowed");
+        return 0;
+    }
+    if (group_state(session->host->hub->options.group) == GROUP_REPLAYING) {
+        reply_error(call->reply, TEXT_LOADING);
+        return 0;
+    }
+    for (uint32_t i = 1; i < call->argc; i++) {
+        if (call->argv[i].len > ROW_MAX_KEY) {
+            reply_error(call->reply, "ERR a key is longer than 65535 bytes");
+            return 0;
+        }
+    }
+    for (uint32_t i = 1; i < call->argc; i++) {
+        if (!watch_key(session, call->argv[i]))
+            return 0;
+    }
+    reply_ok(call->reply);
+    return 0;
+}
+
+static int run_unwatch(struct call *call)
+{
+    multi_unwatch(call->session);
+    reply_ok(call->reply);
+    return 0;
+}
+
+static const struct command_row rows[] = {
+    {
+        .name = "multi",
+        .arity = {1, 1},
+        .flags = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_FAST | CMD_IN_MULTI_NOW,
+        .scope = SCOPE_NODE,
+        .categories = "fast transaction",
+        .group = "transactions",
+        .since = "1.2.0",
+        .complexity = "O(1)",
+        .summary = "Starts a transaction.",
+        .syntax = "",
+        .run = run_multi,
+    },
+    {
+        .name = "discard",
+        .arity = {1, 1},
+        .flags = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_FAST | CMD_IN_MULTI_NOW,
+        .scope = SCOPE_NODE,
+        .categories = "fast transaction",
+        .group = "transactions",
+        .since = "2.0.0",
+        .complexity = "O(N), when N is the number of queued commands",
+        .summary = "Discards a transaction.",
+        .syntax = "",
+        .run = run_discard,
+    },
+    {
+        .name = "watch",
+        .arity = {2, ARITY_ANY},
+        .flags =
+            CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_FAST | CMD_IN_MULTI_NOW | CMD_WANTS_QUIET,
+        .scope = SCOPE_NODE,
+        .keys = KEYS_RANGE(1, -1, 1, KEY_RO),
+        .categories = "fast transaction",
+        .group = "transactions",
+        .since = "2.2.0",
+        .complexity = "O(1) for every key.",
+        .summary = "Monitors changes to keys to determine the execution of a transaction.",
+        .syntax = "key [key ...]",
+        .run = run_watch,
+    },
+    {
+        .name = "unwatch",
+        .arity = {1, 1},
+        .flags = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_FAST,
+        .scope = SCOPE_NODE,
+        .categories = "fast transaction",
+        .group = "transactions",
+        .since = "2.2.0",
+        .complexity = "O(1)",
+        .summary = "Forgets about watched keys of a transaction.",
+        .syntax = "",
+        .run = run_unwatch,
+    },
+};
+
+const struct command_family multi_family = {
+    .name = "multi", .rows = rows, .row_count = ARRAY_COUNT(rows)};

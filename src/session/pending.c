@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The order of replies. A session's pending entries stand in the order of their requests; an answer
+ * for the first goes straight to the connection, any other is kept until those before it have gone.
+ */
+#include "base/assert.h"
+#include "base/mem.h"
+#include "session/session_internal.h"
+
+#define KEPT_PENDINGS 4096
+
+static struct pending *pending_alloc(struct host *host)
+{
+    struct pending *pending = host->free_pendings;
+    if (pending == NULL)
+        return mem_calloc(1, sizeof(*pending));
+    host->free_pendings = pending->next;
+    host->free_pending_count--;
+    *pending = (struct pending){0};
+    return pending;
+}
+
+void pending_release(struct host *host, struct pending *pending)
+{
+    buf_fini(&pending->bytes);
+    queued_free(pending->exec);
+    if (host->free_pending_count >= KEPT_PENDINGS) {
+        mem_free(pending);
+        return;
+    }
+    pending->next = host->free_pendings;
+    host->free_pendings = pending;
+    host->free_pending_count++;
+}
+
+void host_free_pendings(struct host *host)
+{
+    while (host->free_pendings != NULL) {
+        struct pending *next = host->free_pendings->next;
+        mem_free(host->free_pendings);
+        host->free_pendings = next;
+    }
+    host->free_pending_count = 0;
+}
+
+struct pending *pending_new(struct session *session, enum pending_kind kind)
+{
+    struct pending *pending = pending_alloc(session->host);
+    pending->host = session->host;
+    pending->session = session;
+    pending->kind = kind;
+    pending->proto = session->proto;
+    pending->is_silent = session->reply_mode == REPLY_OFF || session->reply_mode == REPLY_SKIPPING;
+    return pending;
+}
+
+void pending_link(struct session *session, struct pending *pending)
+{
+    if (session->last == NULL)
+        session->first = pending;
+    else
+        session->last->next = pending;
+    session->last = pending;
+}
+
+void pending_note_taken(struct session *session, struct pending *pending, enum port_result result)
+{
+    if (result == PORT_TAKEN_FREE)
+        return;
+    pending->is_ordering = true;
+    session->ordering_count++;
+    if (result == PORT_TAKEN_ALONE) {
+        pending->is_alone = true;
+        session->is_stalled = true;
+    }
+}
+
+static void keep(struct pending *pending, struct slice reply)
+{
+    if (reply.len <= PENDING_INLINE) {
+        pending->inline_len = (uint8_t)reply.len;
+        if (reply.len > 0)
+            memcpy(pending->inline_bytes, reply.data, reply.len);
+        return;
+    }
+    buf_append_slice(&pending->bytes, reply);
+}
+
+void pending_push_done(struct session *session, struct slice reply)
+{
+    struct pending *pending = pending_new(session, PENDING_REPLY);
+    pending->is_done = true;
+    keep(pending, reply);
+    pending_link(session, pending);
+}
+
+static void send(struct session *session, const struct pending *pending, struct slice reply)
+{
+    if (pending->is_silent || reply.len == 0)
+        return;
+    buf_append_slice(conn_out(&session->conn), reply);
+    conn_commit(&session->conn);
+}
+
+static void pop_first(struct session *session)
+{
+    struct pending *pending = session->first;
+    session->first = pending->next;
+    if (session->first == NULL)
+        session->last = NULL;
+    pending_release(session->host, pending);
+}
+
+static void send_done(struct session *session)
+{
+    while (session->first != NULL && session->first->is_done) {
+        struct pending *pending = session->first;
+        if (pending->bytes.len > 0)
+            send(session, pending, buf_slice(&pending->bytes));
+        else
+            send(session, pending, slice_of(pending->inline_bytes, pending->inline_len));
+        pop_first(session);
+    }
+}
+
+/* What the answer means for what the connection may do next. */
+static bool note_answer(struct session *session, struct pending *pending)
+{
+    bool may_resume = false;
+    if (pending->is_ordering) {
+        ASSERT(session->ordering_count > 0);
+        session->ordering_count--;
+        pending->is_ordering = false;
+        may_resume = session->waits_for_quiet && session->ordering_count == 0;
+        if (may_resume)
+            session->waits_for_quiet = false;
+    }
+    if (pending->is_alone) {
+        pending->is_alone = false;
+        session->is_stalled = false;
+        may_resume = true;
+    }
+    return may_resume;
+}
+
+void pending_answer(struct pending *pending, struct slice reply)
+{
+    struct session *session = pending->session;
+    if (session == NULL) {
+        pending_release(pending->host, pending);
+        return;
+    }
+    ASSERT(!pending->is_done);
+    bool may_resume = note_answer(session, pending);
+    struct buf spliced = {0};
+    if (pending->kind == PENDING_EXEC) {
+        struct reply out = reply_to(&spliced, pending->proto);
+        multi_splice(session, pending->exec, reply, &out);
+        reply = buf_slice(&spliced);
+    } else if (pending->kind == PENDING_RETRY) {
+        reply = SLICE_EMPTY;
+    }
+    pending->is_done = true;
+    if (session->first == pending) {
+        send(session, pending, reply);
+        pop_first(session);
+        send_done(session);
+    } else {
+        keep(pending, reply);
+    }
+    buf_fini(&spliced);
+    if (session->closes_when_answered && session->first == NULL)
+        conn_close_after_flush(&session->conn);
+    else if (may_resume)
+        session_resume(session);
+}
+
+void pending_orphan_all(struct session *session)
+{
+    struct pending *pending = session->first;
+    while (pending != NULL) {
+        struct pending *next = pending->next;
+        if (pending->is_done)
+            pending_release(session->host, pending);
+        else
+            pending->session = NULL;
+        pending = next;
+    }
+    session->first = NULL;
+    session->last = NULL;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* session: RESP connections: parse, dispatch, and replies in the order of requests (P3).
+ *
+ * A hub is what all sessions of a server share; a host is one io loop's part of it: its
+ * connections, its port into the group. A session runs the commands of scope NODE itself and hands
+ * all others to the port. Replies that come later have a pending entry each, and leave from the
+ * front.
+ *
+ * Threads:  a host and its sessions belong to its loop. A hub is read by all; its settings are
+ *           atomic words or lie under its lock.
+ * Lifetime: a session lives from session_accept() until its connection has closed and its last
+ *           pending entry has come back.
+ * See session/README.md, invariants N1-N9.
+ */
+#ifndef SESSION_SESSION_H
+#define SESSION_SESSION_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "command/command.h"
+#include "engine/port.h"
+#include "net/net.h"
+#include "os/thread.h"
+#include "resp/parser.h"
+
+struct hub;
+struct host;
+struct session;
+
+/* Live settings; relaxed atomics, changed by CONFIG SET from any loop. */
+struct hub_settings {
+    _Atomic uint64_t max_clients;
+    _Atomic uint64_t query_buffer_limit;  /* bytes of one unfinished command */
+    _Atomic uint64_t output_buffer_limit; /* of a client that does not read; 0: none */
+    _Atomic uint64_t max_bulk_size;
+    _Atomic uint64_t idle_timeout_s; /* 0: never */
+    _Atomic uint64_t keepalive_s;
+    _Atomic bool needs_auth; /* a password is set */
+    _Atomic bool protects;   /* without one, only this machine is served */
+};
+
+struct hub_options {
+    struct group *group;
+    const struct command_table *table;
+    struct loop *loops[GROUP_MAX_LOOPS]; /* the group's io loops, in its order */
+    uint32_t loop_count;
+    const char *server_version; /* redis_version for HELLO */
+    void *server;               /* of the layer above, for its handlers */
+};
+
+MUST_CHECK
+int hub_new(const struct hub_options *options, struct hub **out_hub);
+/* All sessions must be gone. */
+void hub_free(struct hub *hub);
+
+struct hub_settings *hub_settings(struct hub *hub);
+
+/* Copies; an empty password takes authentication away. Thread: any. */
+void hub_set_password(struct hub *hub, struct slice password);
+/* The password as it is now, appended. Thread: any. */
+void hub_password(struct hub *hub, struct buf *out);
+
+/* Takes a connected socket over and gives it to one of the hosts in turn. Thread: any loop's. */
+void hub_accept(struct hub *hub, int fd);
+
+/* Closes every connection, after its queued replies where `is_graceful`; on_done comes on `loop`
+ * when all are gone. Thread: any. */
+void hub_close_all(struct hub *hub, bool is_graceful, struct loop *loop, void (*on_done)(void *ctx),
+                   void *ctx);
+
+struct hub_stats {
+    uint64_t connected_clients;
+    uint64_t connections_received;
+    uint64_t rejected_connections;
+    uint64_t commands_processed;
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+    uint64_t inline_reads;
+    uint64_t queued_reads;
+    uint64_t cold_reads;
+    uint64_t read_retries;
+    uint64_t writes;
+    uint64_t output_limit_closes;
+    uint64_t query_limit_closes;
+};
+struct hub_stats hub_stats(const struct hub *hub);
+
+/* ---- For the handlers of scope NODE ---- */
+
+struct hub *session_hub(struct session *session);
+void *session_server(struct session *session);
+struct loop *session_loop(struct session *session);
+uint64_t session_id(const struct session *session);
+
+/* A handler that cannot answer at once calls session_defer() and returns 0 without a reply; the
+ * answer is given with session_answer(), on the session's loop, at any later time. Later replies
+ * of the connection wait behind it. */
+struct session_ticket;
+struct session_ticket *session_defer(struct call *call);
+/* Takes the ticket. `reply` holds one whole reply in the protocol of session_ticket_proto(). */
+void session_answer(struct session_ticket *ticket, struct slice reply);
+uint8_t session_ticket_proto(const struct session_ticket *ticket);
+
+/* Closes the connection once the replies so far are out (QUIT, SHUTDOWN). */
+void session_close_after_reply(struct session *session);
+
+/* Rows of this layer: connection and transaction control. */
+extern const struct command_family connection_family;
+extern const struct command_family multi_family;
+extern const struct command_family client_family;
+
+#endif

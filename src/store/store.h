@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store: one shard's state: for each database a keydir and its expiry, and the data files behind.
+ *
+ * Changes come through a transaction (tx.h) and are published row by row; readers on other threads
+ * look rows up without locks and, where one change must be seen whole, check the publication word
+ * (R24, R25). Records of changes are collected and written behind the log, never before it. The
+ * store knows no threads and no loops: long work is a step with a budget, disk work is a
+ * description that others carry out.
+ *
+ * Threads:  one owner at a time: the shard's thread, or whoever it is lent to (R20). What says
+ *           "any reader" may be called by registered epoch readers.
+ * Units:    bytes; ms since the Unix epoch.
+ * See store/README.md, invariants T1-T9.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/diag.h"
+#include "bitcask/bitcask.h"
+#include "epoch/epoch.h"
+#include "keydir/keydir.h"
+#include "keydir/lfu.h"
+#include "os/os.h"
+#include "store/value.h"
+
+#define STORE_MAX_DATABASES 1024
+
+struct store;
+
+struct store_options {
+    struct os os;
+    struct epoch *epoch;
+    const char *dir; /* of its data files; made if missing */
+    uint32_t shard;
+    uint64_t hash_seed;
+    uint32_t database_count;
+    const uint16_t *database_ids; /* stable id of each number (R35) */
+    uint64_t max_file_size;
+    uint64_t state_ms; /* clock of the last entry in the named files (R15) */
+    uint32_t next_file_id;
+    const struct bitcask_named *named;
+    size_t named_count;
+    struct lfu_options lfu;
+    size_t hot_max_value; /* values over it are never kept hot once they are written */
+};
+
+/* Recovers the state that the named files hold, expired keys left out as of state_ms, all values
+ * cold. Blocks; runs on any thread that no other uses the store from. *progress (may be NULL) is
+ * raised by the bytes scanned. */
+MUST_CHECK
+int store_open(const struct store_options *options, _Atomic uint64_t *progress,
+               struct store **out_store, struct diag *diag);
+/* No reader, no job may be left. */
+void store_close(struct store *store);
+
+struct bitcask *store_bitcask(struct store *store);
+uint32_t store_database_count(const struct store *store);
+void store_set_hot_max_value(struct store *store, size_t bytes);
+
+/* ---- Reading rows. Thread: any reader. ---- */
+
+/* The keydir of a database as it is now; readable until the reader's next quiescent state. */
+const struct keydir *store_keydir(const struct store *store, uint16_t db);
+
+/* The publication word: odd while rows of one command are being published. */
+uint64_t store_publication(const struct store *store);
+
+/* Time of the last entry applied here: keys that expire at or before it are gone (R14, R22). */
+uint64_t store_applied_ms(const struct store *store);
+
+/* A cold value, by its pinned file. 0; -EAGAIN with `no_wait` if the disk must be asked;
+ * ERR_CORRUPT and others with diag. Appends to *out. Thread: any that holds `file`. */
+MUST_CHECK
+int store_read_cold(struct datafile *file, uint16_t database_id, const struct row *row,
+                    bool no_wait, struct buf *out, struct diag *diag);
+/* The file a cold row's record lies in, with a reference. */
+struct datafile *store_pin(const struct store *store, struct place place);
+uint16_t store_database_id(const struct store *store, uint16_t db);
+
+/* True if any row may be cold: lets writers skip looking. */
+bool store_has_cold(const struct store *store);
+
+/* ---- Turning. Thread: owner. ---- */
+
+/* Makes keys that expire up to `ms` count as gone. Never goes back. */
+void store_set_applied_ms(struct store *store, uint64_t ms);
+
+/* A slice of what is due: removes expired rows, frees dropped databases and retired memory, makes
+ * large values cold whose records are written, rebuilds expiry hints. True if more is left. */
+bool store_step(struct store *store, size_t budget);
+
+/* When a key will next be due, at the earliest; UINT64_MAX for none. */
+uint64_t store_next_due_ms(const struct store *store);
+
+/* A value that a reader has fetched: makes the row hot if it is still the same (R18). */
+void store_warm(struct store *store, uint16_t db, struct slice key, struct position version,
+                struct place place, struct slice value, uint64_t now_ms);
+
+struct store_stats {
+    uint64_t keys;
+    uint64_t expires;
+    uint64_t keydir_bytes;
+    uint64_t expiry_bytes;
+    uint64_t retired_bytes;
+    uint64_t unwritten_bytes;
+    uint64_t expired_keys; /* removed since start */
+    uint64_t cold_rows;    /* approximate */
+};
+struct store_stats store_stats(const struct store *store);
+struct store_db_stats {
+    uint64_t keys;
+    uint64_t expires;
+};
+/* Thread: any reader. */
+struct store_db_stats store_db_stats(const struct store *store, uint16_t db);
+
+/* Sum over the live content (keys, values, types, expiries), the same for equal content whatever
+ * the layout; reads cold values. For tests and DEBUG DIGEST. Keys expired as of `now_ms` are left
+ * out. */
+MUST_CHECK
+int store_digest(struct store *store, uint64_t now_ms, uint64_t *out_digest, struct diag *diag);
+
+#endif

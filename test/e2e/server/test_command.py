@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of commands as clients read it: COMMAND INFO, DOCS and LIST, against commands.txt."""
+
+import dataclasses
+import pathlib
+
+import pytest
+
+from support import server as servers
+from support.client import NIL_ARRAY, Error
+
+# Where the peers do not say what 7.2 says.
+DIFFERS = {
+    "redis": {"client|setinfo", "client|no-touch", "command|getkeys", "command|getkeysandflags"},
+    "valkey": {"multi", "watch"},
+}
+
+
+@dataclasses.dataclass
+class Row:
+    name: str
+    arity: int
+    flags: set
+    keys: list
+    categories: set
+    group: str
+    since: str
+
+
+def read_rows():
+    for line in (pathlib.Path(__file__).parent / "commands.txt").read_text().splitlines():
+        if line.startswith("#"):
+            continue
+        name, arity, flags, keys, categories, group, since = line.split("; ")
+        yield Row(
+            name,
+            int(arity),
+            set(flags.split()),
+            [int(x) for x in keys.split()],
+            {"@" + x for x in categories.split()},
+            group,
+            since,
+        )
+
+
+ROWS = {row.name: row for row in read_rows()}
+
+
+@pytest.fixture
+def row(request):
+    if request.param in DIFFERS.get(servers.kind(), ()):
+        pytest.skip(f"{servers.kind()} differs from 7.2")
+    return ROWS[request.param]
+
+
+def pairs(flat):
+    return dict(zip(flat[::2], flat[1::2]))
+
+
+@pytest.mark.parametrize("row", ROWS, indirect=True)
+def test_info(client, row):
+    (info,) = client("COMMAND", "INFO", row.name)
+    assert info is not NIL_ARRAY, "unknown command"
+    assert len(info) == 10
+    assert info[0] == row.name.encode()
+    assert info[1] == row.arity
+    assert set(info[2]) == row.flags
+    assert info[3:6] == row.keys
+    assert set(info[6]) == row.categories
+
+
+@pytest.mark.parametrize("row", ROWS, indirect=True)
+def test_docs(client, row):
+    docs = pairs(client("COMMAND", "DOCS", row.name))
+    doc = pairs(docs[row.name.encode()])
+    assert doc[b"group"] == row.group.encode()
+    assert doc[b"since"] == row.since.encode()
+    assert doc[b"summary"]
+
+
+def test_list_and_count_name_them_all(client):
+    names = {name.decode() for name in client("COMMAND", "LIST")}
+    assert set(ROWS) - DIFFERS.get(servers.kind(), set()) <= names
+    assert client("COMMAND", "COUNT") == len([name for name in names if "|" not in name])
+
+
+def test_command_alone_tells_of_all(client):
+    """What cluster clients ask at their start."""
+    infos = {info[0].decode(): info for info in client("COMMAND")}
+    assert len(infos) == client("COMMAND", "COUNT")
+    for name, row in ROWS.items():
+        if "|" not in name:
+            assert infos[name][1] == row.arity
+
+
+def test_docs_of_all(client):
+    """What redis-cli asks at its start."""
+    docs = pairs(client("COMMAND", "DOCS"))
+    assert len(docs) == client("COMMAND", "COUNT")
+    subcommands = pairs(pairs(docs[b"config"])[b"subcommands"])
+    assert b"config|get" in subcommands
+
+
+def test_list_by_category(client):
+    names = {name.decode() for name in client("COMMAND", "LIST", "FILTERBY", "ACLCAT", "string")}
+    for name, row in ROWS.items():
+        assert (name in names) == ("@string" in row.categories), name
+
+
+def test_arity_is_what_is_enforced(client):
+    """One argument fewer than the least is refused in the words of Redis."""
+    for row in ROWS.values():
+        if row.name in DIFFERS.get(servers.kind(), ()) or row.name in ("quit", "multi", "exec"):
+            continue
+        least = abs(row.arity)
+        words = row.name.split("|")
+        if least <= len(words):
+            continue
+        reply = client(*words, *["x"] * (least - len(words) - 1))
+        assert reply == Error(f"ERR wrong number of arguments for '{row.name}' command"), row.name

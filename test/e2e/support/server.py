@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Server processes under test: Ferric, or a real Redis or Valkey to check the tests themselves.
+
+FERRIC_SERVER  the binary; default build/dev/ferric-server of this tree
+PEER_SERVER    a redis-server or valkey-server to run instead
+"""
+
+import ctypes
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import time
+
+from .client import Client, Closed, Error, encode
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+START_SECONDS = float(os.environ.get("E2E_START_SECONDS", "30"))
+STOP_SECONDS = 30
+PR_SET_PDEATHSIG = 1
+
+# So that a restart finds what was acknowledged, as with Ferric.
+PEER_OPTIONS = {"save": "", "appendonly": "yes", "appendfsync": "always"}
+
+
+def binary():
+    peer = os.environ.get("PEER_SERVER")
+    return peer or os.environ.get("FERRIC_SERVER") or str(ROOT / "build/dev/ferric-server")
+
+
+def kind():
+    """"ferric", "redis" or "valkey"."""
+    peer = os.environ.get("PEER_SERVER")
+    if not peer:
+        return "ferric"
+    return "valkey" if "valkey" in os.path.basename(peer) else "redis"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def die_with_parent():
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Server:
+    """One data directory and the process that serves it, which may be stopped and started again."""
+
+    def __init__(self, directory, **options):
+        self.directory = pathlib.Path(directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.options = {name.replace("_", "-"): value for name, value in options.items()}
+        self.kind = kind()
+        self.port = None
+        self.process = None
+        self.clients = []
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
+
+    # ---- Life
+
+    def start(self, **options):
+        """Starts the process and waits until it answers PING. `options` are for this run only."""
+        assert self.process is None, "it runs already"
+        for attempt in range(5):
+            self.port = free_port()
+            self._spawn(options)
+            if self._wait_until_ready():
+                return self
+            # Somebody else may have taken the port meanwhile.
+            if "in use" not in self.log().lower() or attempt == 4:
+                raise RuntimeError(f"the server did not start:\n{self.log()[-4000:]}")
+        raise RuntimeError("no port to be had")
+
+    def stop(self):
+        """Asks it to end (SIGTERM) and returns its exit status."""
+        self.close_clients()
+        self.process.terminate()
+        status = self.process.wait(timeout=STOP_SECONDS)
+        self.process = None
+        return status
+
+    def kill(self):
+        """kill -9, as a crash of the process."""
+        self.close_clients()
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def restart(self, **options):
+        self.stop()
+        return self.start(**options)
+
+    def crash_and_restart(self, **options):
+        self.kill()
+        return self.start(**options)
+
+    # ---- Use
+
+    def connect(self, protocol=2, **kwargs):
+        """A new connection; closed with the server at the latest."""
+        client = Client(self.port, protocol=protocol, **kwargs)
+        self.clients.append(client)
+        return client
+
+    def close_clients(self):
+        for client in self.clients:
+            client.close()
+        self.clients = []
+
+    def log(self):
+        path = self.directory / "server.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def reset(self):
+        """Back to an empty server, with all connections of tests closed."""
+        self.close_clients()
+        with Client(self.port) as client:
+            reply = client("FLUSHALL")
+            assert reply == "OK", reply
+
+    # ---- Inside
+
+    def _spawn(self, options):
+        used = {"port": self.port, "bind": "127.0.0.1", "dir": self.directory}
+        if self.kind != "ferric":
+            used |= PEER_OPTIONS
+        used |= self.options | {name.replace("_", "-"): value for name, value in options.items()}
+        command = [binary()]
+        for name, value in used.items():
+            command += [f"--{name}", str(value)]
+        with open(self.directory / "server.log", "ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self.directory,
+                preexec_fn=die_with_parent,
+            )
+
+    def _wait_until_ready(self):
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                self.process = None
+                return False
+            if self._answers_ping():
+                return True
+            time.sleep(0.005)
+        self.kill()
+        raise TimeoutError(f"no PONG in {START_SECONDS} s:\n{self.log()[-4000:]}")
+
+    def _answers_ping(self):
+        try:
+            with Client(self.port, timeout=START_SECONDS) as client:
+                client.send(encode("PING"))
+                reply = client.read()
+                return reply == "PONG" or (isinstance(reply, Error) and "NOAUTH" in reply)
+        except (ConnectionError, Closed, TimeoutError):
+            return False
