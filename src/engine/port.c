@@ -13,7 +13,7 @@
 #include "base/broken.h"
 #include "base/mem.h"
 #include "command/args.h"
-#include "engine/port_internal.h"
+#include "engine/engine_internal.h"
 
 #define FIRST_FRAME_BYTES 4096
 

@@ -15,7 +15,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
-#include "engine/port_internal.h"
+#include "engine/engine_internal.h"
 
 #define READ_TRIES 3
 

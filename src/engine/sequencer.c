@@ -10,11 +10,13 @@
  * clock go to pending if the time is covered by a committed ceiling, else into waiting with an
  * entry of their own (R22, R23).
  */
+#include "engine/sequencer_internal.h"
+
 #include <stdio.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
-#include "engine/sequencer_internal.h"
+#include "engine/engine_internal.h"
 
 #define REPLAY_BUDGET   (4u * 1024 * 1024)
 #define MAX_ROUNDS_OUT  64

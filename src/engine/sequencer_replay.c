@@ -2,7 +2,7 @@
 /* Entries that were in the log when the process started: their commands are found in the bytes. */
 #include "base/assert.h"
 #include "base/mem.h"
-#include "engine/sequencer_internal.h"
+#include "engine/engine_internal.h"
 
 struct decoder {
     struct group *group;

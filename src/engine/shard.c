@@ -4,6 +4,8 @@
  * over several shards (R20), and at a command whose value has to be read from disk (R19). While it
  * is lent, nothing of it runs here: what jobs bring back is noted and taken in afterwards.
  */
+#include "engine/shard_internal.h"
+
 #include "base/assert.h"
 #include "base/mem.h"
 #include "engine/engine_internal.h"

@@ -4,12 +4,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "os/process.h"
 
 #define MAX_LISTENERS  16
 #define RESERVED_FDS   128 /* data files, log, loops */
@@ -332,26 +331,16 @@ static int listen_all(struct server *server, struct diag *diag)
 static void fit_max_clients(struct server *server)
 {
     uint64_t wanted = config_number(&server->config, CONF_MAX_CLIENTS);
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+    uint64_t need = wanted + RESERVED_FDS;
+    uint64_t limit = process_raise_open_files(need);
+    if (limit >= need)
         return;
-    rlim_t need = wanted + RESERVED_FDS;
-    if (limit.rlim_cur < need) {
-        struct rlimit raised = {.rlim_cur = need < limit.rlim_max ? need : limit.rlim_max,
-                                .rlim_max = limit.rlim_max};
-        if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
-            limit = raised;
-    }
-    if (limit.rlim_cur >= need)
-        return;
-    uint64_t fits =
-        limit.rlim_cur > 2 * RESERVED_FDS ? limit.rlim_cur - RESERVED_FDS : limit.rlim_cur / 2;
+    uint64_t fits = limit > 2 * RESERVED_FDS ? limit - RESERVED_FDS : limit / 2;
     server->config.values[CONF_MAX_CLIENTS].number = fits;
     log_line(&server->log, LOG_WARNING,
              "the limit of open files is %llu: maxclients is lowered from %llu to %llu. Raise it "
              "with 'ulimit -n'",
-             (unsigned long long)limit.rlim_cur, (unsigned long long)wanted,
-             (unsigned long long)fits);
+             (unsigned long long)limit, (unsigned long long)wanted, (unsigned long long)fits);
 }
 
 static int write_pidfile(struct server *server, struct diag *diag)
@@ -363,7 +352,7 @@ static int write_pidfile(struct server *server, struct diag *diag)
     int rc = fs_open(server->os.fs, path, FS_WRITE | FS_CREATE, &file);
     if (rc == 0) {
         char text[32];
-        int len = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+        int len = snprintf(text, sizeof(text), "%d\n", process_id());
         size_t done;
         rc = file_truncate(file, 0);
         if (rc == 0)
@@ -476,7 +465,7 @@ int server_new(struct config *config, struct server **out_server, struct diag *d
     int rc = log_open(&server->log, config_text(&server->config, CONF_LOGFILE),
                       (enum log_level)config_number(&server->config, CONF_LOGLEVEL), diag);
     if (rc == 0) {
-        log_line(&server->log, LOG_NOTICE, "Ferric " FERRIC_VERSION ", process %d", (int)getpid());
+        log_line(&server->log, LOG_NOTICE, "Ferric " FERRIC_VERSION ", process %d", process_id());
         log_remarks(server);
         rc = open_parts(server, diag);
     }
