@@ -202,7 +202,7 @@ static void run_senders(int count, int rounds)
 static void no_wake_up_is_lost_by_one_sender(void **state)
 {
     (void)state;
-    run_senders(1, 15000);
+    run_senders(1, 40000);
 }
 
 static void no_wake_up_is_lost_by_two_senders(void **state)
