@@ -6,10 +6,11 @@
  * at that index: two entries with the same index and term are the same entry (Raft's log matching),
  * and of one that was cut and its replacement the terms differ.
  */
-#include "consensus/consensus_internal.h"
+#include "consensus/cursor_internal.h"
 
 #include "base/assert.h"
 #include "base/err.h"
+#include "consensus/consensus_internal.h"
 
 static void drop_frame(struct cursor *cursor)
 {
