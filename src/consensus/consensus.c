@@ -63,7 +63,7 @@ static void vouch(struct consensus *c)
 
 bool consensus_step(struct consensus *c, size_t budget_bytes, int *out_error)
 {
-    ASSERT(!c->is_busy);
+    ASSERT(!c->is_busy); /* C8 */
     c->is_busy = true;
     core_set_time(c);
     take_completions(c);
@@ -85,7 +85,7 @@ uint64_t consensus_deadline_ms(const struct consensus *c)
 {
     uint64_t deadline_ms = core_deadline(c);
     uint64_t now_ms = clock_boot_ms(c->os.clock);
-    if (c->has_appended || is_vouch_due(c)) {
+    if (!c->is_log_failed && (c->has_appended || is_vouch_due(c))) {
         uint64_t vouch_ms = (c->has_appended ? now_ms : c->quiet_ms) + VOUCH_MS;
         if (vouch_ms < deadline_ms)
             deadline_ms = vouch_ms;
@@ -142,7 +142,7 @@ static int submit(struct consensus *c, struct frame *frame, enum entry_type type
 
 int consensus_submit(struct consensus *c, struct frame *frame, uint64_t *out_index)
 {
-    ASSERT(!c->is_busy);
+    ASSERT(!c->is_busy); /* C8 */
     ASSERT(frame->size >= FRAME_PAYLOAD_OFF);
     c->is_busy = true;
     int rc = submit(c, frame, ENTRY_COMMAND);
@@ -217,7 +217,7 @@ static int change(struct consensus *c, struct slice configuration)
 
 int consensus_change(struct consensus *c, struct slice configuration, uint64_t *out_index)
 {
-    ASSERT(!c->is_busy);
+    ASSERT(!c->is_busy); /* C8 */
     c->is_busy = true;
     core_set_time(c);
     int rc = change(c, configuration);
@@ -248,7 +248,7 @@ static uint64_t keep_from(const struct consensus *c, uint64_t index)
 void consensus_checkpoint(struct consensus *c, uint64_t index)
 {
     struct raft_event event = {.type = RAFT_SNAPSHOT};
-    ASSERT(!c->is_busy);
+    ASSERT(!c->is_busy); /* C8 */
     ASSERT(index <= deliver_handed(c));
     if (c->phase != PHASE_RUNNING || index <= c->checkpoint)
         return;

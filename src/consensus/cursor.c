@@ -8,10 +8,9 @@
  */
 #include "consensus/cursor_internal.h"
 
-#include "consensus/consensus_internal.h"
-
 #include "base/assert.h"
 #include "base/err.h"
+#include "consensus/consensus_internal.h"
 
 static void drop_frame(struct cursor *cursor)
 {

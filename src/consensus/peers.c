@@ -171,12 +171,18 @@ void peers_take(struct consensus *c, const struct raft_message *messages, unsign
             take_message(c, &messages[i]);
 }
 
+static void post(struct consensus *c, uint64_t peer_id, const struct consensus_message *message)
+{
+    if (c->events->on_send != NULL)
+        c->events->on_send(c->ctx, peer_id, message);
+}
+
 static void flush_outbox(struct consensus *c)
 {
     uint64_t durable = seglog_durable_sequence(c->log);
     while (c->outbox_count > 0 && c->outbox[c->outbox_head].sequence <= durable) {
         const struct outgoing *out = &c->outbox[c->outbox_head];
-        c->events->on_send(c->ctx, out->peer_id, &out->message);
+        post(c, out->peer_id, &out->message);
         c->outbox_head = (c->outbox_head + 1) % OUTBOX_MAX;
         c->outbox_count--;
     }
@@ -198,7 +204,7 @@ static void send_append(struct consensus *c, struct peer *peer, const struct log
     peer->is_beat_due = false;
     peer->sent += count;
     if (peer->sent == count || message.append.prev_term != 0)
-        c->events->on_send(c->ctx, peer->id, &message);
+        post(c, peer->id, &message);
     else
         peer->wanted = peer->sent; /* Trimmed meanwhile: the core will find out. */
 }

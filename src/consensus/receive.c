@@ -423,7 +423,7 @@ static int dispatch(struct consensus *c, const struct consensus_message *m)
 
 int consensus_receive(struct consensus *c, const struct consensus_message *message)
 {
-    ASSERT(!c->is_busy);
+    ASSERT(!c->is_busy); /* C8 */
     if (c->phase == PHASE_FAILED)
         return ERR_LOG_FAILED;
     if (c->phase == PHASE_STARTING)

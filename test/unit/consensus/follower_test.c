@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "consensus/consensus_internal.h"
 #include "support/cmocka.h"
-#include "support/member_peer.h"
+#include "support/peer.h"
 
 static struct simclock clock_of_test;
 

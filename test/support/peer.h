@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* member_peer: what the other members would say to a member under test, made by hand. The member is
+/* peer: what the other members would say to a member under test, made by hand. The member is
  * number 1 of its group; 2 and 3 speak. */
-#ifndef SUPPORT_MEMBER_PEER_H
-#define SUPPORT_MEMBER_PEER_H
+#ifndef SUPPORT_PEER_H
+#define SUPPORT_PEER_H
 
 #include "support/member.h"
 

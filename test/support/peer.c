@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "support/member_peer.h"
+#include "support/peer.h"
 
 #include "base/bytes.h"
 #include "support/cmocka.h"
