@@ -70,7 +70,9 @@ struct shard {
     struct buf scratch;      /* replies nobody waits for */
     struct round_part *head; /* rounds to do, oldest first */
     struct round_part *tail;
-    struct work *current; /* in head; NULL: head has not been begun */
+    struct work *current;      /* in head; NULL: head has not been begun */
+    struct work *bucket_ahead; /* works whose bucket / row is being brought near */
+    struct work *row_ahead;
     bool is_head_begun;
     bool holds_barrier;  /* it executes an op over other shards, which wait for it */
     bool has_write_back; /* the write job has returned and is to be taken in */
@@ -312,8 +314,14 @@ void group_fail(struct group *group, const char *format, ...) PRINTF_LIKE(2, 3);
 void group_log(struct group *group, char level, const char *format, ...) PRINTF_LIKE(3, 4);
 void group_set_state(struct group *group, enum group_state state);
 
-/* The set of shards that a command involves; false if its keys cannot be found in argv. */
-bool group_shards_of(const struct group *group, const struct command_row *row,
-                     const struct slice *argv, uint32_t argc, uint16_t db, uint64_t *out_shards);
+/* What a command involves. */
+struct involved {
+    uint64_t shards; /* a set */
+    uint64_t hash;   /* of its first key; 0: it has none */
+};
+
+/* False if the command's keys cannot be found in argv, or one is too long. */
+bool group_involved(const struct group *group, const struct command_row *row,
+                    const struct slice *argv, uint32_t argc, uint16_t db, struct involved *out);
 
 #endif

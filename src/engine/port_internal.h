@@ -35,10 +35,10 @@ const char *port_write(struct port *port, const struct port_request *request, ch
                        size_t text_size);
 
 /* False when memory is out. */
-bool port_add_write(struct port *port, const struct port_request *request, uint64_t shards,
-                    size_t size);
-bool port_add_read(struct port *port, const struct port_request *request, uint64_t shards,
-                   enum batch_kind kind);
+bool port_add_write(struct port *port, const struct port_request *request,
+                    const struct involved *involved, size_t size);
+bool port_add_read(struct port *port, const struct port_request *request,
+                   const struct involved *involved, enum batch_kind kind);
 
 /* Gives bytes in flight back. */
 void port_settle(struct port *port, size_t cost);

@@ -34,8 +34,12 @@ static const char *decode_command(struct decoder *decoder, struct batch *batch, 
     op->size = coded.size;
     op->proto = 2;
     op->ordinal = (uint16_t)batch->logged_count++;
-    if (!group_shards_of(decoder->group, row, decoder->argv, coded.argc, coded.db, &op->shards))
+    op->db = coded.db;
+    struct involved involved;
+    if (!group_involved(decoder->group, row, decoder->argv, coded.argc, coded.db, &involved))
         return "does not name its keys";
+    op->shards = involved.shards;
+    op->hash = involved.hash;
     *out_size = coded.size;
     return NULL;
 }

@@ -23,12 +23,13 @@
  * been durable. A segment whose header does not check is damaged, because headers are synced before
  * a segment gets its name; that matters only if a frame in it continues the log.
  */
+#include "seglog/recover_internal.h"
+
 #include <errno.h>
 #include <inttypes.h>
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "seglog/recover_internal.h"
 
 #define PROGRESS_STEP (8U << 20)
 

@@ -9,14 +9,13 @@
  * Of those that count, older ones than the newest that begins at or below checkpoint + 1 are not
  * needed: an entry above the checkpoint that lay in one of them was truncated before.
  */
-#include <errno.h>
+#include "seglog/recover_internal.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "base/assert.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "seglog/recover_internal.h"
 
 struct listing {
     struct found_files *files;

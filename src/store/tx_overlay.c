@@ -21,6 +21,13 @@ static void index_put(struct overlay *overlay, size_t nth)
     overlay->index[at] = (uint32_t)nth + 1;
 }
 
+static void index_drop(struct overlay *overlay)
+{
+    mem_free(overlay->index);
+    overlay->index = NULL;
+    overlay->index_size = 0;
+}
+
 static void index_rebuild(struct overlay *overlay, size_t size)
 {
     mem_free(overlay->index);
@@ -83,9 +90,7 @@ void overlay_clear(struct overlay *overlay, bool with_rows)
     if (overlay->index_size == 0)
         return;
     /* The index is only right while it is in use: it starts afresh with the next large command. */
-    mem_free(overlay->index);
-    overlay->index = NULL;
-    overlay->index_size = 0;
+    index_drop(overlay);
     if (overlay->cap > KEPT_CHANGES) {
         mem_free(overlay->changes);
         overlay->changes = NULL;
@@ -103,7 +108,10 @@ void overlay_drop_db(struct overlay *overlay, uint16_t db)
             overlay->changes[kept++] = overlay->changes[i];
     }
     overlay->count = kept;
-    if (overlay->index_size > 0)
+    /* Few changes are not entered into the index: there must be none then. */
+    if (kept <= SEARCHED_CHANGES)
+        index_drop(overlay);
+    else
         index_rebuild(overlay, overlay->index_size);
 }
 

@@ -15,6 +15,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "support/cmocka.h"
 #include "support/tmpdir.h"
 
@@ -149,7 +150,9 @@ static int remove_visited(void *ctx, const char *name)
 {
     struct walk *walk = ctx;
     walk->count++;
-    walk->sum += (unsigned)atoi(name + 1);
+    uint64_t number = 0;
+    assert_true(num_parse_u64(slice_str(name + 1), &number));
+    walk->sum += (unsigned)number;
     assert_int_equal(fs_unlink(fs_posix(), in(walk->state, name).text), 0);
     return walk->count == walk->stop_at ? -ECANCELED : 0;
 }

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "seglog/seglog_internal.h"
 #include "support/logworld.h"
+#include "unit/seglog/spot.h"
 
 static void begin(struct logworld *world, uint64_t seed)
 {
