@@ -19,6 +19,7 @@
 #define AGAIN_EVERY   40 /* one recovery in so many is crashed in turn */
 #define AGAIN_WRITES  25
 #define AGAIN_CRASHES 8
+#define CEILING_MS    1000
 #define FULL_EVERY    50 /* one recovery in so many is compared key by key */
 
 struct script_run {
@@ -122,7 +123,8 @@ static struct simnode *open_image(const struct crash *crash, struct simdisk *ima
     options.seed = crash->image_seed;
     options.shard_count = 0;
     uint64_t noted_ms = simdisk_noted(crash->disk, NOTE_WALL_MS, crash->step);
-    options.wall_ms = noted_ms == 0 ? 0 : noted_ms + crash->image_seed % 1500;
+    /* Later than any ceiling that has been promised (R23), so that the wall clock counts. */
+    options.wall_ms = noted_ms == 0 ? 0 : noted_ms + CEILING_MS + crash->image_seed % 1500;
     if (simdisk_noted(crash->run->disk, NOTE_READY, crash->step) == 0)
         options.shard_count = crash->run->options.shard_count;
     struct simnode *node = simnode_open(&options, image, &diag);
