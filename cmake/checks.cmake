@@ -19,7 +19,7 @@ endif()
 # e2e.<family> runs test/e2e/<family>/ against this preset's own server.
 if(TARGET ferric-server)
   file(GLOB_RECURSE files CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/test/e2e
-    ${PROJECT_SOURCE_DIR}/test/e2e/test_*.py)
+    ${PROJECT_SOURCE_DIR}/test/e2e/test_*.py ${PROJECT_SOURCE_DIR}/test/e2e/*.transcript)
   list(TRANSFORM files REPLACE "/.*" "")
   list(REMOVE_DUPLICATES files)
   foreach(family IN LISTS files)

@@ -50,6 +50,10 @@ set(FERRIC_TEST_WARNINGS
 set(FERRIC_WARNINGS
   ${FERRIC_TEST_WARNINGS} -Wconversion -Wsign-conversion -Wcast-qual -Wswitch-enum
   -Wnull-dereference -Wdouble-promotion)
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+  # With everything inlined gcc sees paths that the lists' invariants exclude.
+  list(REMOVE_ITEM FERRIC_WARNINGS -Wnull-dereference)
+endif()
 if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
   list(APPEND FERRIC_WARNINGS -Wstack-usage=16384)
 else()

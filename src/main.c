@@ -2,7 +2,6 @@
 /* ferric-server [configuration file] [--directive value ...] */
 #include <stdio.h>
 
-#include "os/fs.h"
 #include "server/server.h"
 
 int main(int argc, char **argv)
@@ -10,7 +9,7 @@ int main(int argc, char **argv)
     struct diag diag = {.text = ""};
     struct config config;
     config_init(&config);
-    if (config_load_args(&config, fs_posix(), argc, argv, &diag) != 0) {
+    if (config_load_args(&config, argc, argv, &diag) != 0) {
         fprintf(stderr, "ferric-server: %s\n", diag.text);
         return 1;
     }

@@ -2,7 +2,7 @@
 /* The way to the end: what is in flight finishes, a checkpoint is made, the log's end is vouched
  * for. */
 #include "base/assert.h"
-#include "engine/sequencer_internal.h"
+#include "engine/engine_internal.h"
 
 void group_stop(struct group *group, bool with_checkpoint, void (*on_stopped)(void *ctx, int error),
                 void *ctx)
@@ -58,11 +58,7 @@ bool sequencer_stop_step(struct sequencer *sequencer)
     case STOP_VOUCHING:
         if (sequencer->checkpoint != NULL || sequencer->prep != NULL)
             return false;
-        if (sequencer->log_error == 0 && seglog_needs_vouch(sequencer->log)) {
-            seglog_vouch(sequencer->log);
-            return true;
-        }
-        if (sequencer->log_error == 0 && seglog_in_flight(sequencer->log) > 0)
+        if (!consensus_finish(sequencer->consensus))
             return false;
         sequencer->stop_phase = STOP_DONE;
         group_set_state(group, GROUP_STOPPED);

@@ -124,8 +124,12 @@ static void fill_call(struct shard *shard, const struct op *op, const struct rou
         shard->argv = mem_realloc(shard->argv, shard->argv_cap * sizeof(*shard->argv));
     }
     command_fill_argv(&coded, shard->argv);
-    *call = (struct call){
-        .row = op->row, .argv = shard->argv, .argc = coded.argc, .db = coded.db, .tx = shard->tx};
+    *call = (struct call){.row = op->row,
+                          .argv = shard->argv,
+                          .argc = coded.argc,
+                          .db = coded.db,
+                          .table = shard->group->options.table,
+                          .tx = shard->tx};
 }
 
 /* The read met a key of which only a raised clock can tell whether it has expired: it takes a new

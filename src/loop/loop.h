@@ -7,10 +7,12 @@
  * post to one's own loop is a list append: no system call, no other thread.
  *
  * Threads:  everything here is for the loop's own thread, except loop_post(), loop_stop() and the
- *           reading of counters. Before loop_start() the creating thread counts as the loop's own.
- * Lifetime: watches and timers are embedded by their owner and live until their on_closed.
+ *           reading of counters. Before loop_start() the creating thread counts as the loop's own,
+ *           after loop_join() the one that called it.
+ * Lifetime: watches are embedded by their owner and live until their on_closed, timers until
+ *           loop_timer_fini(), phases until loop_phase_del().
  * Names:    libuv is used inside and named nowhere else.
- * See loop/README.md, invariants L1-L6.
+ * See loop/README.md, invariants L1-L8.
  */
 #ifndef LOOP_LOOP_H
 #define LOOP_LOOP_H
@@ -27,15 +29,16 @@ struct loop;
 
 struct loop_options {
     const char *name;     /* of the thread, 15 bytes at most */
-    struct clock *clock;  /* of the machine, or a simulated one in unit tests */
-    struct epoch *epoch;  /* the loop's thread registers as a reader, offline while it sleeps */
+    struct clock *clock;  /* of the machine, or a simulated one under loop_turn() */
+    struct epoch *epoch;  /* the loop registers a reader, offline while it sleeps; NULL: none */
     uint64_t watchdog_us; /* a turn longer than this is counted; 0: never */
 };
 
 MUST_CHECK
 int loop_new(const struct loop_options *options, struct loop **out_loop);
 
-/* All watches and timers must be closed and the thread stopped. */
+/* The thread has ended, all watches are closed (their on_closed may still come, from here), no
+ * timer is armed, all phases are removed, and no other thread is going to post any more. */
 void loop_free(struct loop *loop);
 
 /* Runs the loop on a new thread / on the calling one until loop_stop(). */
@@ -43,7 +46,8 @@ MUST_CHECK
 int loop_start(struct loop *loop);
 void loop_run(struct loop *loop);
 
-/* Ends the loop after the current turn. Thread: any. loop_join waits for a started thread. */
+/* Ends the loop after the current turn. Thread: any. loop_join waits for a started thread; the
+ * loop's reader is offline from then on until the next turn. */
 void loop_stop(struct loop *loop);
 void loop_join(struct loop *loop);
 
@@ -77,7 +81,9 @@ void loop_post(struct loop *loop, struct loop_post *post);
 /* ---- Phases: what a component does every turn. ---- */
 
 struct loop_phase;
-/* Returns true if it did something, so that the phases run once more in this turn. */
+/* Returns true if it did something, so that posts and phases run once more in this turn. A turn
+ * that does not run dry is cut after a bounded number of rounds, and another follows without sleep.
+ */
 typedef bool (*loop_phase_fn)(struct loop_phase *phase);
 
 struct loop_phase {
@@ -104,9 +110,9 @@ struct loop_timer {
     size_t heap_pos; /* 0: not armed */
 };
 
-/* Fires once, `after_ms` from now; arming an armed timer moves it. A disarmed or fired timer costs
- * no wake-up. Timers are a heap of our own over one timer of the library, so that they obey a
- * simulated clock. */
+/* Fires once, `after_ms` from now, never twice in a turn; arming an armed timer moves it. Equal
+ * times fire in the order of arming. A disarmed or fired timer costs no wake-up. Timers are a heap
+ * of our own over one timer of the library, so that they obey a simulated clock. */
 void loop_timer_init(struct loop *loop, struct loop_timer *timer, loop_timer_fn on_due);
 void loop_timer_arm(struct loop_timer *timer, uint64_t after_ms);
 void loop_timer_disarm(struct loop_timer *timer);
@@ -135,16 +141,20 @@ struct loop_watch {
 MUST_CHECK
 int loop_watch_open(struct loop *loop, struct loop_watch *watch, int fd, loop_watch_fn on_event);
 
-/* Changes what is waited for; free when nothing changes. Error events are reported as both. */
+/* Changes what is waited for; costs nothing until the next wait, and nothing then if it has changed
+ * back. Error events are reported as both, as long as anything is wanted. */
 void loop_watch_set(struct loop_watch *watch, unsigned events);
 
-/* Stops at once; on_closed comes later in the same or the next turn: only then may the descriptor
- * be closed and the watch be freed. */
+/* Stops at once; on_closed comes later in the same or the next turn, never from within: only then
+ * may the descriptor be closed and the watch be freed. */
 void loop_watch_close(struct loop_watch *watch, loop_watch_closed_fn on_closed);
 
 /* ---- Signals of the process; for one loop only. ---- */
 
 typedef void (*loop_signal_fn)(void *ctx, int signum);
+
+/* Until loop_free(). Some thread must not block the signal: those of thread_start() do, the main
+ * one does not. Several of one kind that come at once may be reported as one. */
 MUST_CHECK
 int loop_signal_watch(struct loop *loop, int signum, loop_signal_fn on_signal, void *ctx);
 
@@ -152,7 +162,7 @@ int loop_signal_watch(struct loop *loop, int signum, loop_signal_fn on_signal, v
 
 struct loop_stats {
     uint64_t turns;
-    uint64_t wakeups;    /* times it really slept and was woken */
+    uint64_t wakeups;    /* turns that began with a wait for something to happen */
     uint64_t longest_us; /* longest turn since the last reset */
     uint64_t long_turns; /* turns over watchdog_us */
     uint64_t busy_us;    /* sum of turns, sleep left out */

@@ -51,6 +51,8 @@ size_t conn_unused(const struct conn *conn)
 
 static void forget_rest(struct conn *conn)
 {
+    if (conn->unread.data == NULL)
+        return;
     buf_fini(&conn->unread); /* N3 */
     conn->unread_off = 0;
 }

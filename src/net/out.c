@@ -111,8 +111,7 @@ void conn_free_queue(struct conn *conn)
     conn->out_bytes = 0;
 }
 
-/* One send of what is queued, as far as one call can carry it. */
-static ssize_t send_chunks(struct conn *conn, size_t *out_offered)
+static ssize_t send_many(struct conn *conn, size_t *out_offered)
 {
     struct iovec iov[NET_IOV_MAX];
     size_t count = 0;
@@ -126,17 +125,19 @@ static ssize_t send_chunks(struct conn *conn, size_t *out_offered)
         offered += len;
     }
     *out_offered = offered;
-    if (count == 0)
-        return 0;
-    ssize_t sent;
     struct msghdr message = {.msg_iov = iov, .msg_iovlen = count};
-    do {
-        if (count == 1)
-            sent = send(conn->watch.fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL);
-        else
-            sent = sendmsg(conn->watch.fd, &message, MSG_NOSIGNAL);
-    } while (sent < 0 && errno == EINTR);
-    return sent;
+    return sendmsg(conn->watch.fd, &message, MSG_NOSIGNAL);
+}
+
+/* One send of what is queued, as far as one call can carry it; there is something. */
+static ssize_t send_queue(struct conn *conn, size_t *out_offered)
+{
+    const struct conn_chunk *chunk = conn->out_first;
+    size_t len = chunk->counted - chunk->off;
+    if (len != conn->out_bytes)
+        return send_many(conn, out_offered);
+    *out_offered = len;
+    return send(conn->watch.fd, chunk->buf.data + chunk->off, len, MSG_NOSIGNAL);
 }
 
 /* Takes `sent` bytes and all chunks that are empty off the front of the queue. */
@@ -180,8 +181,13 @@ static void finish_flush(struct conn *conn)
 void conn_flush(struct conn *conn)
 {
     ASSERT(!conn->is_closing); /* N4 */
-    size_t offered;
-    ssize_t sent = send_chunks(conn, &offered);
+    size_t offered = 0;
+    ssize_t sent = 0;
+    if (conn->out_bytes > 0) {
+        do {
+            sent = send_queue(conn, &offered);
+        } while (sent < 0 && errno == EINTR);
+    }
     if (sent < 0) {
         if (errno == EAGAIN)
             set_blocked(conn, true);

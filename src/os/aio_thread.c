@@ -11,7 +11,7 @@
  * so a second one would report success for bytes that are gone. All writes that it should have
  * covered fail, and so does every later one, untouched.
  *
- * The eventfd is readable exactly while `done` is not empty: both change under the lock.
+ * The eventfd is readable exactly while `done` is not empty: both change under the lock (O7).
  */
 #include "os/aio_internal.h"
 
@@ -89,6 +89,7 @@ static struct file *split_group(struct list_node *batch, struct list_node *group
     return file;
 }
 
+/* Short writes are continued: here whole means whole (O5). */
 static int write_whole(const struct aio_write *write)
 {
     size_t done = 0;

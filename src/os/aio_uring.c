@@ -89,7 +89,7 @@ static int result_of(const struct aio_write *write, int res)
 {
     if (res < 0)
         return res;
-    return (size_t)res == write->size ? 0 : -EIO;
+    return (size_t)res == write->size ? 0 : -EIO; /* O5 */
 }
 
 static struct aio_write *uring_reap(struct aio *aio)

@@ -62,6 +62,11 @@ int fs_sync_dir(struct fs *fs, const char *path)
     return fs->ops->sync_dir(fs, path);
 }
 
+int fs_write_back(struct fs *fs, const char *path)
+{
+    return fs->ops->write_back(fs, path);
+}
+
 int fs_space(struct fs *fs, const char *path, struct fs_space *out_space)
 {
     return fs->ops->space(fs, path, out_space);

@@ -65,6 +65,7 @@ struct fs_ops {
     int (*stat)(struct fs *fs, const char *path, struct fs_stat *out_stat);
     int (*list)(struct fs *fs, const char *path, fs_visit_fn visit, void *ctx);
     int (*sync_dir)(struct fs *fs, const char *path);
+    int (*write_back)(struct fs *fs, const char *path);
     int (*space)(struct fs *fs, const char *path, struct fs_space *out_space);
     int (*lock)(struct fs *fs, const char *path, struct file **out_lock);
 };
@@ -104,6 +105,11 @@ int fs_list(struct fs *fs, const char *path, fs_visit_fn visit, void *ctx);
 /* Makes all names created, renamed and removed in the directory durable. */
 MUST_CHECK
 int fs_sync_dir(struct fs *fs, const char *path);
+
+/* Has everything dirty written that lies on the filesystem of the folder `path` (syncfs). Makes
+ * many syncs that follow cheap and takes the place of none (R3). */
+MUST_CHECK
+int fs_write_back(struct fs *fs, const char *path);
 MUST_CHECK
 int fs_space(struct fs *fs, const char *path, struct fs_space *out_space);
 

@@ -255,19 +255,31 @@ static int posix_list(struct fs *fs, const char *path, fs_visit_fn visit, void *
     return rc;
 }
 
-static int posix_sync_dir(struct fs *fs, const char *path)
+/* fsync() or syncfs() through a folder's own descriptor. */
+static int sync_through(const char *path, int (*sync)(int fd))
 {
-    (void)fs;
     int fd = open_fd(path, O_RDONLY | O_DIRECTORY);
     if (fd < 0)
         return fd;
     int rc;
     do {
-        rc = fsync(fd);
+        rc = sync(fd);
     } while (is_interrupted(rc));
     rc = result_of(rc);
     close(fd);
     return rc;
+}
+
+static int posix_sync_dir(struct fs *fs, const char *path)
+{
+    (void)fs;
+    return sync_through(path, fsync);
+}
+
+static int posix_write_back(struct fs *fs, const char *path)
+{
+    (void)fs;
+    return sync_through(path, syncfs);
 }
 
 static int posix_space(struct fs *fs, const char *path, struct fs_space *out_space)
@@ -317,6 +329,7 @@ static const struct fs_ops posix_ops = {
     .stat = posix_stat,
     .list = posix_list,
     .sync_dir = posix_sync_dir,
+    .write_back = posix_write_back,
     .space = posix_space,
     .lock = posix_lock,
 };

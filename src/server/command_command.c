@@ -73,13 +73,7 @@ static void reply_category(void *ctx, struct slice word)
 
 static void reply_categories(struct reply *reply, const struct command_row *row)
 {
-    /* What the flags say is a category, too. */
-    const char *kind = (row->flags & CMD_WRITE) != 0      ? "write"
-                       : (row->flags & CMD_READONLY) != 0 ? "read"
-                                                          : "";
-    reply_set(reply, each_word(row->categories, NULL, NULL) + (kind[0] != '\0'));
-    if (kind[0] != '\0')
-        reply_category(reply, slice_str(kind));
+    reply_set(reply, each_word(row->categories, NULL, NULL));
     each_word(row->categories, reply_category, reply);
 }
 
@@ -313,10 +307,6 @@ static bool is_in_category(const struct command_row *row, struct slice category)
 {
     struct word_search search = {.wanted = category};
     each_word(row->categories, compare_word, &search);
-    if ((row->flags & CMD_WRITE) != 0)
-        search.is_found |= slice_is(category, "write");
-    if ((row->flags & CMD_READONLY) != 0)
-        search.is_found |= slice_is(category, "read");
     return search.is_found;
 }
 

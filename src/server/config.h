@@ -119,8 +119,7 @@ int config_load_text(struct config *config, struct slice text, const char *origi
 
 /* [file] [--directive value ...]. */
 MUST_CHECK
-int config_load_args(struct config *config, struct fs *fs, int argc, char **argv,
-                     struct diag *diag);
+int config_load_args(struct config *config, int argc, char **argv, struct diag *diag);
 
 static inline uint64_t config_number(const struct config *config, enum config_id id)
 {

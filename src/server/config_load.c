@@ -172,11 +172,11 @@ int config_load_file(struct config *config, struct fs *fs, const char *path, str
 
 /* ---- The command line ---- */
 
-int config_load_args(struct config *config, struct fs *fs, int argc, char **argv, struct diag *diag)
+int config_load_args(struct config *config, int argc, char **argv, struct diag *diag)
 {
     int i = 1;
     if (i < argc && strncmp(argv[i], "--", 2) != 0) {
-        int rc = config_load_file(config, fs, argv[i], diag);
+        int rc = config_load_file(config, fs_posix(), argv[i], diag);
         if (rc != 0)
             return rc;
         i++;

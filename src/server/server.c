@@ -4,12 +4,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "os/process.h"
 
 #define MAX_LISTENERS  16
 #define RESERVED_FDS   128 /* data files, log, loops */
@@ -332,26 +331,16 @@ static int listen_all(struct server *server, struct diag *diag)
 static void fit_max_clients(struct server *server)
 {
     uint64_t wanted = config_number(&server->config, CONF_MAX_CLIENTS);
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+    uint64_t need = wanted + RESERVED_FDS;
+    uint64_t limit = process_raise_open_files(need);
+    if (limit >= need)
         return;
-    rlim_t need = wanted + RESERVED_FDS;
-    if (limit.rlim_cur < need) {
-        struct rlimit raised = {.rlim_cur = need < limit.rlim_max ? need : limit.rlim_max,
-                                .rlim_max = limit.rlim_max};
-        if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
-            limit = raised;
-    }
-    if (limit.rlim_cur >= need)
-        return;
-    uint64_t fits =
-        limit.rlim_cur > 2 * RESERVED_FDS ? limit.rlim_cur - RESERVED_FDS : limit.rlim_cur / 2;
+    uint64_t fits = limit > 2 * RESERVED_FDS ? limit - RESERVED_FDS : limit / 2;
     server->config.values[CONF_MAX_CLIENTS].number = fits;
     log_line(&server->log, LOG_WARNING,
              "the limit of open files is %llu: maxclients is lowered from %llu to %llu. Raise it "
              "with 'ulimit -n'",
-             (unsigned long long)limit.rlim_cur, (unsigned long long)wanted,
-             (unsigned long long)fits);
+             (unsigned long long)limit, (unsigned long long)wanted, (unsigned long long)fits);
 }
 
 static int write_pidfile(struct server *server, struct diag *diag)
@@ -363,7 +352,7 @@ static int write_pidfile(struct server *server, struct diag *diag)
     int rc = fs_open(server->os.fs, path, FS_WRITE | FS_CREATE, &file);
     if (rc == 0) {
         char text[32];
-        int len = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+        int len = snprintf(text, sizeof(text), "%d\n", process_id());
         size_t done;
         rc = file_truncate(file, 0);
         if (rc == 0)
@@ -382,6 +371,12 @@ static void stop_loops(void *ctx)
         loop_stop(server->loops[i]);
 }
 
+static void on_all_closed(void *ctx)
+{
+    struct server *server = ctx;
+    group_settle(server->group, server->loops[0], stop_loops, server);
+}
+
 static void on_group_stopped(void *ctx, int error)
 {
     struct server *server = ctx;
@@ -392,7 +387,7 @@ static void on_group_stopped(void *ctx, int error)
                  err_text(error));
         server->exit_status = 1;
     }
-    hub_close_all(server->hub, true, server->loops[0], stop_loops, server);
+    hub_close_all(server->hub, true, server->loops[0], on_all_closed, server);
 }
 
 static void on_shutdown(struct loop_post *post)
@@ -476,7 +471,7 @@ int server_new(struct config *config, struct server **out_server, struct diag *d
     int rc = log_open(&server->log, config_text(&server->config, CONF_LOGFILE),
                       (enum log_level)config_number(&server->config, CONF_LOGLEVEL), diag);
     if (rc == 0) {
-        log_line(&server->log, LOG_NOTICE, "Ferric " FERRIC_VERSION ", process %d", (int)getpid());
+        log_line(&server->log, LOG_NOTICE, "Ferric " FERRIC_VERSION ", process %d", process_id());
         log_remarks(server);
         rc = open_parts(server, diag);
     }
@@ -515,9 +510,9 @@ void server_free(struct server *server)
         listener_close(server->listeners[i]);
     hub_free(server->hub);
     group_stop_parts(server->group);
+    pool_free(server->pool);
     for (uint32_t i = 0; i < server->loop_count; i++)
         loop_free(server->loops[i]);
-    pool_free(server->pool);
     group_close(server->group);
     command_table_free(server->table);
     epoch_free(server->epoch);

@@ -3,9 +3,8 @@
 #include "base/mem.h"
 #include "session/session_internal.h"
 
-#define FLUSH_ORDER     90 /* behind all phases of the group */
-#define MAX_INLINE_SIZE 65536
-#define CRON_MS         1000
+#define FLUSH_ORDER 90 /* behind all phases of the group */
+#define CRON_MS     1000
 
 #define TEXT_PROTECTED                                                                        \
     "-DENIED Ferric is in protected mode: no password is set, so only connections from this " \
@@ -252,9 +251,7 @@ static int host_init(struct host *host, struct hub *hub, uint32_t idx)
     host->hub = hub;
     host->loop = hub->options.loops[idx];
     host->port = group_port(hub->options.group, idx);
-    host->limits = (struct resp_limits){.max_bulk_size = 512u * 1024 * 1024,
-                                        .max_args = 1024 * 1024,
-                                        .max_inline_size = MAX_INLINE_SIZE};
+    host->limits = (struct resp_limits)RESP_LIMITS_DEFAULT;
     resp_parser_init(&host->parser, &host->limits);
     list_init(&host->sessions);
     list_init(&host->no_room);

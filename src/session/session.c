@@ -15,9 +15,6 @@
 #include "command/args.h"
 #include "session/session_internal.h"
 
-#define PREAUTH_MAX_BULK 16384
-#define PREAUTH_MAX_ARGS 10
-
 /* ---- Replying ---- */
 
 struct reply session_reply_begin(struct session *session)
@@ -263,12 +260,9 @@ static void wait_for_more(struct session *session, struct slice rest)
 static void limits_of(struct session *session)
 {
     struct host *host = session->host;
-    const struct hub_settings *settings = &host->hub->settings;
-    bool is_trusted = session->is_authenticated;
+    host->limits.is_unauthenticated = !session->is_authenticated;
     host->limits.max_bulk_size =
-        is_trusted ? atomic_load_explicit(&settings->max_bulk_size, memory_order_relaxed)
-                   : PREAUTH_MAX_BULK;
-    host->limits.max_args = is_trusted ? 1024 * 1024 : PREAUTH_MAX_ARGS;
+        atomic_load_explicit(&host->hub->settings.max_bulk_size, memory_order_relaxed);
 }
 
 static size_t on_data(struct conn *conn, struct slice bytes)

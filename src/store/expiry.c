@@ -173,6 +173,15 @@ static bool fire_slot(struct expiry *expiry, size_t *budget, expiry_due_fn on_du
     return expiry->slots[0][slot] == NULL;
 }
 
+/* The last second of the stretch in which nothing can fire: no level below holds any hint. */
+static uint32_t quiet_until(const struct expiry *expiry)
+{
+    unsigned level = 0;
+    while (level < LEVEL_COUNT - 1 && expiry->level_counts[level] == 0)
+        level++;
+    return expiry->now_s | ((1u << (SLOT_BITS * level)) - 1);
+}
+
 bool expiry_advance(struct expiry *expiry, uint64_t now_ms, size_t budget, expiry_due_fn on_due,
                     void *ctx)
 {
@@ -180,12 +189,12 @@ bool expiry_advance(struct expiry *expiry, uint64_t now_ms, size_t budget, expir
     while (fire_slot(expiry, &budget, on_due, ctx)) {
         if (expiry->now_s >= target)
             return false;
-        uint32_t block_end = expiry->now_s | (SLOT_COUNT - 1);
+        uint32_t quiet_s = quiet_until(expiry);
         if (expiry->count == 0) {
             expiry->now_s = target;
-        } else if (expiry->level_counts[0] == 0 && expiry->now_s < block_end) {
-            /* Nothing in the rest of this block of 256: go to its last second at once. */
-            expiry->now_s = block_end < target ? block_end : target;
+        } else if (expiry->now_s < quiet_s) {
+            /* At once, however far: a new wheel that stands at 0 has half a century to go. */
+            expiry->now_s = quiet_s < target ? quiet_s : target;
         } else {
             expiry->now_s++;
             cascade(expiry);

@@ -43,8 +43,7 @@ void *sim_grow(void *items, size_t *cap, size_t count, size_t item_size)
 
 uint64_t sim_next(uint64_t *random)
 {
-    *random += UINT64_C(0x9e3779b97f4a7c15);
-    uint64_t z = *random;
+    uint64_t z = __atomic_add_fetch(random, UINT64_C(0x9e3779b97f4a7c15), __ATOMIC_RELAXED);
     z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
     z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
     return z ^ (z >> 31);

@@ -12,7 +12,7 @@
  *
  * A failed file_sync() makes the writes it should have covered unreliable for good, and the next
  * one reports success, as kernels do. So does a failed aio write; a failed fs_sync_dir() only means
- * that nothing has become durable by it.
+ * that nothing has become durable by it. fs_write_back() makes nothing durable.
  *
  * Paths are taken apart at '/'; a leading one makes no difference, ".." is refused. The disk begins
  * with an empty root folder, which is always there. fs_list() gives names in an order of chance;
@@ -120,6 +120,7 @@ void simclock_init(struct simclock *clock, uint64_t wall_ms);
 /* All three times go on by `ms`. */
 void simclock_advance(struct simclock *clock, uint64_t ms);
 
+/* Thread: any. */
 struct simchance {
     struct chance chance;
     uint64_t state;

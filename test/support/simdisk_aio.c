@@ -149,8 +149,7 @@ static int complete(struct simdisk *disk, struct sim_entry *entry)
         op->durable = step;
         sim_apply(disk, inode, op);
     } else {
-        op->is_suspect = true;
-        leave_pieces(disk, inode, op);
+        leave_pieces(disk, inode, op); /* and never durable */
     }
     return error;
 }

@@ -357,6 +357,19 @@ static int sim_sync_dir(struct fs *fs, const char *path)
     return rc;
 }
 
+/* Nothing is durable by it: whoever relies on it is found out. */
+static int sim_write_back(struct fs *fs, const char *path)
+{
+    struct simdisk *disk = disk_of(fs);
+    struct sim_inode *dir = NULL;
+    lock_take(&disk->lock);
+    int rc = sim_find(disk, path, &dir);
+    if (rc == 0 && !dir->is_dir)
+        rc = -ENOTDIR;
+    lock_drop(&disk->lock);
+    return rc;
+}
+
 static int sim_space(struct fs *fs, const char *path, struct fs_space *out_space)
 {
     struct simdisk *disk = disk_of(fs);
@@ -385,6 +398,7 @@ const struct fs_ops sim_fs_ops = {
     .stat = sim_stat,
     .list = sim_list,
     .sync_dir = sim_sync_dir,
+    .write_back = sim_write_back,
     .space = sim_space,
     .lock = sim_lock,
 };

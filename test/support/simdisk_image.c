@@ -9,9 +9,9 @@
  * tail, of which the durable ops are applied and of the others what was kept. Kept is decided from
  * the newest op to the oldest, because two things tie the older to the newer:
  *
- *   - The cache holds whole sectors. If part of a sector was kept as a newer write left it, then
- *     what older writes had put into the rest of that sector was kept as well. Cutting a file in
- *     the middle of a sector writes that sector, too.
+ *   - The cache holds whole sectors. If a sector was kept as a newer write left it, then what older
+ *     writes had put into the rest of that sector was kept as well. Cutting a file in the middle
+ *     of a sector writes that sector, too.
  *   - Truncations are kept in order, and a file is cut before it grows again: if anything that lay
  *     beyond the cut was kept of later ops, the cut was kept.
  *
@@ -134,7 +134,7 @@ struct tail {
     size_t count;
     struct kept *kept; /* by op */
     uint8_t *flags;    /* all their sectors */
-    uint8_t *is_tied;  /* by sector of the file: a newer write of a part of it was kept */
+    uint8_t *is_tied;  /* by sector of the file: kept as a newer op left it */
     bool has_truncate; /* a newer truncation was kept */
     uint64_t reach;    /* how far what was kept of newer ops extends */
 };
@@ -204,11 +204,8 @@ static void tie_write(struct tail *tail, size_t op_idx)
             kept->sectors[i] = true;
         if (!kept->sectors[i])
             continue;
-        if (len < SIM_SECTOR_SIZE)
-            tail->is_tied[first + i] = true;
+        tail->is_tied[first + i] = true;
         tail->reach = off + len > tail->reach ? off + len : tail->reach;
-        if (i + 1 == count)
-            kept->has_size = true;
     }
     if (kept->has_size && op->off + op->len > tail->reach)
         tail->reach = op->off + op->len;

@@ -87,7 +87,7 @@ struct sim_file {
 
 /* Room for one more item. */
 void *sim_grow(void *items, size_t *cap, size_t count, size_t item_size);
-/* splitmix64. */
+/* splitmix64. Thread: any. */
 uint64_t sim_next(uint64_t *random);
 /* 0 .. bound - 1. */
 uint64_t sim_below(uint64_t *random, uint64_t bound);

@@ -21,7 +21,7 @@ enum sim_op_kind { OP_WRITE, OP_TRUNCATE, OP_FLIP };
 struct sim_op {
     enum sim_op_kind kind;
     bool is_aio;         /* its completion makes it durable, and no sync does */
-    bool is_suspect;     /* a sync of it has failed, or the write itself: never durable */
+    bool is_suspect;     /* a sync of it has failed: never durable */
     bool is_shrink;      /* of OP_TRUNCATE */
     uint8_t mask;        /* of OP_FLIP */
     uint64_t step;       /* when it was done or submitted */

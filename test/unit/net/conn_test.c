@@ -231,6 +231,36 @@ static void resume_hands_over_the_rest_in_the_same_turn(void **state)
     assert_int_equal(conn_memory(&rig->conn), 0);
 }
 
+struct witness {
+    struct loop_phase phase;
+    struct netrig *rig;
+    int seen; /* on_data calls at its last run */
+};
+
+static bool look(struct loop_phase *phase)
+{
+    struct witness *witness = CONTAINER_OF(phase, struct witness, phase);
+    witness->seen = witness->rig->data_calls;
+    return false;
+}
+
+/* Phases before ours get to work on what a resumed rest has brought, before the loop sleeps. */
+static void a_resumed_rest_counts_as_work(void **state)
+{
+    struct netrig *rig = *state;
+    struct witness witness = {.rig = rig};
+    loop_phase_add(rig->loop, &witness.phase, look, 1);
+    rig->mode = NETRIG_REFUSE;
+    rig->is_pausing_in_data = true;
+    send_text(rig, "rest");
+    netrig_turn(rig);
+    rig->is_pausing_in_data = false;
+    conn_resume(&rig->conn);
+    netrig_turn(rig);
+    assert_int_equal(witness.seen, 2);
+    loop_phase_del(rig->loop, &witness.phase);
+}
+
 static void a_rest_that_is_still_too_short_is_not_handed_over(void **state)
 {
     struct netrig *rig = *state;
@@ -504,6 +534,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_paused_connection_does_not_read, setup, teardown),
         cmocka_unit_test_setup_teardown(resume_hands_over_the_rest_in_the_same_turn, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_resumed_rest_counts_as_work, setup, teardown),
         cmocka_unit_test_setup_teardown(a_rest_that_is_still_too_short_is_not_handed_over, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(closed_while_paused, setup, teardown),

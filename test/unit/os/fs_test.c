@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -14,6 +15,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "support/cmocka.h"
 #include "support/tmpdir.h"
 
@@ -132,6 +134,9 @@ static void sync_dir_takes_only_folders(void **state)
     file_unref(open_in(state, "f", FS_WRITE | FS_CREATE));
     assert_int_equal(fs_sync_dir(fs_posix(), in(state, "f").text), -ENOTDIR);
     assert_int_equal(fs_sync_dir(fs_posix(), in(state, "none").text), -ENOENT);
+    assert_int_equal(fs_write_back(fs_posix(), in(state, "f").text), -ENOTDIR);
+    assert_int_equal(fs_write_back(fs_posix(), in(state, "none").text), -ENOENT);
+    assert_int_equal(fs_write_back(fs_posix(), ((struct tmpdir *)*state)->path), 0);
 }
 
 struct walk {
@@ -145,7 +150,9 @@ static int remove_visited(void *ctx, const char *name)
 {
     struct walk *walk = ctx;
     walk->count++;
-    walk->sum += (unsigned)atoi(name + 1);
+    uint64_t number = 0;
+    assert_true(num_parse_u64(slice_str(name + 1), &number));
+    walk->sum += (unsigned)number;
     assert_int_equal(fs_unlink(fs_posix(), in(walk->state, name).text), 0);
     return walk->count == walk->stop_at ? -ECANCELED : 0;
 }
@@ -250,6 +257,100 @@ static void bytes_come_back_from_their_place(void **state)
     assert_int_equal(file_read_full(file, text, 10, 0), 0);
     assert_memory_equal(text, "hel\0\0\0\0\0\0\0", 10);
     assert_int_equal(file_sync(file), 0);
+    file_unref(file);
+}
+
+static bool is_resident(const struct file *file)
+{
+    unsigned char is_in = 1;
+    void *map = mmap(NULL, 4096, PROT_READ, MAP_SHARED, file_fd(file), 0);
+    assert_ptr_not_equal(map, MAP_FAILED);
+    assert_int_equal(mincore(map, 4096, &is_in), 0);
+    assert_int_equal(munmap(map, 4096), 0);
+    return (is_in & 1) != 0;
+}
+
+static void bytes_that_are_not_cached_are_not_waited_for(void **state)
+{
+    struct file *file = open_in(state, "f", FS_WRITE | FS_CREATE);
+    put(file, "on the disk only", 0);
+    assert_int_equal(file_sync(file), 0);
+    assert_int_equal(posix_fadvise(file_fd(file), 0, 0, POSIX_FADV_DONTNEED), 0);
+    char text[16];
+    if (!is_resident(file)) {
+        ssize_t got = file_pread_nowait(file, text, sizeof(text), 0);
+        assert_true(got == -EAGAIN || got == -EOPNOTSUPP);
+    }
+    assert_int_equal(file_pread(file, text, sizeof(text), 0), sizeof(text));
+    file_unref(file);
+}
+
+/* ---- Syncs, as the kernel is asked for them ---- */
+
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+
+static struct {
+    unsigned file_calls;
+    unsigned dir_calls;
+    unsigned interruptions; /* first */
+    int error;              /* then, once */
+} syncs;
+
+static int sync_result(int fd, int (*real)(int fd))
+{
+    int error = 0;
+    if (syncs.interruptions > 0) {
+        syncs.interruptions--;
+        error = EINTR;
+    } else if (syncs.error != 0) {
+        error = syncs.error;
+        syncs.error = 0;
+    }
+    if (error == 0)
+        return real(fd);
+    errno = error;
+    return -1;
+}
+
+int __wrap_fdatasync(int fd)
+{
+    syncs.file_calls++;
+    return sync_result(fd, __real_fdatasync);
+}
+
+int __wrap_fsync(int fd)
+{
+    struct stat st;
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_true(S_ISDIR(st.st_mode));
+    syncs.dir_calls++;
+    return sync_result(fd, __real_fsync);
+}
+
+static void a_sync_asks_the_kernel_and_takes_its_word(void **state)
+{
+    const char *dir = ((struct tmpdir *)*state)->path;
+    struct file *file = open_in(state, "f", FS_WRITE | FS_CREATE);
+    memset(&syncs, 0, sizeof(syncs));
+    assert_int_equal(file_sync(file), 0);
+    assert_int_equal(syncs.file_calls, 1);
+    assert_int_equal(fs_sync_dir(fs_posix(), dir), 0);
+    assert_int_equal(syncs.dir_calls, 1);
+
+    syncs.interruptions = 2;
+    assert_int_equal(file_sync(file), 0);
+    assert_int_equal(syncs.file_calls, 4);
+    /* A failure is not tried again. */
+    syncs.error = EIO;
+    assert_int_equal(file_sync(file), -EIO);
+    assert_int_equal(syncs.file_calls, 5);
+    syncs.interruptions = 1;
+    syncs.error = ENOSPC;
+    assert_int_equal(fs_sync_dir(fs_posix(), dir), -ENOSPC);
+    assert_int_equal(syncs.dir_calls, 3);
     file_unref(file);
 }
 
@@ -444,6 +545,8 @@ int main(void)
         IN_DIR(a_lock_holds_against_another_process),
         IN_DIR(bytes_come_back_from_their_place),
         IN_DIR(cached_bytes_are_read_without_waiting),
+        IN_DIR(bytes_that_are_not_cached_are_not_waited_for),
+        IN_DIR(a_sync_asks_the_kernel_and_takes_its_word),
         IN_DIR(a_file_outlives_its_name_until_the_last_unref),
         IN_DIR(direct_files_refuse_what_is_not_aligned),
         IN_DIR(a_file_size_limit_ends_a_write_where_it_stands),

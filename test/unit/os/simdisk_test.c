@@ -4,9 +4,12 @@
 #include "support/simdisk.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/mem.h"
@@ -498,6 +501,28 @@ static void failed_writes_say_why(void **state)
     queue_fini(&queue);
 }
 
+static void a_failed_write_may_leave_pieces(void **state)
+{
+    (void)state;
+    uint64_t seed = sim_seed();
+    unsigned left = 0;
+    for (uint64_t round = 0; round < 50; round++) {
+        struct queue queue;
+        queue_init(&queue, seed + round);
+        simdisk_fail_nth(queue.disk, SIM_AIO, NULL, 1, -EIO);
+        aio_submit(queue.aio, &queue.writes[0]);
+        aio_flush(queue.aio);
+        while (aio_reap(queue.aio) == NULL)
+            continue;
+        uint64_t size = 0;
+        assert_int_equal(file_size(queue.file, &size), 0);
+        assert_int_equal(size % 512, 0);
+        left += size > 0 && size < 4096;
+        queue_fini(&queue);
+    }
+    assert_in_range(left, 5, 45);
+}
+
 static void a_full_disk_fails_writes_of_the_queue(void **state)
 {
     (void)state;
@@ -517,6 +542,70 @@ static void a_full_disk_fails_writes_of_the_queue(void **state)
     }
     assert_in_range(good, 1, 3);
     queue_fini(&queue);
+}
+
+/* ---- What its users must not do ---- */
+
+static void overlap(struct queue *queue)
+{
+    aio_submit(queue->aio, &queue->writes[0]);
+    queue->writes[1].off = 0;
+    aio_submit(queue->aio, &queue->writes[1]);
+}
+
+static void change_bytes_in_flight(struct queue *queue)
+{
+    aio_submit(queue->aio, &queue->writes[0]);
+    aio_flush(queue->aio);
+    queue->pages[100]++;
+    while (aio_reap(queue->aio) == NULL)
+        continue;
+}
+
+static void close_file_in_flight(struct queue *queue)
+{
+    aio_submit(queue->aio, &queue->writes[0]);
+    file_unref(queue->file);
+}
+
+static void close_queue_in_flight(struct queue *queue)
+{
+    aio_submit(queue->aio, &queue->writes[0]);
+    aio_close(queue->aio);
+}
+
+static void free_with_open_files(struct queue *queue)
+{
+    aio_close(queue->aio);
+    simdisk_free(queue->disk);
+}
+
+static bool dies_of(void (*misuse)(struct queue *queue))
+{
+    fflush(stdout);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct queue queue;
+        IGNORE(freopen("/dev/null", "w", stderr), "the message is expected");
+        signal(SIGABRT, SIG_DFL);
+        queue_init(&queue, 1);
+        misuse(&queue);
+        _exit(0);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+static void misuse_is_found_out(void **state)
+{
+    (void)state;
+    assert_true(dies_of(overlap));
+    assert_true(dies_of(change_bytes_in_flight));
+    assert_true(dies_of(close_file_in_flight));
+    assert_true(dies_of(close_queue_in_flight));
+    assert_true(dies_of(free_with_open_files));
 }
 
 /* ---- Many threads ---- */
@@ -627,7 +716,9 @@ int main(void)
         cmocka_unit_test(writes_complete_in_any_order_and_are_there),
         cmocka_unit_test(held_writes_wait_for_their_release),
         cmocka_unit_test(failed_writes_say_why),
+        cmocka_unit_test(a_failed_write_may_leave_pieces),
         cmocka_unit_test(a_full_disk_fails_writes_of_the_queue),
+        cmocka_unit_test(misuse_is_found_out),
         cmocka_unit_test(threads_may_share_it),
         cmocka_unit_test(time_goes_on_as_told),
         cmocka_unit_test(chance_follows_its_seed),

@@ -99,8 +99,11 @@ static void thread_has_its_name_and_no_signals(void **state)
     (void)state;
     struct shared shared;
     shared_init(&shared);
+    sigset_t before;
     sigset_t mine;
-    pthread_sigmask(SIG_SETMASK, NULL, &mine);
+    sigemptyset(&mine);
+    sigaddset(&mine, SIGUSR2);
+    pthread_sigmask(SIG_SETMASK, &mine, &before);
 
     struct thread thread = {0};
     assert_int_equal(thread_start(&thread, "fifteen-letters", look_around, &shared), 0);
@@ -116,6 +119,7 @@ static void thread_has_its_name_and_no_signals(void **state)
     pthread_sigmask(SIG_SETMASK, NULL, &after);
     for (int sig = 1; sig < 32; sig++)
         assert_int_equal(sigismember(&after, sig), sigismember(&mine, sig));
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     shared_fini(&shared);
 }
 

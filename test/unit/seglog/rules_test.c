@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "support/logworld.h"
+#include "unit/seglog/spot.h"
 
 static void begin(struct logworld *world, uint64_t seed)
 {
@@ -143,9 +144,9 @@ static void r9_a_damaged_header_is_found_if_the_segment_matters(void **state)
 
     /* The one that is ready now holds nothing. */
     char name[SEGMENT_NAME_SIZE];
-    char path[64] = "log/";
+    char path[64];
     segment_name_format(name, 2, false);
-    strcat(path, name);
+    snprintf(path, sizeof(path), "log/%s", name);
     logworld_drop(&world);
     assert_true(simdisk_corrupt(world.disk, path, 33, 1));
     logworld_open(&world);
@@ -377,6 +378,52 @@ static void r11_a_second_cut_before_anything_new_is_durable_is_the_same_cut(void
     logworld_fini(&world);
 }
 
+/* The write of R1, given up with its process, reaches the disk when the log has long gone on. */
+static void r11_a_cut_frame_that_turns_up_late_is_void(void **state)
+{
+    (void)state;
+    struct logworld world;
+    struct spot spot;
+    uint64_t r1;
+    begin_r11(&world, &r1);
+    assert_true(logworld_find(&world, r1 + 1, &spot));
+    uint64_t r1_off = spot.off - FRAME_ALIGN;
+    struct frame *late = logworld_frame(&world, 10, 40);
+    struct file *file;
+    uint8_t head[SEGMENT_HEADER_SIZE];
+    struct segment_header segment;
+    assert_int_equal(fs_open(simdisk_fs(world.disk), spot.path, FS_WRITE, &file), 0);
+    assert_int_equal(file_read_full(file, head, sizeof(head), 0), 0);
+    assert_int_equal(segment_header_decode(head, &segment), 0);
+    struct frame_header header = {
+        .epoch = segment.epoch,
+        .sequence = r1,
+        .durable = r1 - 1,
+        .first_index = 101,
+        .term = 3,
+        .size = (uint32_t)late->size,
+        .count = 10,
+        .nth = (uint32_t)r1 - 1,
+        .kind = FRAME_ENTRIES,
+    };
+    frame_header_encode(late->data, &header, r1_off);
+
+    logworld_hard_state(&world, 4, 1);
+    append(&world, 10, 40);
+    logworld_settle(&world);
+    logworld_drop(&world);
+    size_t done;
+    assert_int_equal(file_write_full(file, late->data, FRAME_ALIGN, r1_off, &done), 0);
+    file_unref(file);
+    frame_unref(late);
+    assert_true(logworld_find(&world, r1 + 1, &spot));
+    logworld_open(&world);
+    logworld_check(&world, r1 + 2);
+    assert_int_equal(world.found.last_index, 110);
+    assert_int_equal(world.found.last_term, 4);
+    logworld_fini(&world);
+}
+
 /* The frame that says where the old segment ends rots: R2 must not be taken for its successor. */
 static void r11_a_rotten_open_frame_revives_nothing(void **state)
 {
@@ -398,13 +445,13 @@ static void r11_a_rotten_open_frame_revives_nothing(void **state)
     logworld_fini(&world);
 }
 
-/* A whole segment of cut frames: the newer one that made it void rots, the cut ones stay away. */
-static void r11_cut_segments_are_gone_before_the_log_goes_on(void **state)
+/* A torn frame, and behind it a whole segment of cut ones. */
+static uint64_t begin_cut_segment(struct logworld *out_world, struct spot *out_spot)
 {
-    (void)state;
     struct logworld world;
-    struct logworld after;
     begin(&world, 10);
+    append(&world, 5, 10);
+    logworld_settle(&world);
     assert_int_equal(logworld_prepare(&world), 0);
     simdisk_hold(world.disk, true);
     uint64_t torn = append(&world, 1, 100000);
@@ -412,20 +459,50 @@ static void r11_cut_segments_are_gone_before_the_log_goes_on(void **state)
     append(&world, 1, 100000); /* in the next segment */
     assert_int_equal(seglog_stats(world.log).segment_count, 2);
     seglog_flush(world.log);
-    crash_with_everything(&world, &after);
+    crash_with_everything(&world, out_world);
     logworld_fini(&world);
-    struct spot spot;
-    assert_true(logworld_find(&after, torn + 3, &spot));
-    logworld_erase(&after, torn);
-    logworld_open(&after);
-    logworld_check(&after, torn - 1);
-    assert_int_equal(after.found.cut_frames, 3);
+    assert_true(logworld_find(out_world, torn + 3, out_spot));
+    logworld_erase(out_world, torn);
+    return torn;
+}
 
-    crash_with_synced(&after, &world);
+/* Before anything new is written: should that rot, the cut ones must not be taken for it. */
+static void r11_cut_segments_are_gone_before_the_log_goes_on(void **state)
+{
+    (void)state;
+    struct logworld world;
+    struct logworld after;
+    struct spot spot;
+    uint64_t torn = begin_cut_segment(&world, &spot);
+    logworld_open(&world);
+    logworld_check(&world, torn - 1);
+    assert_int_equal(world.found.cut_frames, 3);
+    crash_with_synced(&world, &after);
     struct fs_stat stat;
-    assert_int_equal(fs_stat(simdisk_fs(world.disk), spot.path, &stat), -ENOENT);
-    logworld_fini(&world);
+    assert_int_equal(fs_stat(simdisk_fs(after.disk), spot.path, &stat), -ENOENT);
     logworld_fini(&after);
+    logworld_fini(&world);
+}
+
+/* And if one is there again all the same, it is void. */
+static void r11_a_cut_segment_that_is_put_back_is_void(void **state)
+{
+    (void)state;
+    struct logworld world;
+    struct spot spot;
+    uint64_t torn = begin_cut_segment(&world, &spot);
+    struct fs *fs = simdisk_fs(world.disk);
+    assert_int_equal(fs_link(fs, spot.path, "kept"), 0);
+    logworld_open(&world);
+    append(&world, 1, 70000);
+    append(&world, 2, 100);
+    logworld_settle(&world);
+    logworld_drop(&world);
+    assert_int_equal(fs_rename(fs, "kept", spot.path), 0);
+    logworld_open(&world);
+    logworld_check(&world, torn + 2);
+    assert_int_equal(seglog_durable_sequence(world.log), torn + 2);
+    logworld_fini(&world);
 }
 
 /* ---- R30 ---- */
@@ -485,7 +562,9 @@ int main(void)
         cmocka_unit_test(r11_what_was_cut_does_not_come_back),
         cmocka_unit_test(r11_a_second_cut_before_anything_new_is_durable_is_the_same_cut),
         cmocka_unit_test(r11_a_rotten_open_frame_revives_nothing),
+        cmocka_unit_test(r11_a_cut_frame_that_turns_up_late_is_void),
         cmocka_unit_test(r11_cut_segments_are_gone_before_the_log_goes_on),
+        cmocka_unit_test(r11_a_cut_segment_that_is_put_back_is_void),
         cmocka_unit_test(r30_the_first_failure_is_final),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

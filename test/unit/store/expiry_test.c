@@ -229,6 +229,22 @@ static void times_beyond_the_wheel(void **state)
     expiry_free(expiry);
 }
 
+/* The wheel of a new directory begins at the epoch: the way to now is not walked block by block. */
+static void a_new_wheel_comes_to_the_present_at_once(void **state)
+{
+    (void)state;
+    unsigned fired = 0;
+    for (int i = 0; i < 1000; i++) {
+        struct expiry *expiry = expiry_new(0);
+        expiry_add(expiry, START_MS + 5000, 1);
+        assert_false(expiry_advance(expiry, START_MS, 10, count_hint, &fired));
+        assert_int_equal(expiry_next_ms(expiry), START_MS + 5000);
+        assert_false(expiry_advance(expiry, START_MS + 5000, 10, count_hint, &fired));
+        expiry_free(expiry);
+    }
+    assert_int_equal(fired, 1000);
+}
+
 static void memory_follows_the_hints(void **state)
 {
     (void)state;
@@ -254,6 +270,7 @@ int main(void)
         cmocka_unit_test(what_is_added_while_a_block_begins),
         cmocka_unit_test(seconds_are_rounded_up),
         cmocka_unit_test(times_beyond_the_wheel),
+        cmocka_unit_test(a_new_wheel_comes_to_the_present_at_once),
         cmocka_unit_test(memory_follows_the_hints),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
