@@ -57,6 +57,7 @@ struct batch *port_take_ordered(struct port *port)
 static bool run_phase(struct loop_phase *phase)
 {
     struct port *port = CONTAINER_OF(phase, struct port, phase);
+    port_look_settled(port);
     bool did = port->urgent != NULL || port->clocked != NULL;
     send(port, &port->urgent);
     send(port, &port->clocked);

@@ -28,6 +28,7 @@ struct port {
     _Atomic uint32_t waiting_batches; /* ordered ones, posted and not yet submitted */
     struct loop_post pull;            /* the sequencer has taken them: send more */
     _Atomic bool is_pull_posted;
+    struct settle_part *settle;
     struct port_stats stats;
 };
 
@@ -39,6 +40,7 @@ struct batch *port_take_ordered(struct port *port);
 /* A posted batch has been submitted. Thread: the sequencer's. */
 void port_on_submitted(struct port *port);
 void port_fini(struct port *port);
+void port_look_settled(struct port *port);
 /* Delivers a reply batch. Through loop_post(port->loop, &batch->post). */
 void port_on_replies(struct loop_post *post);
 

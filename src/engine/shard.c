@@ -58,7 +58,7 @@ static void on_write_back(struct pool_job *job)
 
 void shard_flush(struct shard *shard)
 {
-    if (shard->write != NULL || shard->is_write_failing)
+    if (shard->write != NULL || shard->is_write_failing || shard->is_settling)
         return;
     shard->write = bitcask_write_take(store_bitcask(shard->store));
     if (shard->write != NULL)
@@ -218,6 +218,7 @@ static bool run_phase(struct loop_phase *phase)
         take_write_back(shard);
     if (shard->has_sync_back)
         checkpoint_on_synced(shard);
+    shard_look_settled(shard);
     bool did = run_rounds(shard);
     shard_post_replies(shard);
     if (shard->state != SHARD_RUNNING)

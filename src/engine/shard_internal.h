@@ -50,6 +50,14 @@ struct shard_stats {
 
 struct cold_load;
 
+/* A shard's or a port's share in the end (settle.c): waits until its jobs are back. */
+struct settle_part {
+    struct loop_post post;
+    struct settling *settling;
+    struct shard *shard;
+    struct port *port;
+};
+
 struct shard {
     struct group *group;
     struct store *store;
@@ -70,6 +78,8 @@ struct shard {
     bool has_write_back; /* the write job has returned and is to be taken in */
     bool has_sync_back;
     bool is_write_failing;
+    bool is_settling; /* no job is sent any more */
+    struct settle_part *settle;
     struct reply_batch *replies; /* of this turn, one a port */
     struct loop_phase phase;
     struct loop_timer flush_timer;
@@ -95,6 +105,8 @@ void shard_fini(struct shard *shard);
 /* Hands collected records to the append lane now, unless a write is out. */
 void shard_flush(struct shard *shard);
 void shard_publish_stats(struct shard *shard);
+/* settle.c: in its phase, while it is being waited for. */
+void shard_look_settled(struct shard *shard);
 /* Takes a part of a round. Thread: any, through loop_post(shard->loop, &part->post). */
 void shard_on_part(struct loop_post *post);
 

@@ -371,6 +371,12 @@ static void stop_loops(void *ctx)
         loop_stop(server->loops[i]);
 }
 
+static void on_all_closed(void *ctx)
+{
+    struct server *server = ctx;
+    group_settle(server->group, server->loops[0], stop_loops, server);
+}
+
 static void on_group_stopped(void *ctx, int error)
 {
     struct server *server = ctx;
@@ -381,7 +387,7 @@ static void on_group_stopped(void *ctx, int error)
                  err_text(error));
         server->exit_status = 1;
     }
-    hub_close_all(server->hub, true, server->loops[0], stop_loops, server);
+    hub_close_all(server->hub, true, server->loops[0], on_all_closed, server);
 }
 
 static void on_shutdown(struct loop_post *post)
@@ -504,9 +510,9 @@ void server_free(struct server *server)
         listener_close(server->listeners[i]);
     hub_free(server->hub);
     group_stop_parts(server->group);
+    pool_free(server->pool);
     for (uint32_t i = 0; i < server->loop_count; i++)
         loop_free(server->loops[i]);
-    pool_free(server->pool);
     group_close(server->group);
     command_table_free(server->table);
     epoch_free(server->epoch);

@@ -3,8 +3,7 @@
 #include "base/mem.h"
 #include "store/tx_internal.h"
 
-#define SEARCHED_CHANGES 8    /* up to so many are searched one by one */
-#define KEPT_CHANGES     1024 /* memory for so many is kept between commands */
+#define SEARCHED_CHANGES 8 /* up to so many are searched one by one */
 
 static uint64_t index_hash(uint64_t hash, uint16_t db)
 {
@@ -87,11 +86,11 @@ void overlay_clear(struct overlay *overlay, bool with_rows)
         row_free(overlay->changes[i].row);
     }
     overlay->count = 0;
-    if (overlay->index_size == 0)
+    if (overlay->index_size == 0 && overlay->cap <= TX_KEPT_ENTRIES)
         return;
     /* The index is only right while it is in use: it starts afresh with the next large command. */
     index_drop(overlay);
-    if (overlay->cap > KEPT_CHANGES) {
+    if (overlay->cap > TX_KEPT_ENTRIES) {
         mem_free(overlay->changes);
         overlay->changes = NULL;
         overlay->cap = 0;

@@ -295,7 +295,6 @@ static void a_flush_gives_its_memory_back(void **state)
     assert_int_equal(store_stats(store).keys, 0);
     assert_true(store_stats(store).retired_bytes > 1000000);
     storebench_settle(bench);
-    storebench_settle(bench);
     assert_int_equal(store_stats(store).retired_bytes, 0);
     assert_true(store_stats(store).keydir_bytes < 100000);
     storebench_free(bench);
