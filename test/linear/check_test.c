@@ -6,8 +6,10 @@
 
 #include <stdlib.h>
 
+#include "linear/appends.h"
 #include "linear/check.h"
 #include "linear/graph.h"
+#include "linear/search.h"
 #include "support/random.h"
 
 struct judged {
@@ -679,6 +681,145 @@ static void test_made_up_histories_with_a_stale_read_are_wrong(void **state)
     }
 }
 
+/* ---- The two ways to judge appends, held against each other ---- */
+
+#define SMALL_OPS  7
+#define SMALL_KEYS 2
+
+/* Reads that show some beginning of what its lists came to: often right, often not. */
+static void make_small_history(struct world *world)
+{
+    char lists[SMALL_KEYS][64] = {"", ""};
+    struct random *random = &world->random;
+    for (unsigned i = 0; i < SMALL_OPS; i++) {
+        char request[160];
+        char reply[256];
+        unsigned key = (unsigned)random_below(random, SMALL_KEYS);
+        char *list = lists[key];
+        size_t len = strlen(list);
+        world->now_ns += 10;
+        if (random_below(random, 2) == 0) {
+            snprintf(list + len, sizeof(lists[0]) - len, "%ua.", i);
+            snprintf(request, sizeof(request), "APPEND k%u %ua.", key, i);
+            snprintf(reply, sizeof(reply), "%zu", strlen(list));
+        } else {
+            int shown[SMALL_KEYS];
+            for (unsigned j = 0; j < SMALL_KEYS; j++) {
+                size_t back = random_below(random, 4) == 0 ? 3 : 0;
+                size_t size = strlen(lists[j]);
+                shown[j] = (int)(size > back ? size - back : 0);
+            }
+            snprintf(request, sizeof(request), "MGET k0 k1");
+            snprintf(reply, sizeof(reply), "[%.*s %.*s]", shown[0] == 0 ? 3 : shown[0],
+                     shown[0] == 0 ? "nil" : lists[0], shown[1] == 0 ? 3 : shown[1],
+                     shown[1] == 0 ? "nil" : lists[1]);
+        }
+        add_op(world, i, request, reply, 30);
+    }
+    char reply[256];
+    snprintf(reply, sizeof(reply), "[%s %s]", lists[0][0] == '\0' ? "nil" : lists[0],
+             lists[1][0] == '\0' ? "nil" : lists[1]);
+    world->now_ns += 100;
+    add_op(world, SMALL_OPS, "MGET k0 k1", reply, 5);
+    history_sort(&world->history);
+}
+
+static void test_both_ways_agree_on_appends(void **state)
+{
+    (void)state;
+    uint64_t seed = random_seed();
+    size_t wrong = 0;
+    const size_t rounds = 4000;
+    for (unsigned round = 0; round < rounds; round++) {
+        struct world world = {.random = {.state = seed + round}, .now_ns = 1000};
+        history_init(&world.history);
+        make_small_history(&world);
+        struct claims claims;
+        claims_init(&claims, &world.history);
+        uint32_t items[SMALL_OPS + 1];
+        for (uint32_t i = 0; i < claims.count; i++)
+            items[i] = i;
+        const uint32_t keys[SMALL_KEYS] = {0, 1};
+        struct search search = {.claims = &claims,
+                                .items = items,
+                                .count = claims.count,
+                                .keys = keys,
+                                .key_count = claims.keys.count,
+                                .budget = CHECK_BUDGET};
+        assert_true(appends_suit(&claims, items, claims.count));
+        bool is_good = appends_check(&claims, items, claims.count, NULL);
+        assert_int_equal(is_good, search_run(&search) == SEARCH_FOUND);
+        wrong += !is_good;
+        claims_fini(&claims);
+        history_fini(&world.history);
+    }
+    /* Both kinds have been met. */
+    assert_true(wrong > rounds / 20 && wrong < rounds - rounds / 20);
+}
+
+/* ---- The search, held against trying all orders ---- */
+
+#define FEW_OPS 6
+
+struct few {
+    bool is_set[FEW_OPS];
+    unsigned value[FEW_OPS]; /* 0: nil */
+    int64_t asked[FEW_OPS];
+    int64_t told[FEW_OPS];
+};
+
+/* Can those in `done` be followed by all others, where the register holds `value`? */
+static bool has_order(const struct few *few, unsigned done, unsigned value)
+{
+    for (unsigned i = 0; i < FEW_OPS; i++) {
+        if ((done >> i & 1) != 0)
+            continue;
+        bool may_come = few->is_set[i] || few->value[i] == value;
+        for (unsigned j = 0; j < FEW_OPS; j++)
+            may_come &= (done >> j & 1) != 0 || j == i || few->told[j] >= few->asked[i];
+        if (may_come && has_order(few, done | 1u << i, few->is_set[i] ? few->value[i] : value))
+            return true;
+    }
+    return done == (1u << FEW_OPS) - 1;
+}
+
+static void test_search_agrees_with_trying_all_orders(void **state)
+{
+    (void)state;
+    struct random random = {.state = random_seed()};
+    size_t wrong = 0;
+    const size_t rounds = 4000;
+    for (unsigned round = 0; round < rounds; round++) {
+        struct few few;
+        struct history history;
+        history_init(&history);
+        for (unsigned i = 0; i < FEW_OPS; i++) {
+            few.is_set[i] = random_below(&random, 2) == 0;
+            few.value[i] = few.is_set[i] ? i + 1 : (unsigned)random_below(&random, FEW_OPS + 1);
+            few.asked[i] = (int64_t)random_below(&random, 40);
+            few.told[i] = few.asked[i] + 1 + (int64_t)random_below(&random, 25);
+            char value[16] = "nil";
+            char request[32] = "GET k";
+            if (few.value[i] != 0)
+                snprintf(value, sizeof(value), "%u", few.value[i]);
+            if (few.is_set[i])
+                snprintf(request, sizeof(request), "SET k %s", value);
+            history_add(&history, &(struct history_op){.client = i,
+                                                       .asked_ns = few.asked[i],
+                                                       .told_ns = few.told[i],
+                                                       .request = request,
+                                                       .reply = few.is_set[i] ? "OK" : value});
+        }
+        struct verdict verdict;
+        check_history(&history, CHECK_BUDGET, NULL, &verdict);
+        assert_int_equal(verdict.bad_count == 0, has_order(&few, 0, 0));
+        wrong += verdict.bad_count;
+        verdict_fini(&verdict);
+        history_fini(&history);
+    }
+    assert_true(wrong > rounds / 20 && wrong < rounds - rounds / 20);
+}
+
 /* ---- Shrinking ---- */
 
 static void test_shrunken_history_is_small_and_wrong(void **state)
@@ -825,6 +966,8 @@ int main(void)
         cmocka_unit_test(test_appends_against_the_order_of_a_pipeline),
         cmocka_unit_test(test_made_up_histories_are_right),
         cmocka_unit_test(test_made_up_histories_with_a_stale_read_are_wrong),
+        cmocka_unit_test(test_both_ways_agree_on_appends),
+        cmocka_unit_test(test_search_agrees_with_trying_all_orders),
         cmocka_unit_test(test_shrunken_history_is_small_and_wrong),
         cmocka_unit_test(test_text_comes_back),
         cmocka_unit_test(test_bad_lines_are_told),
