@@ -230,11 +230,15 @@ static void on_due(void *ctx, uint32_t hash)
     walk->due_count = 0;
     walk->again_ms = 0;
     keydir_visit_bucket(walk->db->dir, hash, look_at_row, walk);
+    if (walk->due_count > 0)
+        store_publication_open(walk->store); /* T4 */
     for (size_t i = 0; i < walk->due_count; i++) {
         const struct row *row = walk->due[i];
         store_unpublish(walk->db, row, keydir_hash(walk->db->dir, row_key(row)));
         walk->store->expired_keys++;
     }
+    if (walk->due_count > 0)
+        store_publication_close(walk->store);
     if (walk->again_ms != 0)
         expiry_add(walk->db->expiry, walk->again_ms, hash);
 }
