@@ -12,11 +12,12 @@
 
 #include "base/attr.h"
 #include "base/diag.h"
+#include "os/console.h"
 
 enum log_level { LOG_DEBUG, LOG_VERBOSE, LOG_NOTICE, LOG_WARNING, LOG_NOTHING };
 
 struct log {
-    int fd;
+    struct console console;
     _Atomic int level;
 };
 
