@@ -18,9 +18,17 @@ enum filter_kind {
     FILTER_TYPE = 16
 };
 
+/* An id that was asked for, and its line where one was found. */
+struct wanted {
+    uint64_t id;
+    uint32_t nth;
+    size_t off;
+    size_t len;
+};
+
 struct filter {
     unsigned kinds;
-    uint64_t *ids; /* sorted */
+    struct wanted *ids; /* sorted by id */
     size_t id_count;
     char addr[NET_ADDR_SIZE];
     char laddr[NET_ADDR_SIZE];
@@ -45,14 +53,22 @@ struct tour {
 
 static int compare_ids(const void *a, const void *b)
 {
-    uint64_t left = *(const uint64_t *)a;
-    uint64_t right = *(const uint64_t *)b;
-    return (left > right) - (left < right);
+    const struct wanted *left = a;
+    const struct wanted *right = b;
+    return (left->id > right->id) - (left->id < right->id);
 }
 
-static bool has_id(const struct filter *filter, uint64_t id)
+static int compare_nths(const void *a, const void *b)
 {
-    return bsearch(&id, filter->ids, filter->id_count, sizeof(id), compare_ids) != NULL;
+    const struct wanted *left = a;
+    const struct wanted *right = b;
+    return (left->nth > right->nth) - (left->nth < right->nth);
+}
+
+static struct wanted *find_id(const struct filter *filter, uint64_t id)
+{
+    const struct wanted key = {.id = id};
+    return bsearch(&key, filter->ids, filter->id_count, sizeof(key), compare_ids);
 }
 
 static bool passes(const struct tour *tour, const struct session *session)
@@ -62,7 +78,7 @@ static bool passes(const struct tour *tour, const struct session *session)
     char local[NET_ADDR_SIZE];
     if (filter->has_wrong_user || filter->has_other_type)
         return false;
-    if ((filter->kinds & FILTER_ID) != 0 && !has_id(filter, session->id))
+    if ((filter->kinds & FILTER_ID) != 0 && find_id(filter, session->id) == NULL)
         return false;
     if (filter->skips_me && session->id == tour->asker_id)
         return false;
@@ -70,6 +86,17 @@ static bool passes(const struct tour *tour, const struct session *session)
     if ((filter->kinds & FILTER_ADDR) != 0 && strcmp(peer, filter->addr) != 0)
         return false;
     return (filter->kinds & FILTER_LADDR) == 0 || strcmp(local, filter->laddr) == 0;
+}
+
+static void describe(struct tour *tour, const struct session *session)
+{
+    size_t mark = tour->text.len;
+    session_describe(session, &tour->text);
+    if ((tour->filter.kinds & FILTER_ID) == 0)
+        return;
+    struct wanted *wanted = find_id(&tour->filter, session->id);
+    wanted->off = mark;
+    wanted->len = tour->text.len - mark;
 }
 
 static void visit(struct tour *tour, struct host *host)
@@ -80,7 +107,7 @@ static void visit(struct tour *tour, struct host *host)
         if (session->conn.is_closing || !passes(tour, session))
             continue;
         if (!tour->is_kill) {
-            session_describe(session, &tour->text);
+            describe(tour, session);
             continue;
         }
         tour->killed++;
@@ -91,12 +118,29 @@ static void visit(struct tour *tour, struct host *host)
     }
 }
 
+/* The lines of a list by id come in the order in which it names them. */
+static void reply_list(struct tour *tour, struct reply *reply)
+{
+    struct filter *filter = &tour->filter;
+    if ((filter->kinds & FILTER_ID) == 0) {
+        reply_verbatim(reply, "txt", buf_slice(&tour->text));
+        return;
+    }
+    struct buf sorted = {0};
+    qsort(filter->ids, filter->id_count, sizeof(*filter->ids), compare_nths);
+    for (size_t i = 0; i < filter->id_count; i++)
+        buf_append_slice(&sorted,
+                         slice_sub(buf_slice(&tour->text), filter->ids[i].off, filter->ids[i].len));
+    reply_verbatim(reply, "txt", buf_slice(&sorted));
+    buf_fini(&sorted);
+}
+
 static void end_tour(struct tour *tour)
 {
     struct buf out = {0};
     struct reply reply = reply_to(&out, session_ticket_proto(tour->ticket));
     if (!tour->is_kill)
-        reply_verbatim(&reply, "txt", buf_slice(&tour->text));
+        reply_list(tour, &reply);
     else if (!tour->is_old_kill)
         reply_int(&reply, (int64_t)tour->killed);
     else if (tour->killed > 0)
@@ -150,7 +194,7 @@ static bool read_ids(struct call *call, struct filter *filter)
             reply_error(call->reply, "ERR Invalid client ID");
             return false;
         }
-        filter->ids[filter->id_count++] = (uint64_t)id;
+        filter->ids[filter->id_count++] = (struct wanted){.id = (uint64_t)id, .nth = i};
     }
     qsort(filter->ids, filter->id_count, sizeof(*filter->ids), compare_ids);
     return true;
@@ -167,7 +211,7 @@ static bool read_id(struct call *call, uint32_t nth, struct filter *filter)
     filter->kinds |= FILTER_ID;
     if (filter->ids == NULL)
         filter->ids = mem_alloc(sizeof(*filter->ids));
-    filter->ids[0] = (uint64_t)id;
+    filter->ids[0] = (struct wanted){.id = (uint64_t)id};
     filter->id_count = 1;
     return true;
 }
