@@ -129,10 +129,11 @@ int consensus_can_submit(const struct consensus *consensus, size_t size);
 MUST_CHECK
 int consensus_submit(struct consensus *consensus, struct frame *frame, uint64_t *out_index);
 
-/* Submits a new configuration: the current one with one member added at its end, removed, or given
- * another role (ERR_INVALID otherwise). It counts from now on, and is committed when its CHANGE
- * entry comes through on_commit. ERR_AGAIN: another change or the leader's own first entry is to be
- * committed first (rule A), or as consensus_can_submit(). */
+/* Submits a new configuration: the current one with one member added at its end, not as a voter,
+ * or removed, or given another role, in which the leader is still a voter (ERR_INVALID otherwise).
+ * It counts from now on, and is committed when its CHANGE entry comes through on_commit. ERR_AGAIN:
+ * another change or the leader's own first entry is to be committed first (rule A), the new voter
+ * does not have the log so far, or as consensus_can_submit(). */
 MUST_CHECK
 int consensus_change(struct consensus *consensus, struct slice configuration, uint64_t *out_index);
 

@@ -2,10 +2,10 @@
 /* Which component runs on which loop, and the options of every part from the configuration. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/assert.h"
 #include "base/err.h"
-#include "os/process.h"
 #include "server/server_internal.h"
 
 #define PROGRESS_STEP 10 /* per cent between two lines of progress */
@@ -17,7 +17,7 @@ static void on_fatal(void *ctx, const char *text)
     struct server *server = ctx;
     log_line(&server->log, LOG_WARNING, "FATAL: %s", text);
     /* No clean-up: what is on disk is right, and nothing may write to it any more. */
-    process_end(1);
+    _Exit(1);
 }
 
 static void on_log(void *ctx, char level, const char *text)

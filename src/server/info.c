@@ -57,8 +57,8 @@ NUMBER_FIELD(show_group_shards, group_shard_count(server_group(info->server)))
 static void show_os_name(const struct info *info, struct buf *to)
 {
     (void)info;
-    char name[128];
-    process_os_name(name, sizeof(name));
+    char name[256];
+    process_system_name(name, sizeof(name));
     buf_append_str(to, name);
 }
 
@@ -89,7 +89,7 @@ NUMBER_FIELD(show_maxclients, atomic_load(&hub_settings(server_hub(info->server)
 
 /* ---- Memory ---- */
 
-NUMBER_FIELD(show_used_memory_rss, info->usage.rss_bytes)
+NUMBER_FIELD(show_used_memory_rss, info->usage.resident_bytes)
 NUMBER_FIELD(show_used_memory, info->group.keydir_bytes + info->group.expiry_bytes +
                                    info->group.retired_bytes + info->group.unwritten_bytes)
 NUMBER_FIELD(show_keydir_bytes, info->group.keydir_bytes)
@@ -160,7 +160,7 @@ NUMBER_FIELD(show_connected_slaves, 0)
 NUMBER_FIELD(show_repl_offset, info->group.applied_index)
 NUMBER_FIELD(show_cluster_enabled, 0)
 
-static void put_seconds(struct buf *to, uint64_t us)
+static void put_time(struct buf *to, uint64_t us)
 {
     buf_append_format(to, "%llu.%06llu", (unsigned long long)(us / 1000000),
                       (unsigned long long)(us % 1000000));
@@ -168,12 +168,12 @@ static void put_seconds(struct buf *to, uint64_t us)
 
 static void show_cpu_sys(const struct info *info, struct buf *to)
 {
-    put_seconds(to, info->usage.system_us);
+    put_time(to, info->usage.system_us);
 }
 
 static void show_cpu_user(const struct info *info, struct buf *to)
 {
-    put_seconds(to, info->usage.user_us);
+    put_time(to, info->usage.user_us);
 }
 
 static const struct info_row rows[] = {

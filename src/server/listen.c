@@ -78,7 +78,7 @@ void server_stop_listening(struct server *server)
 void server_fit_max_clients(struct server *server)
 {
     uint64_t wanted = config_number(server->config, CONF_MAX_CLIENTS);
-    uint64_t limit = process_raise_file_limit(wanted + RESERVED_FDS);
+    uint64_t limit = process_raise_open_files(wanted + RESERVED_FDS);
     if (limit >= wanted + RESERVED_FDS)
         return;
     uint64_t fits = limit > 2 * RESERVED_FDS ? limit - RESERVED_FDS : limit / 2;

@@ -8,18 +8,28 @@
 #include "os/process.h"
 
 #define LINE_SIZE 2048
-#define TIME_SIZE 64
 
 int log_open(struct log *log, const char *path, enum log_level level, struct diag *diag)
 {
     atomic_init(&log->level, (int)level);
-    int rc = console_open(&log->console, path);
-    return rc == 0 ? 0 : diag_set(diag, rc, "log file %.300s: %s", path, err_text(rc));
+    log->fd = output_open(path);
+    if (log->fd >= 0)
+        return 0;
+    return diag_set(diag, log->fd, "log file %.300s: %s", path, err_text(log->fd));
 }
 
 void log_close(struct log *log)
 {
-    console_close(&log->console);
+    output_close(log->fd);
+}
+
+/* "pid:M 21 Nov 2026 07:43:26.123 " */
+static size_t put_stamp(char *to, size_t size)
+{
+    char date[48];
+    process_date(date, sizeof(date));
+    int len = snprintf(to, size, "%d:M %s ", process_id(), date);
+    return len < 0 ? 0 : (size_t)len;
 }
 
 void log_line(struct log *log, enum log_level level, const char *format, ...)
@@ -28,18 +38,17 @@ void log_line(struct log *log, enum log_level level, const char *format, ...)
     if (level >= LOG_NOTHING ||
         (int)level < atomic_load_explicit(&log->level, memory_order_relaxed))
         return;
-    char time[TIME_SIZE];
     char line[LINE_SIZE];
-    console_time(time, sizeof(time));
-    int head = snprintf(line, sizeof(line), "%d:M %s %c ", process_id(), time, letters[level]);
-    size_t len = (size_t)head;
-    size_t room = sizeof(line) - len - 1; /* the newline's place */
+    size_t len = put_stamp(line, sizeof(line) - 4);
+    line[len++] = letters[level];
+    line[len++] = ' ';
     va_list args;
     va_start(args, format);
-    int text = vsnprintf(line + len, room, format, args);
+    int text_len = vsnprintf(line + len, sizeof(line) - len - 1, format, args);
     va_end(args);
-    if (text > 0)
-        len += (size_t)text < room ? (size_t)text : room - 1;
+    if (text_len > 0)
+        len +=
+            (size_t)text_len < sizeof(line) - len - 1 ? (size_t)text_len : sizeof(line) - len - 2;
     line[len++] = '\n';
-    console_write(&log->console, slice_of(line, len));
+    output_write(log->fd, slice_of(line, len));
 }

@@ -12,12 +12,11 @@
 
 #include "base/attr.h"
 #include "base/diag.h"
-#include "os/console.h"
 
 enum log_level { LOG_DEBUG, LOG_VERBOSE, LOG_NOTICE, LOG_WARNING, LOG_NOTHING };
 
 struct log {
-    struct console console;
+    int fd;
     _Atomic int level;
 };
 

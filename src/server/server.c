@@ -6,6 +6,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/assert.h"
 #include "base/err.h"
@@ -74,6 +75,12 @@ static void stop_loops(void *ctx)
         loop_stop(server->loops[i]);
 }
 
+static void on_all_closed(void *ctx)
+{
+    struct server *server = ctx;
+    group_settle(server->group, server->loops[0], stop_loops, server);
+}
+
 static void on_group_stopped(void *ctx, int error)
 {
     struct server *server = ctx;
@@ -84,7 +91,7 @@ static void on_group_stopped(void *ctx, int error)
                  err_text(error));
         server->exit_status = 1;
     }
-    hub_close_all(server->hub, true, server->loops[0], stop_loops, server);
+    hub_close_all(server->hub, true, server->loops[0], on_all_closed, server);
 }
 
 static void on_shutdown(struct loop_post *post)
@@ -110,7 +117,7 @@ static void on_signal(void *ctx, int signum)
     if (atomic_load(&server->is_stopping)) {
         log_line(&server->log, LOG_WARNING,
                  "second signal: ending at once. Nothing acknowledged is lost");
-        process_end(1);
+        _Exit(1);
     }
     log_line(&server->log, LOG_NOTICE, "received %s", signum == SIGINT ? "SIGINT" : "SIGTERM");
     server_shutdown(server, true);
@@ -207,9 +214,9 @@ void server_free(struct server *server)
     server_stop_listening(server);
     hub_free(server->hub);
     group_stop_parts(server->group);
+    pool_free(server->pool);
     for (uint32_t i = 0; i < server->loop_count; i++)
         loop_free(server->loops[i]);
-    pool_free(server->pool);
     group_close(server->group);
     command_table_free(server->table);
     epoch_free(server->epoch);

@@ -59,11 +59,16 @@ void tx_reset(struct tx *tx)
     tx_drop_loaded(tx);
     tx->has_flush = false;
     tx->seen_count = 0;
+    if (tx->seen_cap > TX_KEPT_ENTRIES) {
+        mem_free(tx->seen);
+        tx->seen = NULL;
+        tx->seen_cap = 0;
+    }
 }
 
 void tx_end_inline(struct tx *tx)
 {
-    if (UNLIKELY(tx->loaded_count > 0 || tx->want_count > 0))
+    if (UNLIKELY(tx->loaded_count > 0 || tx->want_count > 0 || tx->seen_cap > TX_KEPT_ENTRIES))
         tx_reset(tx);
 }
 
