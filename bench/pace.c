@@ -36,6 +36,18 @@ static void die(const char *what)
     exit(1);
 }
 
+/* A number of the command line, or the end. */
+static double number_of(const char *text)
+{
+    char *end;
+    double number = strtod(text, &end);
+    if (end == text || *end != '\0' || number < 0 || number > 1e12) {
+        fprintf(stderr, "pace: '%s' is not a number\n", text);
+        exit(2);
+    }
+    return number;
+}
+
 static uint64_t now_us(void)
 {
     struct timespec t;
@@ -46,7 +58,7 @@ static uint64_t now_us(void)
 static int connect_to(const char *port)
 {
     struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port = htons((uint16_t)atoi(port)),
+                             .sin_port = htons((uint16_t)number_of(port)),
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int on = 1;
@@ -370,16 +382,16 @@ static int measure_disk(const char *folder, size_t count)
 int main(int argc, char **argv)
 {
     if (argc == 5 && strcmp(argv[1], "reads") == 0)
-        return measure_reads(argv[2], atof(argv[3]), atof(argv[4]));
+        return measure_reads(argv[2], number_of(argv[3]), number_of(argv[4]));
     if (argc == 4 && strcmp(argv[1], "sets") == 0)
-        return measure_sets(argv[2], (size_t)atol(argv[3]));
+        return measure_sets(argv[2], (size_t)number_of(argv[3]));
     if (argc == 6 && strcmp(argv[1], "fill") == 0)
-        return fill(argv[2], (uint32_t)atol(argv[3]), (size_t)atol(argv[4]),
-                    (unsigned)atoi(argv[5]));
+        return fill(argv[2], (uint32_t)number_of(argv[3]), (size_t)number_of(argv[4]),
+                    (unsigned)number_of(argv[5]));
     if (argc == 4 && strcmp(argv[1], "mixed") == 0)
-        return run_mixed(argv[2], (size_t)atol(argv[3]));
+        return run_mixed(argv[2], (size_t)number_of(argv[3]));
     if (argc == 4 && strcmp(argv[1], "disk") == 0)
-        return measure_disk(argv[2], (size_t)atol(argv[3]));
+        return measure_disk(argv[2], (size_t)number_of(argv[3]));
     fprintf(stderr, "usage: see the head of bench/pace.c\n");
     return 2;
 }
