@@ -91,7 +91,7 @@ static struct group_options group_options_of(struct simnode *node)
                .chance = &node->chance.chance},
         .aio = simdisk_aio(node->disk),
         .epoch = node->epoch,
-        .pool = node->pool,
+        .pool = simpool_pool(node->pool),
         .io_loops = {node->loop},
         .io_loop_count = 1,
         .log_loop = node->loop,
@@ -119,10 +119,15 @@ static struct group_options group_options_of(struct simnode *node)
     };
 }
 
+/* As pool_free() does, what is queued is run; the loop takes it back when it ends. */
 static void free_machine(struct simnode *node)
 {
+    do {
+        while (simpool_run_one(node->pool))
+            continue;
+    } while (loop_turn(node->loop));
     loop_free(node->loop);
-    pool_free(node->pool);
+    simpool_free(node->pool);
 }
 
 static void free_rest(struct simnode *node)
@@ -152,12 +157,10 @@ struct simnode *simnode_open(const struct simnode_options *options, struct simdi
     node->epoch = epoch_new();
     node->table = make_table();
     node->history = simhistory_new(NULL);
-    int rc = pool_new(&(struct pool_options){.is_inline = true}, &node->pool);
-    assert_int_equal(rc, 0);
-    rc = loop_new(&(struct loop_options){.name = "sim",
-                                         .clock = &node->clock.clock,
-                                         .epoch = node->epoch},
-                  &node->loop);
+    node->pool = simpool_new(options->seed + 1);
+    int rc = loop_new(
+        &(struct loop_options){.name = "sim", .clock = &node->clock.clock, .epoch = node->epoch},
+        &node->loop);
     assert_int_equal(rc, 0);
     const struct group_options group_options = group_options_of(node);
     if (group_open(&group_options, &node->group, diag) != 0) {
@@ -240,15 +243,31 @@ void simnode_begin_history(struct simnode *node, const struct simmodel *base)
 
 /* ---- Turning ---- */
 
+static bool run_jobs(struct simnode *node)
+{
+    bool did = false;
+    if (node->job_delay != 0 && chance_u64(&node->chance.chance) % node->job_delay != 0)
+        return false;
+    while (simpool_run_one(node->pool)) {
+        did = true;
+        if (node->job_delay != 0)
+            break;
+    }
+    return did;
+}
+
 bool simnode_turn(struct simnode *node)
 {
-    return loop_turn(node->loop);
+    bool did = loop_turn(node->loop);
+    return run_jobs(node) || did;
 }
 
 void simnode_dry(struct simnode *node)
 {
-    for (unsigned quiet = 0; quiet < DRY_TURNS;)
-        quiet = simnode_turn(node) ? 0 : quiet + 1;
+    for (unsigned quiet = 0; quiet < DRY_TURNS;) {
+        bool did = simnode_turn(node);
+        quiet = did || simpool_run_one(node->pool) ? 0 : quiet + 1;
+    }
 }
 
 void simnode_pass(struct simnode *node, uint64_t ms)

@@ -156,8 +156,7 @@ static void note_taken(struct simnode_command *command, enum port_result result,
     connection->is_stalled = command->is_alone;
     if (!is_write)
         return;
-    command->write_number =
-        simhistory_add(node->history, command->text, node->clock.wall_ms);
+    command->write_number = simhistory_add(node->history, command->text, node->clock.wall_ms);
     simdisk_note(node->disk, NOTE_SUBMITTED, command->write_number);
 }
 

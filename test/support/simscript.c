@@ -5,7 +5,6 @@
 
 #include "base/mem.h"
 
-
 void simscript_init(struct simscript *script, uint64_t seed)
 {
     *script = (struct simscript){
@@ -176,7 +175,7 @@ static const struct {
     unsigned share; /* of a hundred */
     void (*add)(struct simscript *script, uint64_t now_ms);
 } kinds[] = {
-    {36, add_set},   {14, add_counting}, {14, add_append}, {9, add_mset},   {7, add_del},
+    {36, add_set},   {14, add_counting}, {14, add_append}, {9, add_mset},    {7, add_del},
     {6, add_rename}, {3, add_copy},      {5, add_expire},  {3, add_persist}, {2, add_getdel},
 };
 
@@ -240,6 +239,7 @@ void simscript_run(struct simscript *script, struct simnode *node, unsigned coun
     while (count > 0 && node->fatal_count == 0) {
         uint64_t burst = 1 + below(script, script->burst);
         bool is_held = below(script, 3) == 0;
+        node->job_delay = (unsigned)below(script, 3) * 4;
         simdisk_hold(node->disk, is_held);
         for (; burst > 0 && count > 0; burst--, count--) {
             simnode_send(node, 0, simscript_write(script, simnode_now_ms(node)));

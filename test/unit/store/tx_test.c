@@ -479,23 +479,28 @@ static void words_are_odd_while_rows_are_published(void **state)
     storebench_free(bench);
 }
 
-/* Commands of one row leave the word alone, those of several move it, in every shard they touch. */
-static void only_many_rows_move_the_words(void **state)
+/* Setting one row leaves the word alone; several rows and removals move it, in every shard they
+ * touch. */
+static void what_moves_the_words(void **state)
 {
     (void)state;
     struct storebench *bench = hot_bench(3);
     uint64_t words[3];
     for (unsigned i = 0; i < 3; i++)
         words[i] = store_publication(bench->stores.shards[i]);
+    uint32_t of_a = stores_shard_of(&bench->stores, SLICE_LIT("a"));
     storebench_put(bench, 0, "a", SLICE_LIT("1"), 0);
+    storebench_put(bench, 0, "a", SLICE_LIT("2"), 0);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(store_publication(bench->stores.shards[i]), words[i]);
     storebench_del(bench, 0, "a");
+    words[of_a] += 2;
     for (unsigned i = 0; i < 3; i++)
         assert_int_equal(store_publication(bench->stores.shards[i]), words[i]);
     storebench_begin(bench, TX_APPLY);
     put(bench->tx, 0, "a", "1");
     put(bench->tx, 0, "b", "1");
     storebench_commit(bench);
-    uint32_t of_a = stores_shard_of(&bench->stores, SLICE_LIT("a"));
     uint32_t of_b = stores_shard_of(&bench->stores, SLICE_LIT("b"));
     for (unsigned i = 0; i < 3; i++)
         assert_int_equal(store_publication(bench->stores.shards[i]),
@@ -622,7 +627,7 @@ int main(void)
         cmocka_unit_test(a_row_is_hot_until_its_record_is_written),
         cmocka_unit_test(only_the_same_row_is_warmed),
         cmocka_unit_test(words_are_odd_while_rows_are_published),
-        cmocka_unit_test(only_many_rows_move_the_words),
+        cmocka_unit_test(what_moves_the_words),
         cmocka_unit_test(reads_of_several_rows_are_checked_again),
         cmocka_unit_test(seeds),
         cmocka_unit_test(many_loaded_values),
