@@ -49,6 +49,12 @@ static void on_stopped(void *ctx, int error)
     node->stop_error = error;
 }
 
+static void on_settled(void *ctx)
+{
+    struct simnode *node = ctx;
+    node->is_settled = true;
+}
+
 /* ---- Life ---- */
 
 struct simdisk *simnode_disk(uint64_t seed)
@@ -211,6 +217,19 @@ int simnode_stop(struct simnode *node, bool with_checkpoint)
     return ERR_BUSY;
 }
 
+/* After a fatal error nothing settles any more. */
+static void settle_parts(struct simnode *node)
+{
+    if (node->fatal_count > 0)
+        return;
+    group_settle(node->group, node->loop, on_settled, node);
+    for (unsigned i = 0; i < WAIT_ROUNDS && !node->is_settled; i++) {
+        simnode_dry(node);
+        simnode_pass(node, WAIT_MS);
+    }
+    assert_true(node->is_settled);
+}
+
 void simnode_close(struct simnode *node)
 {
     if (node == NULL)
@@ -218,6 +237,7 @@ void simnode_close(struct simnode *node)
     if (!node->is_stopped && node->fatal_count == 0 && simnode_stop(node, false) != 0 &&
         node->fatal_count == 0)
         fail_msg("the node cannot be stopped");
+    settle_parts(node);
     group_stop_parts(node->group);
     free_machine(node);
     group_close(node->group);
@@ -294,6 +314,14 @@ void simnode_advance(struct simnode *node, uint64_t ms)
     simnode_dry(node);
     simnode_pass(node, ms);
     simnode_dry(node);
+}
+
+bool simnode_try_pass(struct simnode *node, uint64_t ms)
+{
+    bool can_pass = simnode_stats(node).commands_logged == node->write_count;
+    if (can_pass)
+        simnode_pass(node, ms);
+    return can_pass;
 }
 
 uint64_t simnode_now_ms(struct simnode *node)

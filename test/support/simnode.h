@@ -76,8 +76,10 @@ struct simnode {
     uint64_t command_count;
     uint64_t command_cap;
     uint64_t answered_count;
+    uint64_t write_count; /* taken by the port and not refused since */
     struct asked_checkpoint *asked; /* all that were ever asked for */
     bool is_stopped;
+    bool is_settled;
     int stop_error;
     unsigned fatal_count;
     char fatal[1024];    /* what on_fatal said */
@@ -115,6 +117,8 @@ void simnode_dry(struct simnode *node);
 bool simnode_settle(struct simnode *node);
 /* Lets time pass, then turns until dry. */
 void simnode_advance(struct simnode *node, uint64_t ms);
+/* Lets time pass with writes in flight, if all that were sent have their time already. */
+bool simnode_try_pass(struct simnode *node, uint64_t ms);
 uint64_t simnode_now_ms(struct simnode *node);
 
 /* Asks for a checkpoint and turns until it is done; 0 or its error. ERR_BUSY: never done. */
