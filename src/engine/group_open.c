@@ -449,6 +449,7 @@ static int open_state(struct group *group, struct diag *diag)
                   (unsigned long long)found.cut_bytes);
     group->identity = group->manifest.group_id;
     group->stores.count = group->manifest.shard_count;
+    group->stores.hash_seed = chance_u64(options->os.chance);
     group->stores.is_single_threaded = is_one_loop(options);
     rc = open_stores(group, diag);
     return rc == 0 ? open_consensus(group, &found, diag) : rc;

@@ -40,6 +40,7 @@ static uint64_t room_in(const struct segment *segment)
     return segment == NULL ? 0 : segment->header.size - segment->used;
 }
 
+/* Where a frame of entries goes that leaves another segment or the reserve behind it (S7). */
 static enum place place_for_entries(const struct seglog *log, uint64_t room)
 {
     uint64_t left = room_in(log->active);
@@ -151,16 +152,35 @@ static void open_segment(struct seglog *log)
     put(log, frame, log->last_index + 1, log->last_term);
 }
 
-void seglog_append(struct seglog *log, struct frame *frame)
+/* The frame counts as the log's end, wherever it goes. */
+static void extend(struct seglog *log, struct frame *frame)
 {
     ASSERT(frame->kind == FRAME_ENTRIES && frame->entry_count > 0);
     ASSERT(frame->first_index == log->last_index + 1 && frame->term >= log->last_term);
-    ASSERT(seglog_has_slot(log) && seglog_admit(log, frame->size) == 0);
     ASSERT_SLOW(frame_entries_are_valid(
         slice_of(frame->data + FRAME_HEADER_SIZE, frame->size - FRAME_HEADER_SIZE),
         frame->entry_count));
-    if (place_for_entries(log, frame_room(frame->size)) == PLACE_READY)
+    term_table_append(&log->terms, frame->first_index, frame->term);
+    log->last_index += frame->entry_count;
+    log->last_term = frame->term;
+    frame->live_last_index = log->last_index;
+}
+
+void seglog_append(struct seglog *log, struct frame *frame)
+{
+    if (log->error != 0) {
+        /* Since it was admitted. It is lost behind what is in flight. */
+        extend(log, frame);
+        list_push_back(&log->waiting, &frame_ref(frame)->node);
+        log->waiting_count++;
+        return;
+    }
+    uint64_t room = frame_room(frame->size);
+    ASSERT(seglog_has_slot(log) && frame->size <= seglog_max_frame(log));
+    if (place_for_entries(log, room) == PLACE_READY)
         open_segment(log);
+    /* Small frames put since it was admitted have taken of the reserve at most. */
+    ASSERT(room_in(log->active) >= room);
     struct index_item item = {
         .first_index = frame->first_index,
         .segment = log->active,
@@ -168,14 +188,10 @@ void seglog_append(struct seglog *log, struct frame *frame)
         .size = (uint32_t)frame->size,
         .off = log->active->used,
     };
+    extend(log, frame);
     frame_index_push(&log->index, &item);
-    term_table_append(&log->terms, frame->first_index, frame->term);
-    log->last_index += frame->entry_count;
-    log->last_term = frame->term;
-    frame->live_last_index = log->last_index;
     log->entries_in_flight++;
     put(log, frame_ref(frame), frame->first_index, frame->term);
-    ASSERT(log->ready.count > 0 || room_in(log->active) >= log->reserve); /* S7 */
 }
 
 /* Sees to it that the active segment has room for one small frame; the log fails if it cannot. */

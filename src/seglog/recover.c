@@ -99,7 +99,8 @@ static int harden_tail(struct recovery *r)
     return 0;
 }
 
-/* Segments that were cut whole go for good; the others that hold nothing become spare. */
+/* Segments that were cut whole go for good, and so do those found without a manifest, which may be
+ * of another identity; the others that hold nothing become spare. */
 static int clear_rest(struct recovery *r)
 {
     struct fs *fs = r->log->options.os.fs;
@@ -108,7 +109,8 @@ static int clear_rest(struct recovery *r)
         struct found_file *file = &r->files.items[i];
         if (file->is_adopted)
             continue;
-        if (file->state != FOUND_IN_USE || i < r->start_idx) {
+        bool is_of_use = file->state != FOUND_IN_USE || i < r->start_idx;
+        if (is_of_use && !r->log->options.must_be_empty) {
             struct segment_header header = {.number = file->number};
             segment_list_push(&r->log->spare, segment_new(r->log->dir, &header));
             continue;

@@ -94,7 +94,8 @@ int seglog_admit(const struct seglog *log, size_t size);
 size_t seglog_max_frame(const struct seglog *log);
 
 /* Puts a frame of entries in flight: first_index, term and entry_count are set by the caller, must
- * follow the last appended index, and seglog_admit() has said 0 in this turn. Takes a reference. */
+ * follow the last appended index, and seglog_admit() has said 0 in this turn. Takes a reference. If
+ * the log has failed since, the frame comes back from seglog_next_lost(). */
 void seglog_append(struct seglog *log, struct frame *frame);
 
 /* Puts term and vote / a truncation to `last_index` in flight. Return the frame's sequence: it
@@ -111,7 +112,8 @@ void seglog_set_configuration(struct seglog *log, uint64_t index, struct slice c
 void seglog_vouch(struct seglog *log);
 bool seglog_needs_vouch(const struct seglog *log);
 
-/* Starts what was put in flight: one system call. Call once a turn. */
+/* Starts what was put in flight: one system call. Call once a turn, behind seglog_poll(), which may
+ * put what had to wait. */
 void seglog_flush(struct seglog *log);
 
 /* Takes completions in. Returns 0, or the error with which the log failed (the same ever after). */

@@ -75,7 +75,9 @@ static int check_header(const struct seglog_options *options, const struct found
                         struct diag *diag)
 {
     const struct segment_header *header = &file->header;
-    if (header->group_id != options->group_id)
+    /* Without a manifest the group has no identity yet: a first start that was cut short leaves a
+     * segment of the one it would have had. */
+    if (header->group_id != options->group_id && !options->must_be_empty)
         return diag_set(diag, ERR_MISMATCH,
                         "%s belongs to group %016" PRIx64 ", not to %016" PRIx64, file->path,
                         header->group_id, options->group_id);

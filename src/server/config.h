@@ -16,7 +16,6 @@
 #include "base/buf.h"
 #include "base/diag.h"
 #include "base/slice.h"
-#include "os/fs.h"
 #include "os/thread.h"
 
 enum config_id {
@@ -89,8 +88,9 @@ struct config {
     struct buf remarks;        /* for the log, one a line: what was taken differently */
 };
 
-void config_init(struct config *config);
-void config_fini(struct config *config);
+/* All at their defaults. */
+struct config *config_new(void);
+void config_free(struct config *config);
 
 const struct config_row *config_row(enum config_id id);
 
@@ -112,15 +112,14 @@ void config_format(const struct config *config, enum config_id id, struct buf *t
 /* Reads a file in Redis's format: a directive a line, '#' begins a comment, values may be quoted.
  * diag names file and line. */
 MUST_CHECK
-int config_load_file(struct config *config, struct fs *fs, const char *path, struct diag *diag);
+int config_load_file(struct config *config, const char *path, struct diag *diag);
 MUST_CHECK
 int config_load_text(struct config *config, struct slice text, const char *origin,
                      struct diag *diag);
 
 /* [file] [--directive value ...]. */
 MUST_CHECK
-int config_load_args(struct config *config, struct fs *fs, int argc, char **argv,
-                     struct diag *diag);
+int config_load_args(struct config *config, int argc, char **argv, struct diag *diag);
 
 static inline uint64_t config_number(const struct config *config, enum config_id id)
 {

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "os/fs.h"
 #include "server/config.h"
 
 #define MAX_ARGS      64
@@ -145,10 +146,10 @@ int config_load_text(struct config *config, struct slice text, const char *origi
     return rc;
 }
 
-int config_load_file(struct config *config, struct fs *fs, const char *path, struct diag *diag)
+int config_load_file(struct config *config, const char *path, struct diag *diag)
 {
     struct file *file;
-    int rc = fs_open(fs, path, FS_READ, &file);
+    int rc = fs_open(fs_posix(), path, FS_READ, &file);
     if (rc != 0)
         return diag_set(diag, rc, "configuration file %.300s: %s", path, err_text(rc));
     struct buf text = {0};
@@ -157,9 +158,7 @@ int config_load_file(struct config *config, struct fs *fs, const char *path, str
     if (rc == 0 && size > MAX_FILE_SIZE)
         rc = ERR_TOO_BIG;
     if (rc == 0) {
-        buf_reserve(&text, size + 1);
-        text.len = size;
-        rc = file_read_full(file, text.data, size, 0);
+        rc = file_read_full(file, buf_extend(&text, size), size, 0);
     }
     file_unref(file);
     if (rc != 0)
@@ -172,11 +171,11 @@ int config_load_file(struct config *config, struct fs *fs, const char *path, str
 
 /* ---- The command line ---- */
 
-int config_load_args(struct config *config, struct fs *fs, int argc, char **argv, struct diag *diag)
+int config_load_args(struct config *config, int argc, char **argv, struct diag *diag)
 {
     int i = 1;
     if (i < argc && strncmp(argv[i], "--", 2) != 0) {
-        int rc = config_load_file(config, fs, argv[i], diag);
+        int rc = config_load_file(config, argv[i], diag);
         if (rc != 0)
             return rc;
         i++;
@@ -192,7 +191,7 @@ int config_load_args(struct config *config, struct fs *fs, int argc, char **argv
         words[count++] = slice_str(argv[i++] + 2);
         while (i < argc && strncmp(argv[i], "--", 2) != 0 && count < MAX_ARGS)
             words[count++] = slice_str(argv[i++]);
-        struct diag why;
+        struct diag why = {.text = ""};
         int rc = apply(config, words, count, &why);
         if (rc != 0)
             return diag_set(diag, rc, "command line: %.400s", why.text);

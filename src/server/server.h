@@ -38,6 +38,9 @@ const char *server_placement(const struct server *server);
 uint32_t server_loop_count(const struct server *server);
 struct loop *server_loop(struct server *server, uint32_t idx);
 
+/* Writes what the configuration has to say about itself to the log. With its lock held. */
+void server_log_remarks(struct server *server);
+
 /* Makes live settings count. Called with the configuration's lock held. */
 void server_apply(struct server *server);
 

@@ -268,7 +268,28 @@ void commandbench_replay(const struct commandbench *from, size_t first, struct c
         to->store->index = entry->index;
         apply_coded(to, slice_sub(journal, entry->off, SIZE_MAX));
     }
-    to->store->now_ms = from->store->now_ms;
+    if (to != from)
+        to->store->now_ms = from->store->now_ms;
+}
+
+void commandbench_restart(struct commandbench *bench, struct simdisk *image)
+{
+    struct storebench *old = bench->store;
+    struct storebench_options options = old->options;
+    struct diag diag = {.text = ""};
+    uint64_t now_ms = old->now_ms;
+    uint64_t digest = storebench_digest(old);
+    options.seed++; /* another order of rows */
+    storebench_free(old);
+    bench->store = storebench_open(&options, image, &diag);
+    if (bench->store == NULL)
+        fail_msg("the store cannot be opened again: %s", diag.text);
+    size_t first = 0;
+    while (first < bench->entry_count && bench->entries[first].index <= bench->store->index)
+        first++;
+    commandbench_replay(bench, first, bench);
+    storebench_advance(bench->store, now_ms - bench->store->now_ms);
+    assert_int_equal(storebench_digest(bench->store), digest);
 }
 
 /* ---- Scripts ---- */

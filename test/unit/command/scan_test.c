@@ -205,7 +205,7 @@ static void one_call_is_bounded(void **state)
     memset(buf_extend(&key, 60000), 'x', 60000);
     for (int i = 0; i < 40; i++) {
         storebench_begin(bench->store, TX_APPLY);
-        char suffix[8];
+        char suffix[16];
         snprintf(suffix, sizeof(suffix), ":%d", i);
         key.len = 60000;
         buf_append_str(&key, suffix);

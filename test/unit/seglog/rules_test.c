@@ -450,6 +450,8 @@ static uint64_t begin_cut_segment(struct logworld *out_world, struct spot *out_s
 {
     struct logworld world;
     begin(&world, 10);
+    append(&world, 5, 10);
+    logworld_settle(&world);
     assert_int_equal(logworld_prepare(&world), 0);
     simdisk_hold(world.disk, true);
     uint64_t torn = append(&world, 1, 100000);
