@@ -184,7 +184,8 @@ struct sequencer {
     struct loop_timer second_timer; /* vouch, expiry by committed time, checkpoint policy */
     struct pool_job prep_job;
     struct seglog_prep *prep;
-    int prep_error;
+    int prep_error; /* of the last try, until the next may begin */
+    bool is_prep_failing;
     struct checkpoint *checkpoint; /* under way */
     struct group_checkpoint_request *wanted;
     uint64_t dirty_since_ms; /* loop time; 0: nothing new since the last checkpoint */
@@ -220,6 +221,8 @@ void checkpoint_begin(struct sequencer *sequencer);
 void checkpoint_on_mark(struct shard *shard, struct checkpoint *checkpoint);
 void checkpoint_on_written(struct shard *shard);
 void checkpoint_on_synced(struct shard *shard);
+/* The shard's records cannot be written, and the group is about to end: no checkpoint then. */
+void checkpoint_give_up(struct shard *shard, int error, const struct diag *diag);
 void checkpoint_free(struct checkpoint *checkpoint);
 
 /* ---- Port ---- */
@@ -279,7 +282,8 @@ struct group {
     _Atomic bool is_fatal;
     _Atomic uint64_t hlc_ms; /* last stamp or raised time, for readers (R22) */
     _Atomic int log_error;
-    _Atomic bool is_disk_full; /* no segment can be prepared */
+    _Atomic bool is_disk_full;       /* no segment can be prepared */
+    _Atomic uint64_t shards_failing; /* a set: their data files cannot be written */
     struct {
         _Atomic uint64_t values[24];
     } published;
