@@ -170,6 +170,8 @@ static const char *write_refusal(const struct port *port)
         return TEXT_LOG_FAILED;
     if (atomic_load_explicit(&group->is_disk_full, memory_order_relaxed))
         return TEXT_DISK_FULL;
+    if (atomic_load_explicit(&group->shards_failing, memory_order_relaxed) != 0)
+        return TEXT_DATA_FULL;
     return NULL;
 }
 
