@@ -71,6 +71,18 @@ void mem_free(void *ptr)
     free(ptr);
 }
 
+size_t mem_class_size(size_t size)
+{
+    if (size <= 8)
+        return 8;
+    if (size <= 128)
+        return (size + 15) & ~(size_t)15;
+    /* Four classes to every doubling. */
+    unsigned top = 63u - (unsigned)__builtin_clzll(size - 1);
+    size_t step = (size_t)1 << (top - 2);
+    return (size + step - 1) & ~(step - 1);
+}
+
 size_t mem_usable_size(void *ptr)
 {
     return ptr == NULL ? 0 : malloc_usable_size(ptr);

@@ -28,6 +28,10 @@ char *mem_dup_str(const char *text);
 
 void mem_free(void *ptr);
 
+/* What an allocation of `size` bytes takes, by the allocator's size classes: a little arithmetic,
+ * where mem_usable_size() would touch memory. Exact for jemalloc up to 14 KiB, close elsewhere. */
+size_t mem_class_size(size_t size);
+
 /* What the allocator really holds for `ptr`, at least what was asked for. 0 for NULL. */
 size_t mem_usable_size(void *ptr);
 

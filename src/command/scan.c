@@ -60,6 +60,14 @@ static enum value_type type_of_name(struct slice name)
     return VALUE_NONE;
 }
 
+/* Digits, zeros in front allowed. */
+static bool parse_cursor(struct slice text, uint64_t *out)
+{
+    while (text.len > 1 && text.data[0] == '0')
+        text = slice_sub(text, 1, text.len);
+    return num_parse_u64(text, out);
+}
+
 /* False after an error reply. */
 static bool parse_scan(struct call *call, struct walk *walk, size_t *out_count)
 {
@@ -87,6 +95,14 @@ static bool parse_scan(struct call *call, struct walk *walk, size_t *out_count)
     return true;
 }
 
+/* A cursor is a number, by which Redis means leading zeros, too. */
+static bool parse_cursor(struct slice text, uint64_t *out)
+{
+    while (text.len > 1 && text.data[0] == '0')
+        text = slice_sub(text, 1, SIZE_MAX);
+    return num_parse_u64(text, out);
+}
+
 static int run_scan(struct call *call)
 {
     uint64_t cursor;
@@ -94,7 +110,7 @@ static int run_scan(struct call *call)
     struct buf keys = {0};
     struct reply found = reply_to(&keys, call->reply->proto);
     struct walk walk = {.reply = &found};
-    if (!num_parse_u64(call->argv[1], &cursor)) {
+    if (!parse_cursor(call->argv[1], &cursor)) {
         reply_error(call->reply, "ERR invalid cursor");
         return 0;
     }

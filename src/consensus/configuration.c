@@ -133,10 +133,15 @@ bool configuration_has(const struct configuration *conf, uint64_t id)
     return find(conf, id) != NULL;
 }
 
-bool configuration_is_sole_voter(const struct configuration *conf, uint64_t id)
+bool configuration_is_voter(const struct configuration *conf, uint64_t id)
 {
     const struct consensus_member *member = find(conf, id);
-    return conf->voter_count == 1 && member != NULL && member->role == MEMBER_VOTER;
+    return member != NULL && member->role == MEMBER_VOTER;
+}
+
+bool configuration_is_sole_voter(const struct configuration *conf, uint64_t id)
+{
+    return conf->voter_count == 1 && configuration_is_voter(conf, id);
 }
 
 static bool is_same_server(const struct consensus_member *a, const struct consensus_member *b)

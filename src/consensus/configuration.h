@@ -30,6 +30,7 @@ int configuration_parse(struct slice encoded, struct configuration *out);
 struct raft_configuration configuration_to_raft(struct slice encoded);
 
 bool configuration_has(const struct configuration *conf, uint64_t id);
+bool configuration_is_voter(const struct configuration *conf, uint64_t id);
 
 /* Is `id` a voter and the only one? */
 bool configuration_is_sole_voter(const struct configuration *conf, uint64_t id);

@@ -63,7 +63,7 @@ static void vouch(struct consensus *c)
 
 bool consensus_step(struct consensus *c, size_t budget_bytes, int *out_error)
 {
-    ASSERT(!c->is_busy);
+    ASSERT(!c->is_busy); /* C8 */
     c->is_busy = true;
     core_set_time(c);
     take_completions(c);
@@ -85,7 +85,7 @@ uint64_t consensus_deadline_ms(const struct consensus *c)
 {
     uint64_t deadline_ms = core_deadline(c);
     uint64_t now_ms = clock_boot_ms(c->os.clock);
-    if (c->has_appended || is_vouch_due(c)) {
+    if (!c->is_log_failed && (c->has_appended || is_vouch_due(c))) {
         uint64_t vouch_ms = (c->has_appended ? now_ms : c->quiet_ms) + VOUCH_MS;
         if (vouch_ms < deadline_ms)
             deadline_ms = vouch_ms;
@@ -142,7 +142,7 @@ static int submit(struct consensus *c, struct frame *frame, enum entry_type type
 
 int consensus_submit(struct consensus *c, struct frame *frame, uint64_t *out_index)
 {
-    ASSERT(!c->is_busy);
+    ASSERT(!c->is_busy); /* C8 */
     ASSERT(frame->size >= FRAME_PAYLOAD_OFF);
     c->is_busy = true;
     int rc = submit(c, frame, ENTRY_COMMAND);
@@ -173,10 +173,27 @@ static int need_own_entry(struct consensus *c)
     return rc == 0 ? ERR_AGAIN : rc;
 }
 
+/* A new voter must know that it is a member, or it will not vote (rule J), and its vote may be
+ * needed before it can be told. So nobody begins as one. */
+static int can_vote(const struct consensus *c, const struct configuration *to)
+{
+    raft_index match = 0;
+    for (unsigned i = 0; i < to->count; i++) {
+        uint64_t id = to->members[i].id;
+        if (to->members[i].role != MEMBER_VOTER || configuration_is_voter(&c->members, id) ||
+            id == c->self_id)
+            continue;
+        if (raft_match_index(&c->raft, id, &match) != 0)
+            return ERR_INVALID;
+        if (match < c->raft.configuration_committed_index)
+            return ERR_AGAIN;
+    }
+    return 0;
+}
+
 static int change(struct consensus *c, struct slice configuration)
 {
     struct configuration to;
-    struct raft_event refresh = {.type = RAFT_TIMEOUT};
     int rc = can_lead(c);
     if (rc != 0)
         return rc;
@@ -184,22 +201,23 @@ static int change(struct consensus *c, struct slice configuration)
         return ERR_INVALID;
     if (c->uncommitted.index != 0)
         return ERR_AGAIN;
-    if (!configuration_is_one_step(&c->members, &to))
+    /* A leader that is no voter in its own log would not stand for election again, and nobody else
+     * could win against the entry that only it has. */
+    if (!configuration_is_one_step(&c->members, &to) || !configuration_is_voter(&to, c->self_id))
         return ERR_INVALID;
-    rc = need_own_entry(c);
+    rc = can_vote(c, &to);
+    if (rc == 0)
+        rc = need_own_entry(c);
     if (rc == 0)
         rc = core_room(c, FRAME_PAYLOAD_OFF + configuration.len);
     if (rc != 0)
         return rc;
-    /* A leader that was alone had no timer; its check of who is there begins now. */
-    if (c->members.count == 1)
-        core_tell(c, &refresh);
     return submit_small(c, configuration, ENTRY_CHANGE);
 }
 
 int consensus_change(struct consensus *c, struct slice configuration, uint64_t *out_index)
 {
-    ASSERT(!c->is_busy);
+    ASSERT(!c->is_busy); /* C8 */
     c->is_busy = true;
     core_set_time(c);
     int rc = change(c, configuration);
@@ -212,12 +230,10 @@ int consensus_change(struct consensus *c, struct slice configuration, uint64_t *
 /* ---- Checkpoint ---- */
 
 /* How far back the log is kept for members that lag: up to the one furthest behind, but no further
- * than the checkpoint before this one, which bounds it. Alone: not at all. */
+ * than the checkpoint before this one, which bounds it. */
 static uint64_t keep_from(const struct consensus *c, uint64_t index)
 {
     uint64_t lowest = index;
-    if (c->members.count <= 1)
-        return index;
     if (c->role != ROLE_LEADER)
         return c->checkpoint;
     for (unsigned i = 0; i < c->members.count; i++) {
@@ -232,7 +248,7 @@ static uint64_t keep_from(const struct consensus *c, uint64_t index)
 void consensus_checkpoint(struct consensus *c, uint64_t index)
 {
     struct raft_event event = {.type = RAFT_SNAPSHOT};
-    ASSERT(!c->is_busy);
+    ASSERT(!c->is_busy); /* C8 */
     ASSERT(index <= deliver_handed(c));
     if (c->phase != PHASE_RUNNING || index <= c->checkpoint)
         return;

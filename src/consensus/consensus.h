@@ -2,12 +2,12 @@
 /* consensus: one Raft group's driver over raft_step(): time, messages and durable writes go in,
  * committed entries and messages come out. Sans-I/O but for the seglog it drives.
  *
- * Sole user of libraft, exactly version 0.22.1. Rules A to H of consensus/README.md remove the
+ * Sole user of libraft, exactly version 0.22.1. Rules A to K of consensus/README.md remove the
  * known defects of that version; each is asserted or tested by its letter.
  *
  * Threads:  one owner, the log loop.
  * Events:   on_commit and on_send come only from within consensus_step(); on_role and on_unknown
- *           also from consensus_receive(). An event may call the functions that take a const
+ *           from any call that changes something. An event may call the functions that take a const
  *           consensus, and no others (asserted).
  * Order:    term and vote are durable before any message of their update leaves; an entry is handed
  *           to on_commit when it is committed and locally durable, in index order, once, never
@@ -129,10 +129,11 @@ int consensus_can_submit(const struct consensus *consensus, size_t size);
 MUST_CHECK
 int consensus_submit(struct consensus *consensus, struct frame *frame, uint64_t *out_index);
 
-/* Submits a new configuration: the current one with one member added at its end, removed, or given
- * another role (ERR_INVALID otherwise). It counts from now on, and is committed when its CHANGE
- * entry comes through on_commit. ERR_AGAIN: another change or the leader's own first entry is to be
- * committed first (rule A), or as consensus_can_submit(). */
+/* Submits a new configuration: the current one with one member added at its end, not as a voter,
+ * or removed, or given another role, in which the leader is still a voter (ERR_INVALID otherwise).
+ * It counts from now on, and is committed when its CHANGE entry comes through on_commit. ERR_AGAIN:
+ * another change or the leader's own first entry is to be committed first (rule A), the new voter
+ * does not have the log so far, or as consensus_can_submit(). */
 MUST_CHECK
 int consensus_change(struct consensus *consensus, struct slice configuration, uint64_t *out_index);
 

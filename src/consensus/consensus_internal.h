@@ -44,6 +44,7 @@ struct peer {
     uint64_t id;
     uint64_t sent;
     uint64_t wanted;
+    uint64_t heard_ms; /* when it last answered */
     bool is_beat_due;
     bool is_snapshot_due;
     struct cursor cursor;
@@ -81,6 +82,7 @@ struct consensus {
 
     uint64_t now_ms;   /* clock_boot_ms(), as of this call; never back */
     uint64_t hold_ms;  /* no TIMEOUT before */
+    uint64_t heard_ms; /* when a leader last spoke */
     uint64_t quiet_ms; /* when something was last appended */
     bool has_appended; /* since the last step */
 
@@ -129,6 +131,10 @@ int core_step(struct consensus *c, struct raft_event *event, struct frame *frame
 
 /* Steps the core with an event that it cannot refuse. */
 void core_tell(struct consensus *c, struct raft_event *event);
+
+/* The CHANGE that was uncommitted is committed. The core must hear of that before the next one
+ * comes: it would roll that one back to a configuration older than this. */
+void core_confirm_change(struct consensus *c);
 
 /* Term of an entry the core knows of, the checkpoint's included; 0 if it does not. Index > 0. */
 uint64_t core_term(const struct consensus *c, uint64_t index);
@@ -179,6 +185,9 @@ void peers_take(struct consensus *c, const struct raft_message *messages, unsign
 
 /* Sends what may leave. True if more entries wait than the budget let through. */
 bool peers_step(struct consensus *c);
+
+/* A peer has answered the leader. */
+void peers_heard(struct consensus *c, uint64_t id);
 
 /* The role has changed: forgets what was to be sent as leader. */
 void peers_reset(struct consensus *c);

@@ -167,14 +167,11 @@ static void append_barrier(struct consensus *c, const struct raft_update *update
     raft_free(entry->batch);
 }
 
-/* The core wants to be told of a committed CHANGE before it hears of the next one: otherwise it
- * would roll that one back to a configuration older than this. */
-static void confirm_change(struct consensus *c)
+void core_confirm_change(struct consensus *c)
 {
-    if (c->uncommitted.index == 0 || c->uncommitted.index > c->commit)
-        return;
     struct slice configuration = buf_slice(&c->uncommitted.configuration);
     struct raft_event event = {.type = RAFT_CONFIGURATION};
+    ASSERT(c->uncommitted.index != 0);
     event.configuration.index = c->uncommitted.index;
     event.configuration.conf = configuration_to_raft(configuration);
     change_clear(&c->uncommitted);
@@ -268,7 +265,8 @@ int core_step(struct consensus *c, struct raft_event *event, struct frame *frame
         c->commit = raft_commit_index(&c->raft); /* rule E */
     if (event->type == RAFT_START)
         refresh_members(c);
-    confirm_change(c);
+    if (c->uncommitted.index != 0 && c->uncommitted.index <= c->commit)
+        core_confirm_change(c);
     if (c->phase == PHASE_FAILED)
         return ERR_LOG_FAILED;
     note_role(c);
@@ -321,6 +319,8 @@ void core_tick(struct consensus *c)
         take_new_term(c);
     core_tell(c, &event);
     ASSERT(!elects_itself || c->role == ROLE_LEADER || c->role == ROLE_FAILED);
+    if (elects_itself && c->role == ROLE_LEADER)
+        core_tell(c, &event); /* Otherwise members without a vote would hear of it much later. */
     /* A spare member that once got heartbeats keeps the core's deadline in the past. */
     c->hold_ms = raft_timeout(&c->raft) <= c->now_ms ? c->now_ms + c->heartbeat_ms : 0;
 }

@@ -6,10 +6,11 @@
  * at that index: two entries with the same index and term are the same entry (Raft's log matching),
  * and of one that was cut and its replacement the terms differ.
  */
-#include "consensus/consensus_internal.h"
+#include "consensus/cursor_internal.h"
 
 #include "base/assert.h"
 #include "base/err.h"
+#include "consensus/consensus_internal.h"
 
 static void drop_frame(struct cursor *cursor)
 {
@@ -40,6 +41,7 @@ static bool load_from_memory(const struct consensus *c, struct cursor *cursor)
     const struct tail_item *item = tail_find(&c->tail, cursor->next);
     if (item == NULL)
         return false;
+    ASSERT(item->frame->term == core_term(c, cursor->next));
     cursor_fini(cursor);
     set_frame(cursor, frame_ref(item->frame), item->last);
     return true;
@@ -71,6 +73,8 @@ int cursor_load(struct consensus *c, struct cursor *cursor, size_t *read_bytes, 
 {
     if (cursor->frame != NULL)
         drop_frame(cursor);
+    if (core_term(c, cursor->next) == 0)
+        return ERR_NOT_FOUND; /* A checkpoint has trimmed it, wherever it may still be. */
     if (load_from_memory(c, cursor))
         return 0;
     int rc = load_from_log(c, cursor, diag);

@@ -32,6 +32,7 @@ static int hand_out(struct consensus *c, uint64_t limit)
 {
     struct log_entry entry;
     while (cursor_take(c, &c->delivery, limit, &entry)) {
+        ASSERT(entry.index <= c->commit && entry.index <= c->stored); /* C3 */
         int rc = entry.type == ENTRY_CHANGE ? take_configuration(c, &entry) : 0;
         if (rc != 0)
             return rc;

@@ -70,13 +70,34 @@ static void set_range(struct peer *peer, uint64_t prev, uint64_t count)
     peer->wanted = prev + count;
 }
 
-static void take_append(struct peer *peer, const struct raft_append_entries *args)
+/* A peer that has not answered lately gets one entry, as a question: all that the core would send
+ * it would be sent again and again. */
+static void take_append(const struct consensus *c, struct peer *peer,
+                        const struct raft_append_entries *args)
 {
+    bool is_quiet = c->now_ms >= peer->heard_ms + c->raft.election_timeout / 2;
+    uint64_t count = args->n_entries;
     if (peer->sent < peer->wanted && args->prev_log_index == peer->wanted)
-        peer->wanted += args->n_entries;
+        peer->wanted += count;
     else
-        set_range(peer, args->prev_log_index, args->n_entries);
+        set_range(peer, args->prev_log_index, is_quiet && count > 0 ? 1 : count);
     peer->is_beat_due = true;
+}
+
+void peers_heard(struct consensus *c, uint64_t id)
+{
+    struct peer *peer = find_peer(c, id);
+    if (peer != NULL)
+        peer->heard_ms = c->now_ms;
+}
+
+/* Rule K: to a candidate that asks what it would get in a term that is over here, the core answers
+ * with the candidate's own term, which would have it ask the same again for ever. */
+static uint64_t vote_term(const struct consensus *c, const struct raft_request_vote_result *result)
+{
+    uint64_t own_term = raft_current_term(&c->raft);
+    bool is_refusal = result->pre_vote && !result->vote_granted;
+    return is_refusal && result->term < own_term ? own_term : result->term;
 }
 
 /* Fills `out` from the core's message; false if it is of the kinds handled elsewhere. */
@@ -106,7 +127,7 @@ static bool convert(const struct consensus *c, const struct raft_message *m,
         return true;
     case RAFT_REQUEST_VOTE_RESULT:
         out->type = MESSAGE_REQUEST_VOTE_RESULT;
-        out->term = m->request_vote_result.term;
+        out->term = vote_term(c, &m->request_vote_result);
         out->vote_result.granted = m->request_vote_result.vote_granted;
         out->vote_result.pre_vote = m->request_vote_result.pre_vote;
         out->vote_result.features = m->request_vote_result.features;
@@ -132,7 +153,7 @@ static bool take_for_peer(struct consensus *c, const struct raft_message *m)
         return false;
     struct peer *peer = find_or_add_peer(c, m->server_id);
     if (peer != NULL && m->type == RAFT_APPEND_ENTRIES)
-        take_append(peer, &m->append_entries);
+        take_append(c, peer, &m->append_entries);
     else if (peer != NULL)
         peer->is_snapshot_due = true;
     return true;
@@ -159,12 +180,18 @@ void peers_take(struct consensus *c, const struct raft_message *messages, unsign
             take_message(c, &messages[i]);
 }
 
+static void post(struct consensus *c, uint64_t peer_id, const struct consensus_message *message)
+{
+    if (c->events->on_send != NULL)
+        c->events->on_send(c->ctx, peer_id, message);
+}
+
 static void flush_outbox(struct consensus *c)
 {
     uint64_t durable = seglog_durable_sequence(c->log);
     while (c->outbox_count > 0 && c->outbox[c->outbox_head].sequence <= durable) {
         const struct outgoing *out = &c->outbox[c->outbox_head];
-        c->events->on_send(c->ctx, out->peer_id, &out->message);
+        post(c, out->peer_id, &out->message);
         c->outbox_head = (c->outbox_head + 1) % OUTBOX_MAX;
         c->outbox_count--;
     }
@@ -186,25 +213,20 @@ static void send_append(struct consensus *c, struct peer *peer, const struct log
     peer->is_beat_due = false;
     peer->sent += count;
     if (peer->sent == count || message.append.prev_term != 0)
-        c->events->on_send(c->ctx, peer->id, &message);
+        post(c, peer->id, &message);
     else
         peer->wanted = peer->sent; /* Trimmed meanwhile: the core will find out. */
 }
 
-/* Entries of the cursor's frame, as many as one message takes. A CHANGE only comes first: the core
- * of the receiver takes its index to be that of the message's first entry (rule D). */
+/* Entries of the cursor's frame, as many as one message takes. A CHANGE can only come first, as it
+ * is the first of its frame: rule D. */
 static uint32_t gather(struct consensus *c, struct peer *peer,
                        struct log_entry entries[MESSAGE_ENTRIES_MAX])
 {
     uint32_t count = 0;
-    while (count < MESSAGE_ENTRIES_MAX) {
-        struct cursor before = peer->cursor;
-        if (!cursor_take(c, &peer->cursor, peer->wanted, &entries[count]))
-            break;
-        if (count > 0 && entries[count].type == ENTRY_CHANGE) {
-            peer->cursor = before;
-            break;
-        }
+    while (count < MESSAGE_ENTRIES_MAX &&
+           cursor_take(c, &peer->cursor, peer->wanted, &entries[count])) {
+        ASSERT(count == 0 || entries[count].type != ENTRY_CHANGE); /* C6 */
         count++;
     }
     return count;

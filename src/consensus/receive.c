@@ -246,24 +246,20 @@ static int build_frame(struct consensus *c, const struct span *part, uint32_t sk
     return 0;
 }
 
-/* The core can keep one uncommitted CHANGE apart from the committed configuration. An honest leader
- * adds the next only when that one is committed, and says so in the same message: have it take that
- * in first. */
-static int settle_change(struct consensus *c, const struct consensus_message *m,
-                         const struct span *part)
+/* The core keeps one uncommitted CHANGE apart from the committed configuration. No leader adds the
+ * next before that one is committed, though the one that sends it may be new and not know yet. */
+static void settle_change(struct consensus *c, const struct span *part)
 {
-    uint64_t index = part->entries[0].index;
-    if (part->entries[0].type != ENTRY_CHANGE || c->uncommitted.index == 0 ||
-        c->uncommitted.index >= index)
-        return 0;
-    int rc = feed_empty(c, m, part->prev_index, part->prev_term);
-    return rc == 0 && c->uncommitted.index != 0 ? ERR_PROTOCOL : rc;
+    const struct log_entry *first = &part->entries[0];
+    if (first->type == ENTRY_CHANGE && c->uncommitted.index != 0 &&
+        c->uncommitted.index < first->index)
+        core_confirm_change(c);
 }
 
 static int feed_part(struct consensus *c, const struct consensus_message *m,
                      const struct span *part)
 {
-    struct frame *frame = NULL;
+    struct frame *frame;
     uint32_t known = 0;
     while (known < part->count &&
            core_term(c, part->entries[known].index) == part->entries[known].term)
@@ -271,12 +267,12 @@ static int feed_part(struct consensus *c, const struct consensus_message *m,
     if (known == part->count)
         return feed_span(c, m, part, NULL);
     int rc = build_frame(c, part, known, &frame);
-    if (rc == 0 && known == 0)
-        rc = settle_change(c, m, part);
-    if (rc == 0)
-        rc = feed_span(c, m, part, frame);
-    if (frame != NULL)
-        frame_unref(frame);
+    if (rc != 0)
+        return rc;
+    if (known == 0)
+        settle_change(c, part);
+    rc = feed_span(c, m, part, frame);
+    frame_unref(frame);
     return rc;
 }
 
@@ -292,6 +288,7 @@ static int receive_append(struct consensus *c, const struct consensus_message *m
     struct span span = trim(c, m);
     if ((m->term == term && c->raft.state == RAFT_LEADER) || is_contradiction(c, &span))
         return ERR_PROTOCOL;
+    c->heard_ms = c->now_ms;
     bool is_match = span.prev_index == 0 || core_term(c, span.prev_index) == span.prev_term;
     if (!is_match || span.count == 0)
         return feed_empty(c, m, span.prev_index, span.prev_term);
@@ -311,22 +308,47 @@ static int receive_append(struct consensus *c, const struct consensus_message *m
 
 /* ---- The others ---- */
 
+/* Rule I: a refusal that was long under way, of what the peer has acknowledged since, would have
+ * the core go back behind that, and there it stays, sending nothing. */
 static int receive_append_result(struct consensus *c, const struct consensus_message *m)
 {
     struct raft_message message = {.type = RAFT_APPEND_ENTRIES_RESULT, .server_id = m->from_id};
+    uint64_t last_index = m->append_result.last_index;
+    raft_index match = 0;
+    bool is_refusal = m->append_result.rejected > 0 && m->term == raft_current_term(&c->raft) &&
+                      raft_match_index(&c->raft, m->from_id, &match) == 0;
+    if (m->term == raft_current_term(&c->raft))
+        peers_heard(c, m->from_id);
+    if (is_refusal && m->append_result.rejected <= match)
+        return 0;
+    if (is_refusal && last_index < match)
+        last_index = match;
     message.append_entries_result = (struct raft_append_entries_result){
         .version = APPEND_RESULT_VERSION,
         .term = m->term,
         .rejected = m->append_result.rejected,
-        .last_log_index = m->append_result.last_index,
+        .last_log_index = last_index,
         .features = m->append_result.features,
         .capacity = m->append_result.capacity,
     };
     return feed(c, &message, NULL, NULL);
 }
 
+static struct raft_server *find_self(struct consensus *c)
+{
+    for (unsigned i = 0; i < c->raft.configuration.n; i++)
+        if (c->raft.configuration.servers[i].id == c->self_id)
+            return &c->raft.configuration.servers[i];
+    return NULL;
+}
+
+/* Rule J: the core refuses its vote while it does not know itself as a voter, and remembers its
+ * last leader for as long. But it may be a voter in the log of a candidate that cannot win, and
+ * tell it so, without that vote. Whether a vote counts is the candidate's business; so for this
+ * question every member is a voter, and has a leader only if it has heard of it lately. */
 static int receive_vote(struct consensus *c, const struct consensus_message *m)
 {
+    struct raft_server *self = find_self(c);
     struct raft_message message = {.type = RAFT_REQUEST_VOTE, .server_id = m->from_id};
     message.request_vote = (struct raft_request_vote){
         .version = VOTE_VERSION,
@@ -337,7 +359,15 @@ static int receive_vote(struct consensus *c, const struct consensus_message *m)
         .disrupt_leader = m->vote.disrupt_leader,
         .pre_vote = m->vote.pre_vote,
     };
-    return feed(c, &message, NULL, NULL);
+    if (self == NULL || self->role == RAFT_VOTER)
+        return feed(c, &message, NULL, NULL);
+    if (c->role == ROLE_FOLLOWER && c->now_ms >= c->heard_ms + c->raft.election_timeout)
+        message.request_vote.disrupt_leader = true;
+    int role = self->role;
+    self->role = RAFT_VOTER;
+    int rc = feed(c, &message, NULL, NULL);
+    self->role = role;
+    return rc;
 }
 
 /* A vote may make this node leader, whose first entry must find room. */
@@ -393,7 +423,7 @@ static int dispatch(struct consensus *c, const struct consensus_message *m)
 
 int consensus_receive(struct consensus *c, const struct consensus_message *message)
 {
-    ASSERT(!c->is_busy);
+    ASSERT(!c->is_busy); /* C8 */
     if (c->phase == PHASE_FAILED)
         return ERR_LOG_FAILED;
     if (c->phase == PHASE_STARTING)

@@ -169,22 +169,16 @@ static int choose_configuration(struct consensus *c, const struct consensus_opti
     return is_valid ? 0 : diag_set(diag, ERR_FORMAT, "the new group's configuration is invalid");
 }
 
-/* The first entry of a new group. */
-static int append_first_entry(struct consensus *c, struct diag *diag)
+/* The first entry of a new group. A log that has just been opened has room for it. */
+static void append_first_entry(struct consensus *c)
 {
     struct frame *frame = core_small_frame(buf_slice(&c->changes[0].configuration), ENTRY_CHANGE);
-    int rc = core_room(c, frame->size);
-    if (rc == 0) {
-        frame->first_index = 1;
-        frame->term = FIRST_TERM;
-        seglog_append(c->log, frame);
-        tail_push(&c->tail, frame);
-        c->last_index = 1;
-    } else {
-        diag_set(diag, rc, "the log has no room for its first entry: %s", err_text(rc));
-    }
+    frame->first_index = 1;
+    frame->term = FIRST_TERM;
+    seglog_append(c->log, frame);
+    tail_push(&c->tail, frame);
     frame_unref(frame);
-    return rc;
+    c->last_index = 1;
 }
 
 /* The newest configuration there is, committed or not, decides who may lead at once. */
@@ -217,13 +211,16 @@ static int prepare(struct consensus *c, const struct consensus_options *options,
         seglog_set_configuration(c->log, c->committed.index, options->configuration);
     if (c->boot_term != found->term)
         core_put_hard_state(c, c->boot_term, c->boot_vote);
-    return is_new ? append_first_entry(c, diag) : 0;
+    if (is_new)
+        append_first_entry(c);
+    return 0;
 }
 
 int consensus_open(const struct consensus_options *options, struct consensus **out,
                    struct diag *diag)
 {
-    ASSERT(options->self_id > 0 && options->election_timeout_ms > 0 && options->heartbeat_ms > 0);
+    ASSERT(options->self_id > 0 && options->address != NULL);
+    ASSERT(options->election_timeout_ms > 0 && options->heartbeat_ms > 0);
     if (raft_version_number() != LIBRAFT_VERSION)
         return diag_set(diag, ERR_VERSION, "libraft has version %d, this needs exactly %d",
                         raft_version_number(), LIBRAFT_VERSION);

@@ -44,10 +44,12 @@ struct op {
     struct batch *batch;
     struct barrier *barrier;
     uint64_t shards; /* a set */
+    uint64_t hash;   /* of its first key, to bring it near in time; 0: none */
     uint32_t off;    /* of the coded command, from the start of frame data or side bytes */
     uint32_t size;
     uint16_t ordinal; /* command number in its entry; of a read: of the last one before it */
     uint16_t flags;
+    uint16_t db;
     uint8_t proto;
 };
 

@@ -12,6 +12,8 @@
  * makes no system call. A failed fdatasync ends the process (R21); a failed manifest leaves both
  * the old and the new one possible, so nothing is recycled until a later one has succeeded (R15).
  */
+#include "engine/checkpoint_internal.h"
+
 #include "base/assert.h"
 #include "base/mem.h"
 #include "engine/engine_internal.h"

@@ -49,6 +49,7 @@ void group_set_state(struct group *group, enum group_state state)
 struct shard_search {
     const struct stores *stores;
     uint64_t shards;
+    uint64_t hash;
     bool is_too_long;
 };
 
@@ -57,11 +58,13 @@ static void add_key(void *ctx, uint16_t db, struct slice key)
     struct shard_search *search = ctx;
     (void)db;
     search->is_too_long |= key.len > ROW_MAX_KEY;
+    if (search->shards == 0)
+        search->hash = hash_key(key, search->stores->hash_seed);
     search->shards |= UINT64_C(1) << stores_shard_of(search->stores, key);
 }
 
-bool group_shards_of(const struct group *group, const struct command_row *row,
-                     const struct slice *argv, uint32_t argc, uint16_t db, uint64_t *out_shards)
+bool group_involved(const struct group *group, const struct command_row *row,
+                    const struct slice *argv, uint32_t argc, uint16_t db, struct involved *out)
 {
     uint64_t all =
         group->stores.count == STORES_MAX ? UINT64_MAX : (UINT64_C(1) << group->stores.count) - 1;
@@ -70,7 +73,8 @@ bool group_shards_of(const struct group *group, const struct command_row *row,
         command_keys(group->options.table, row, argv, argc, db, add_key, &search);
     if (found == KEYS_MALFORMED || search.is_too_long)
         return false;
-    *out_shards = found == KEYS_EVERYWHERE || search.shards == 0 ? all : search.shards;
+    bool is_for_all = found == KEYS_EVERYWHERE || search.shards == 0;
+    *out = (struct involved){.shards = is_for_all ? all : search.shards, .hash = search.hash};
     return true;
 }
 

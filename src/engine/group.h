@@ -6,9 +6,9 @@
  * log loop, shards on theirs. All may be one loop.
  *
  * Life: group_open (blocks: manifest, log, data files) -> loops run -> replay, progress by
- * group_state() -> READY -> group_stop (checkpoint, vouch) -> on_stopped -> loops end ->
- * group_close. Threads: open, stop and close from the thread that drives the log loop or before it
- * runs; the rest as said. See engine/README.md, invariants G1-G12.
+ * group_state() -> READY -> group_stop (checkpoint, vouch) -> on_stopped -> group_settle -> loops
+ * end -> group_close. Threads: open, stop and close from the thread that drives the log loop or
+ * before it runs; the rest as said. See engine/README.md, invariants G1-G12.
  */
 #ifndef ENGINE_GROUP_H
 #define ENGINE_GROUP_H
@@ -83,9 +83,14 @@ MUST_CHECK
 int group_open(const struct group_options *options, struct group **out_group, struct diag *diag);
 
 /* Takes no more writes, lets those in flight finish, makes a checkpoint, vouches for the log's end,
- * then calls on_stopped on the log loop. Thread: log loop's. Can be called once. */
+ * then calls on_stopped on the log loop. Reads are still served. Thread: log loop's. Can be called
+ * once. */
 void group_stop(struct group *group, bool with_checkpoint, void (*on_stopped)(void *ctx, int error),
                 void *ctx);
+
+/* After that, when no request can come any more: waits for what ports and shards have out on the
+ * pool, and sends nothing there again. on_settled comes on `loop`, which is the caller's. */
+void group_settle(struct group *group, struct loop *loop, void (*on_settled)(void *ctx), void *ctx);
 
 /* Takes the components off their loops, which have ended but still take posts; then the loops may
  * be freed, and then the group. */

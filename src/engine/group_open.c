@@ -263,7 +263,7 @@ static void open_in_parallel(struct opening *opening)
 static int open_stores(struct group *group, struct diag *diag)
 {
     const struct manifest *manifest = &group->manifest;
-    struct opening opening = {.group = group, .hash_seed = chance_u64(group->options.os.chance)};
+    struct opening opening = {.group = group, .hash_seed = group->stores.hash_seed};
     for (uint32_t i = 0; i < manifest->shard_count; i++) {
         for (size_t j = 0; j < manifest->shards[i].file_count; j++)
             opening.total_bytes += manifest->shards[i].files[j].length;
@@ -449,6 +449,7 @@ static int open_state(struct group *group, struct diag *diag)
                   (unsigned long long)found.cut_bytes);
     group->identity = group->manifest.group_id;
     group->stores.count = group->manifest.shard_count;
+    group->stores.hash_seed = chance_u64(options->os.chance);
     group->stores.is_single_threaded = is_one_loop(options);
     rc = open_stores(group, diag);
     return rc == 0 ? open_consensus(group, &found, diag) : rc;

@@ -67,3 +67,12 @@ void hlc_saw(struct hlc *hlc, uint64_t word, uint64_t ceiling_ms)
     if (ceiling_ms > hlc->ceiling_ms)
         hlc->ceiling_ms = ceiling_ms;
 }
+
+void hlc_resume(struct hlc *hlc)
+{
+    hlc_raise(hlc, hlc->ceiling_ms);
+    uint64_t wall_ms = clock_wall_ms(hlc->clock);
+    uint64_t floor_ms = hlc_ms(hlc->word);
+    hlc->base_wall_ms = wall_ms > floor_ms ? wall_ms : floor_ms;
+    hlc->base_boot_ms = clock_boot_ms(hlc->clock);
+}

@@ -40,7 +40,11 @@ uint64_t hlc_stamp(struct hlc *hlc);
 /* Makes later stamps not earlier than `ms`, which must not be beyond a committed ceiling. */
 void hlc_raise(struct hlc *hlc, uint64_t ms);
 
-/* An entry of the log has been met in replay. */
+/* Replay is over: goes on from the highest ceiling, up to which reads may have been answered before
+ * the start. From there by boot time, if the wall clock is far behind. */
+void hlc_resume(struct hlc *hlc);
+
+/* An entry of the log has been met. */
 void hlc_saw(struct hlc *hlc, uint64_t word, uint64_t ceiling_ms);
 
 static inline uint64_t hlc_ms(uint64_t word)

@@ -13,7 +13,7 @@
 #include "base/broken.h"
 #include "base/mem.h"
 #include "command/args.h"
-#include "engine/port_internal.h"
+#include "engine/engine_internal.h"
 
 #define FIRST_FRAME_BYTES 4096
 
@@ -57,6 +57,7 @@ struct batch *port_take_ordered(struct port *port)
 static bool run_phase(struct loop_phase *phase)
 {
     struct port *port = CONTAINER_OF(phase, struct port, phase);
+    port_look_settled(port);
     bool did = port->urgent != NULL || port->clocked != NULL;
     send(port, &port->urgent);
     send(port, &port->clocked);
@@ -103,11 +104,14 @@ static struct batch *batch_with_room(struct port *port, size_t size)
     return frame_reserve(batch->frame, size) == 0 ? batch : NULL;
 }
 
-static void set_op(struct op *op, const struct port_request *request, uint64_t shards, size_t size)
+static void set_op(struct op *op, const struct port_request *request,
+                   const struct involved *involved, size_t size)
 {
     op->row = request->row;
     op->token = request->token;
-    op->shards = shards;
+    op->shards = involved->shards;
+    op->hash = involved->hash;
+    op->db = request->db;
     op->proto = request->proto;
     op->size = (uint32_t)size;
 }
@@ -117,15 +121,15 @@ static void charge(struct port *port, size_t size)
     port->in_flight_bytes += size;
 }
 
-bool port_add_write(struct port *port, const struct port_request *request, uint64_t shards,
-                    size_t size)
+bool port_add_write(struct port *port, const struct port_request *request,
+                    const struct involved *involved, size_t size)
 {
     struct batch *batch = batch_with_room(port, size);
     if (batch == NULL)
         return false;
     struct frame *frame = batch->frame;
     struct op *op = batch_add_op(batch);
-    set_op(op, request, shards, size);
+    set_op(op, request, involved, size);
     op->flags = OP_LOGGED;
     op->off = (uint32_t)frame->size;
     op->ordinal = (uint16_t)batch->logged_count++;
@@ -137,15 +141,15 @@ bool port_add_write(struct port *port, const struct port_request *request, uint6
     return true;
 }
 
-bool port_add_read(struct port *port, const struct port_request *request, uint64_t shards,
-                   enum batch_kind kind)
+bool port_add_read(struct port *port, const struct port_request *request,
+                   const struct involved *involved, enum batch_kind kind)
 {
     size_t size = command_coded_size(request->argv, request->argc);
     struct batch *batch = gather(port, kind);
     if (size == 0 || buf_try_reserve(&batch->side, size) != 0)
         return false;
     struct op *op = batch_add_op(batch);
-    set_op(op, request, shards, size);
+    set_op(op, request, involved, size);
     op->off = (uint32_t)batch->side.len;
     command_encode(buf_extend(&batch->side, size), request->row->id, request->db, request->argv,
                    request->argc);
@@ -183,11 +187,11 @@ const char *port_write(struct port *port, const struct port_request *request, ch
                  size, max);
         return text;
     }
-    uint64_t shards;
-    if (!group_shards_of(port->group, request->row, request->argv, request->argc, request->db,
-                         &shards))
+    struct involved involved;
+    if (!group_involved(port->group, request->row, request->argv, request->argc, request->db,
+                        &involved))
         return TEXT_BAD_KEYS;
-    if (!port_add_write(port, request, shards, size))
+    if (!port_add_write(port, request, &involved, size))
         return TEXT_NO_MEMORY;
     return NULL;
 }
@@ -209,12 +213,12 @@ static enum port_result execute_write(struct port *port, const struct port_reque
 static enum port_result queue_read(struct port *port, const struct port_request *request,
                                    enum batch_kind kind, struct reply *reply)
 {
-    uint64_t shards;
+    struct involved involved;
     const char *refusal = NULL;
-    if (!group_shards_of(port->group, request->row, request->argv, request->argc, request->db,
-                         &shards))
+    if (!group_involved(port->group, request->row, request->argv, request->argc, request->db,
+                        &involved))
         refusal = TEXT_BAD_KEYS;
-    else if (!port_add_read(port, request, shards, kind))
+    else if (!port_add_read(port, request, &involved, kind))
         refusal = TEXT_NO_MEMORY;
     if (refusal == NULL)
         return PORT_TAKEN;

@@ -1,9 +1,53 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What port.c and port_read.c share. */
+/* An io loop's component: its state and what its files share. */
 #ifndef ENGINE_PORT_INTERNAL_H
 #define ENGINE_PORT_INTERNAL_H
 
-#include "engine/engine_internal.h"
+#include "engine/batch.h"
+#include "store/tx.h"
+
+struct involved;
+
+struct port {
+    struct group *group;
+    struct loop *loop;
+    uint32_t idx;
+    const struct port_events *events;
+    void *ctx;
+    struct tx *tx; /* for reads at once */
+    struct slice *argv;
+    size_t argv_cap;
+    struct batch *ordered; /* being gathered */
+    struct batch *urgent;
+    struct batch *clocked;
+    struct loop_phase phase;
+    size_t in_flight_bytes;
+    size_t max_in_flight_bytes;
+    bool was_full;
+    size_t frame_hint;
+    _Atomic uint32_t waiting_batches; /* ordered ones, posted and not yet submitted */
+    struct loop_post pull;            /* the sequencer has taken them: send more */
+    _Atomic bool is_pull_posted;
+    struct settle_part *settle;
+    struct port_stats stats;
+};
+
+void port_init(struct port *port, struct group *group, uint32_t idx, struct loop *loop);
+void port_start(struct port *port);
+void port_stop(struct port *port);
+/* The batch gathered so far, or NULL. For the sequencer on the same loop. */
+struct batch *port_take_ordered(struct port *port);
+/* A posted batch has been submitted. Thread: the sequencer's. */
+void port_on_submitted(struct port *port);
+void port_fini(struct port *port);
+void port_look_settled(struct port *port);
+/* Delivers a reply batch. Through loop_post(port->loop, &batch->post). */
+void port_on_replies(struct loop_post *post);
+
+/* A single error reply for one op, from any component, through the port's mailbox. */
+void port_post_error(struct port *port, void *token, uint32_t cost, const char *text);
+
+/* ---- Between port.c and port_read.c ---- */
 
 #define TEXT_LOG_FAILED                                                                           \
     "MISCONF The log on disk has failed, so nothing can be written: see the server's log, check " \
@@ -35,10 +79,10 @@ const char *port_write(struct port *port, const struct port_request *request, ch
                        size_t text_size);
 
 /* False when memory is out. */
-bool port_add_write(struct port *port, const struct port_request *request, uint64_t shards,
-                    size_t size);
-bool port_add_read(struct port *port, const struct port_request *request, uint64_t shards,
-                   enum batch_kind kind);
+bool port_add_write(struct port *port, const struct port_request *request,
+                    const struct involved *involved, size_t size);
+bool port_add_read(struct port *port, const struct port_request *request,
+                   const struct involved *involved, enum batch_kind kind);
 
 /* Gives bytes in flight back. */
 void port_settle(struct port *port, size_t cost);

@@ -15,7 +15,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
-#include "engine/port_internal.h"
+#include "engine/engine_internal.h"
 
 #define READ_TRIES 3
 
@@ -216,10 +216,10 @@ static void answer_error(struct fetch *fetch, const char *text)
 static void pass_on(struct fetch *fetch, enum batch_kind kind)
 {
     struct port *port = fetch->port;
-    uint64_t shards;
-    if (!group_shards_of(port->group, fetch->request.row, fetch->argv, fetch->request.argc,
-                         fetch->request.db, &shards) ||
-        !port_add_read(port, &fetch->request, shards, kind)) {
+    struct involved involved;
+    if (!group_involved(port->group, fetch->request.row, fetch->argv, fetch->request.argc,
+                        fetch->request.db, &involved) ||
+        !port_add_read(port, &fetch->request, &involved, kind)) {
         answer_error(fetch, TEXT_NO_MEMORY);
         return;
     }
@@ -387,4 +387,10 @@ int port_version_of(struct port *port, uint16_t db, struct slice key, uint64_t *
         *out_version = item.type == VALUE_NONE ? 0 : item.version.word;
     tx_reset(port->tx);
     return rc;
+}
+
+uint64_t port_appearances(const struct port *port, uint16_t db, struct slice key)
+{
+    const struct stores *stores = &port->group->stores;
+    return store_appearances(stores->shards[stores_shard_of(stores, key)], db, key);
 }

@@ -10,11 +10,13 @@
  * clock go to pending if the time is covered by a committed ceiling, else into waiting with an
  * entry of their own (R22, R23).
  */
+#include "engine/sequencer_internal.h"
+
 #include <stdio.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
-#include "engine/sequencer_internal.h"
+#include "engine/engine_internal.h"
 
 #define REPLAY_BUDGET   (4u * 1024 * 1024)
 #define MAX_ROUNDS_OUT  64
@@ -261,17 +263,21 @@ static bool take_commits(struct sequencer *sequencer)
     return has_more;
 }
 
-/* READY once everything that was in the log has been executed (R34). */
+/* READY once everything that was in the log has been executed (R34). No read is answered before the
+ * clock is where the last process may have let reads see it (R23). */
 static void note_ready(struct sequencer *sequencer)
 {
     struct group *group = sequencer->group;
     if (group_state(group) != GROUP_REPLAYING)
         return;
-    if (consensus_is_ready(sequencer->consensus) && sequencer->rounds_out == 0)
+    if (consensus_is_ready(sequencer->consensus) && sequencer->rounds_out == 0) {
+        hlc_resume(&sequencer->hlc);
+        atomic_store(&group->hlc_ms, hlc_ms(sequencer->hlc.word));
         group_set_state(group, GROUP_READY);
-    else if (sequencer->log_error != 0)
+    } else if (sequencer->log_error != 0) {
         group_fail(group, "the log on disk failed while it was replayed: %s",
                    err_text(sequencer->log_error));
+    }
 }
 
 static void run_prep(struct pool_job *job)
@@ -299,7 +305,7 @@ static void on_prep_done(struct pool_job *job)
 static void take_prep(struct sequencer *sequencer)
 {
     /* After a failure the next try waits for the second's tick. */
-    if (sequencer->prep != NULL || sequencer->prep_error != 0)
+    if (sequencer->prep != NULL || sequencer->prep_error != 0 || sequencer->stop_phase == STOP_DONE)
         return;
     sequencer->prep = seglog_prep_take(sequencer->log);
     if (sequencer->prep != NULL)
@@ -383,7 +389,8 @@ static void on_second(struct loop_timer *timer)
     loop_timer_arm(timer, SECOND_MS);
     sequencer->prep_error = 0;
     tick_clock(sequencer);
-    checkpoint_tick(sequencer);
+    if (!sequencer->is_stopping)
+        checkpoint_tick(sequencer);
     publish_log(sequencer);
 }
 

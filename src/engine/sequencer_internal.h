@@ -1,9 +1,77 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What sequencer.c, sequencer_submit.c, sequencer_replay.c and sequencer_stop.c share. */
+/* The log loop's component: its state and what its files share. */
 #ifndef ENGINE_SEQUENCER_INTERNAL_H
 #define ENGINE_SEQUENCER_INTERNAL_H
 
-#include "engine/engine_internal.h"
+#include "consensus/consensus.h"
+#include "engine/batch.h"
+#include "engine/hlc.h"
+#include "loop/pool.h"
+
+/* Something submitted or waiting its turn behind what was. */
+struct pending_entry {
+    struct pending_entry *next;
+    uint64_t index;   /* 0: reads only, to be dispatched behind the one before */
+    uint64_t time_ms; /* of reads */
+    struct batch *batches;
+    size_t bytes;
+};
+
+struct sequencer {
+    struct group *group;
+    struct loop *loop;
+    struct seglog *log;
+    struct consensus *consensus;
+    struct hlc hlc;
+    uint64_t committed_ceiling_ms;
+    struct batch *waiting; /* ordered batches, oldest first */
+    struct batch *waiting_last;
+    struct pending_entry *pending; /* oldest first */
+    struct pending_entry *pending_last;
+    uint64_t dispatched_index;
+    uint64_t dispatched_ms; /* time of the last dispatched entry */
+    uint64_t dispatched_hlc;
+    uint32_t rounds_out;
+    size_t round_bytes_out;
+    int log_error;
+    struct loop_phase phase;
+    struct loop_watch log_watch;
+    bool has_log_watch;
+    struct loop_timer consensus_timer;
+    uint64_t armed_ms;
+    struct loop_timer second_timer; /* vouch, expiry by committed time, checkpoint policy */
+    struct pool_job prep_job;
+    struct seglog_prep *prep;
+    int prep_error;
+    struct checkpoint *checkpoint; /* under way */
+    struct group_checkpoint_request *wanted;
+    uint64_t dirty_since_ms; /* loop time; 0: nothing new since the last checkpoint */
+    uint64_t last_write_ms;
+    uint64_t replayed;
+    bool is_stopping;
+    bool stop_with_checkpoint;
+    enum { STOP_DRAINING, STOP_CHECKPOINTING, STOP_VOUCHING, STOP_DONE } stop_phase;
+    struct group_checkpoint_request stop_request;
+    int stop_error;
+    void (*on_stopped)(void *ctx, int error);
+    void *stop_ctx;
+};
+
+void sequencer_start(struct sequencer *sequencer);
+void sequencer_stop(struct sequencer *sequencer);
+void sequencer_fini(struct sequencer *sequencer);
+/* Takes a batch from a port. Through loop_post(log loop, &batch->post). */
+void sequencer_on_batch(struct loop_post *post);
+/* A round has been executed by all its shards. */
+void sequencer_on_round_ended(struct loop_post *post);
+void sequencer_set_log_error(struct sequencer *sequencer, int error);
+const struct consensus_events *sequencer_events(void);
+/* Sends a round to its shards. */
+void sequencer_dispatch(struct sequencer *sequencer, struct round *round);
+/* Answers every op of the batches and frees them. */
+void sequencer_refuse(struct batch *batches, const char *text);
+
+/* ---- Between sequencer.c, _submit, _replay and _stop ---- */
 
 struct pending_entry *pop_pending(struct sequencer *sequencer);
 

@@ -2,7 +2,7 @@
 /* Entries that were in the log when the process started: their commands are found in the bytes. */
 #include "base/assert.h"
 #include "base/mem.h"
-#include "engine/sequencer_internal.h"
+#include "engine/engine_internal.h"
 
 struct decoder {
     struct group *group;
@@ -34,8 +34,12 @@ static const char *decode_command(struct decoder *decoder, struct batch *batch, 
     op->size = coded.size;
     op->proto = 2;
     op->ordinal = (uint16_t)batch->logged_count++;
-    if (!group_shards_of(decoder->group, row, decoder->argv, coded.argc, coded.db, &op->shards))
+    op->db = coded.db;
+    struct involved involved;
+    if (!group_involved(decoder->group, row, decoder->argv, coded.argc, coded.db, &involved))
         return "does not name its keys";
+    op->shards = involved.shards;
+    op->hash = involved.hash;
     *out_size = coded.size;
     return NULL;
 }

@@ -2,7 +2,7 @@
 /* The way to the end: what is in flight finishes, a checkpoint is made, the log's end is vouched
  * for. */
 #include "base/assert.h"
-#include "engine/sequencer_internal.h"
+#include "engine/engine_internal.h"
 
 void group_stop(struct group *group, bool with_checkpoint, void (*on_stopped)(void *ctx, int error),
                 void *ctx)

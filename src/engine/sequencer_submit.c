@@ -8,8 +8,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
-#include "engine/port_internal.h"
-#include "engine/sequencer_internal.h"
+#include "engine/engine_internal.h"
 
 void sequencer_wait(struct sequencer *sequencer, struct batch *batch)
 {

@@ -4,11 +4,15 @@
  * over several shards (R20), and at a command whose value has to be read from disk (R19). While it
  * is lent, nothing of it runs here: what jobs bring back is noted and taken in afterwards.
  */
+#include "engine/shard_internal.h"
+
 #include "base/assert.h"
 #include "base/mem.h"
 #include "engine/engine_internal.h"
 
 #define FLUSH_BYTES    (256u * 1024) /* so many collected bytes are written without waiting */
+#define BUCKETS_AHEAD  6
+#define ROWS_AHEAD     4
 #define RETRY_MS       100
 #define STEP_BUDGET    512
 #define STATS_EVERY_MS 50
@@ -54,7 +58,7 @@ static void on_write_back(struct pool_job *job)
 
 void shard_flush(struct shard *shard)
 {
-    if (shard->write != NULL || shard->is_write_failing)
+    if (shard->write != NULL || shard->is_write_failing || shard->is_settling)
         return;
     shard->write = bitcask_write_take(store_bitcask(shard->store));
     if (shard->write != NULL)
@@ -103,10 +107,38 @@ static void on_released(struct loop_post *post)
     shard->current = shard->current->next;
 }
 
+/* The table is larger than any cache: while one op runs, the buckets of the ops some way behind it
+ * are on their way, and the rows of those nearer by. */
+static void look_ahead(struct shard *shard)
+{
+    if (shard->bucket_ahead != NULL) {
+        const struct op *op = shard->bucket_ahead->op;
+        keydir_prefetch_bucket(store_keydir(shard->store, op->db), op->hash);
+        shard->bucket_ahead = shard->bucket_ahead->next;
+    }
+    if (shard->row_ahead != NULL) {
+        const struct op *op = shard->row_ahead->op;
+        keydir_prefetch_row(store_keydir(shard->store, op->db), op->hash);
+        shard->row_ahead = shard->row_ahead->next;
+    }
+}
+
+static void begin_looking(struct shard *shard, struct work *first)
+{
+    shard->row_ahead = NULL;
+    shard->bucket_ahead = first;
+    for (unsigned i = 0; i < BUCKETS_AHEAD; i++)
+        look_ahead(shard);
+    shard->row_ahead = first;
+    for (unsigned i = 0; i < ROWS_AHEAD; i++)
+        look_ahead(shard);
+}
+
 /* Runs the current work. False if the shard has been parked at it. */
 static bool run_current(struct shard *shard, const struct round *round)
 {
     struct op *op = shard->current->op;
+    look_ahead(shard);
     bool is_multi = (op->flags & OP_MULTI) != 0;
     if (is_multi && !shard->holds_barrier) {
         if (atomic_fetch_sub(&op->barrier->missing, 1) != 1) {
@@ -130,6 +162,7 @@ static void begin_head(struct shard *shard)
     struct round_part *part = shard->head;
     shard->is_head_begun = true;
     shard->current = part->first;
+    begin_looking(shard, part->first);
     if (part->round->kind == ROUND_MARK)
         checkpoint_on_mark(shard, part->round->checkpoint);
 }
@@ -185,6 +218,7 @@ static bool run_phase(struct loop_phase *phase)
         take_write_back(shard);
     if (shard->has_sync_back)
         checkpoint_on_synced(shard);
+    shard_look_settled(shard);
     bool did = run_rounds(shard);
     shard_post_replies(shard);
     if (shard->state != SHARD_RUNNING)

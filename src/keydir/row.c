@@ -110,15 +110,14 @@ void row_free(struct row *row)
     mem_free(row);
 }
 
-/* The allocator wants to know a block by a pointer that may be written through. */
-static size_t held_for(const void *block)
-{
-    return mem_usable_size((void *)(uintptr_t)block);
-}
-
 size_t row_bytes(const struct row *row)
 {
-    return held_for(row) + held_for(row_shared(row));
+    const struct shared_value *shared = row_shared(row);
+    size_t size = ROW_HEADER_SIZE + value_off(row);
+    if (shared != NULL)
+        return mem_class_size(size + sizeof(shared)) +
+               mem_class_size(sizeof(*shared) + shared->size);
+    return mem_class_size(row_is_hot(row) ? size + row->value_size : size);
 }
 
 struct slice row_value(const struct row *row)

@@ -80,10 +80,21 @@ static void on_wake(uv_async_t *handle)
     loop_touch(loop_from(handle->data));
 }
 
+/* The library may find the alarm due before it waits, and would then wait without any: it is told
+ * not to wait at all (L3). */
 static void on_alarm(uv_timer_t *handle)
 {
     struct loop *loop = loop_from(handle->data);
     loop->alarm_due_ms = 0;
+    uv_stop(&loop->uv);
+    loop_touch(loop);
+}
+
+/* Called after each wait: one wait is a turn's. */
+static void on_waited(uv_check_t *handle)
+{
+    struct loop *loop = loop_from(handle->data);
+    uv_stop(&loop->uv);
     loop_touch(loop);
 }
 
@@ -95,12 +106,17 @@ static int open_library(struct loop *loop)
     loop->uv.data = loop;
     loop->wake.data = loop;
     loop->alarm.data = loop;
+    loop->waited.data = loop;
     error = uv_async_init(&loop->uv, &loop->wake, on_wake);
     if (error != 0) {
         IGNORE(uv_loop_close(&loop->uv), "the error that brought us here is the one to report");
         return error;
     }
     error = uv_timer_init(&loop->uv, &loop->alarm);
+    ASSERT(error == 0);
+    error = uv_check_init(&loop->uv, &loop->waited);
+    ASSERT(error == 0);
+    error = uv_check_start(&loop->waited, on_waited);
     ASSERT(error == 0);
     return 0;
 }
@@ -109,6 +125,7 @@ static void close_library(struct loop *loop)
 {
     uv_close((uv_handle_t *)&loop->wake, NULL);
     uv_close((uv_handle_t *)&loop->alarm, NULL);
+    uv_close((uv_handle_t *)&loop->waited, NULL);
     IGNORE(uv_run(&loop->uv, UV_RUN_NOWAIT), "tells whether handles are left, as the next line");
     int error = uv_loop_close(&loop->uv);
     ASSERT(error == 0);
@@ -218,7 +235,8 @@ static void wait_for_events(struct loop *loop, bool may_sleep)
     if (may_sleep && !is_again && prepare_sleep(loop)) {
         bump(&loop->counters.wakeups, 1);
         go_offline(loop); /* L2 */
-        run_library(loop, UV_RUN_ONCE);
+        /* Ended by on_waited(); UV_RUN_ONCE would read the clock once more. */
+        run_library(loop, UV_RUN_DEFAULT);
         loop_touch(loop);
         return;
     }

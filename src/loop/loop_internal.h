@@ -74,6 +74,7 @@ struct loop {
     uv_loop_t uv;
     uv_async_t wake;
     uv_timer_t alarm;
+    uv_check_t waited;
     uint64_t alarm_due_ms; /* what the alarm is set to; 0: it is not */
 
     struct thread thread;

@@ -17,13 +17,12 @@
  * Failure: with the first failed write durable_sequence stands still for good (S4), whatever else
  * comes back. All frames not durable by then are lost to us, although they may be whole on disk.
  */
+#include "seglog/seglog.h"
+
 #include <errno.h>
-#include <string.h>
 
 #include "base/assert.h"
 #include "base/err.h"
-#include "base/mem.h"
-#include "seglog/seglog.h"
 #include "seglog/seglog_internal.h"
 
 enum place { PLACE_ACTIVE, PLACE_READY, PLACE_NONE };
@@ -41,6 +40,7 @@ static uint64_t room_in(const struct segment *segment)
     return segment == NULL ? 0 : segment->header.size - segment->used;
 }
 
+/* Where a frame of entries goes that leaves another segment or the reserve behind it (S7). */
 static enum place place_for_entries(const struct seglog *log, uint64_t room)
 {
     uint64_t left = room_in(log->active);
@@ -77,6 +77,7 @@ static void submit_waiting(struct seglog *log)
     unsigned limit = log->options.max_in_flight + SEGLOG_OWN_IN_FLIGHT;
     while (log->waiting_count > 0 && log->submitted < limit && log->error == 0) {
         struct list_node *node = list_pop_front(&log->waiting);
+        ASSERT(node != NULL);
         struct frame *frame = LIST_ENTRY(node, struct frame, node);
         log->waiting_count--;
         list_push_back(&log->in_flight, node);
@@ -134,10 +135,9 @@ static struct frame *own_frame(enum frame_kind kind, size_t size)
 /* The log goes on in the ready segment. */
 static void open_segment(struct seglog *log)
 {
-    struct segment *segment = segment_list_first(&log->ready);
+    struct segment *segment = segment_list_pop(&log->ready);
     struct segment *last = log->active;
     ASSERT(last == NULL || segment->header.number > last->header.number); /* S5 */
-    segment_list_remove(&log->ready, segment);
     segment_list_push(&log->used, segment);
     log->active = segment;
     segment->first_sequence = log->sequence + 1;
@@ -152,16 +152,35 @@ static void open_segment(struct seglog *log)
     put(log, frame, log->last_index + 1, log->last_term);
 }
 
-void seglog_append(struct seglog *log, struct frame *frame)
+/* The frame counts as the log's end, wherever it goes. */
+static void extend(struct seglog *log, struct frame *frame)
 {
     ASSERT(frame->kind == FRAME_ENTRIES && frame->entry_count > 0);
     ASSERT(frame->first_index == log->last_index + 1 && frame->term >= log->last_term);
-    ASSERT(seglog_has_slot(log) && seglog_admit(log, frame->size) == 0);
     ASSERT_SLOW(frame_entries_are_valid(
         slice_of(frame->data + FRAME_HEADER_SIZE, frame->size - FRAME_HEADER_SIZE),
         frame->entry_count));
-    if (place_for_entries(log, frame_room(frame->size)) == PLACE_READY)
+    term_table_append(&log->terms, frame->first_index, frame->term);
+    log->last_index += frame->entry_count;
+    log->last_term = frame->term;
+    frame->live_last_index = log->last_index;
+}
+
+void seglog_append(struct seglog *log, struct frame *frame)
+{
+    if (log->error != 0) {
+        /* Since it was admitted. It is lost behind what is in flight. */
+        extend(log, frame);
+        list_push_back(&log->waiting, &frame_ref(frame)->node);
+        log->waiting_count++;
+        return;
+    }
+    uint64_t room = frame_room(frame->size);
+    ASSERT(seglog_has_slot(log) && frame->size <= seglog_max_frame(log));
+    if (place_for_entries(log, room) == PLACE_READY)
         open_segment(log);
+    /* Small frames put since it was admitted have taken of the reserve at most. */
+    ASSERT(room_in(log->active) >= room);
     struct index_item item = {
         .first_index = frame->first_index,
         .segment = log->active,
@@ -169,14 +188,10 @@ void seglog_append(struct seglog *log, struct frame *frame)
         .size = (uint32_t)frame->size,
         .off = log->active->used,
     };
+    extend(log, frame);
     frame_index_push(&log->index, &item);
-    term_table_append(&log->terms, frame->first_index, frame->term);
-    log->last_index += frame->entry_count;
-    log->last_term = frame->term;
-    frame->live_last_index = log->last_index;
     log->entries_in_flight++;
     put(log, frame_ref(frame), frame->first_index, frame->term);
-    ASSERT(log->ready.count > 0 || room_in(log->active) >= log->reserve); /* S7 */
 }
 
 /* Sees to it that the active segment has room for one small frame; the log fails if it cannot. */

@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "base/hash.h"
+#include "seglog/seglog.h"
 
 /* Segment header: offsets of its fields; the rest of the block is zero. */
 enum {
@@ -44,6 +45,9 @@ STATIC_ASSERT(ENT_END == ENTRY_HEADER_SIZE, "the table and frame.h agree");
 STATIC_ASSERT(FRAME_ALIGN == AIO_ALIGN, "frames go to the disk as they are");
 STATIC_ASSERT(SEGMENT_HEADER_SIZE % FRAME_ALIGN == 0, "the first frame lies behind the header");
 STATIC_ASSERT(SEG_END <= 512, "one sector: a header is never half new and half old");
+
+/* No number gets there by counting; so sums of them never overflow. */
+#define COUNTER_MAX ((uint64_t)INT64_MAX)
 
 static const uint8_t segment_magic[8] = {'F', 'E', 'R', 'R', 'I', 'C', 'L', 'G'};
 
@@ -97,7 +101,7 @@ bool segment_name_parse(const char *name, uint64_t *out_number, bool *out_is_tem
         if (name[i] < '0' || name[i] > '9')
             return false;
         uint64_t digit = (uint64_t)(name[i] - '0');
-        if (number > (UINT64_MAX - digit) / 10)
+        if (number > (COUNTER_MAX - digit) / 10)
             return false;
         number = number * 10 + digit;
     }
@@ -179,11 +183,12 @@ static bool payload_is_valid(const uint8_t *data, const struct frame_header *hea
 {
     struct slice payload = slice_of(data + FRAME_HEADER_SIZE, header->size - FRAME_HEADER_SIZE);
     bool is_counted = header->kind == FRAME_ENTRIES;
-    if (is_counted != (header->count > 0) || header->first_index > UINT64_MAX - header->count)
+    if (is_counted != (header->count > 0))
         return false;
     switch (header->kind) {
     case FRAME_OPEN:
-        return payload.len >= OPEN_PAYLOAD_MIN_SIZE;
+        return payload.len >= OPEN_PAYLOAD_MIN_SIZE &&
+               payload.len <= OPEN_PAYLOAD_MIN_SIZE + SEGLOG_CONFIGURATION_MAX;
     case FRAME_ENTRIES:
         return frame_entries_are_valid(payload, header->count);
     case FRAME_HARDSTATE:
@@ -202,7 +207,10 @@ int frame_verify(const uint8_t *data, const struct frame_header *header, uint64_
     if (!bytes_are_zero(data + FRM_ZERO, FRM_EPOCH - FRM_ZERO))
         return ERR_CORRUPT;
     if (header->durable >= header->sequence || header->nth >= header->sequence ||
-        (header->nth == 0) != (header->kind == FRAME_OPEN) || header->first_index == 0)
+        (header->nth == 0) != (header->kind == FRAME_OPEN))
+        return ERR_CORRUPT;
+    if (header->first_index == 0 || header->first_index > COUNTER_MAX ||
+        header->sequence > COUNTER_MAX)
         return ERR_CORRUPT;
     return payload_is_valid(data, header) ? 0 : ERR_CORRUPT;
 }

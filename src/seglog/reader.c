@@ -2,13 +2,14 @@
 /* A reader owns a copy of the part of the index it walks and a reference to each segment in it, so
  * it needs nothing of the log while it runs and may be on another thread. A segment it holds is not
  * used again under it (S8). */
+#include "seglog/seglog.h"
+
 #include <errno.h>
 #include <inttypes.h>
 
 #include "base/assert.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "seglog/seglog.h"
 #include "seglog/seglog_internal.h"
 
 struct seglog_reader {

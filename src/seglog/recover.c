@@ -23,12 +23,13 @@
  * been durable. A segment whose header does not check is damaged, because headers are synced before
  * a segment gets its name; that matters only if a frame in it continues the log.
  */
+#include "seglog/recover_internal.h"
+
 #include <errno.h>
 #include <inttypes.h>
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "seglog/recover_internal.h"
 
 #define PROGRESS_STEP (8U << 20)
 
@@ -98,7 +99,8 @@ static int harden_tail(struct recovery *r)
     return 0;
 }
 
-/* Segments that were cut whole go for good; the others that hold nothing become spare. */
+/* Segments that were cut whole go for good, and so do those found without a manifest, which may be
+ * of another identity; the others that hold nothing become spare. */
 static int clear_rest(struct recovery *r)
 {
     struct fs *fs = r->log->options.os.fs;
@@ -107,7 +109,8 @@ static int clear_rest(struct recovery *r)
         struct found_file *file = &r->files.items[i];
         if (file->is_adopted)
             continue;
-        if (file->state != FOUND_IN_USE || i < r->start_idx) {
+        bool is_of_use = file->state != FOUND_IN_USE || i < r->start_idx;
+        if (is_of_use && !r->log->options.must_be_empty) {
             struct segment_header header = {.number = file->number};
             segment_list_push(&r->log->spare, segment_new(r->log->dir, &header));
             continue;

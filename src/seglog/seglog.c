@@ -53,11 +53,8 @@ static struct seglog *log_new(const struct seglog_options *options)
 
 static void free_segments(struct segment_list *list)
 {
-    while (list->count > 0) {
-        struct segment *segment = segment_list_first(list);
-        segment_list_remove(list, segment);
-        segment_unref(segment);
-    }
+    while (list->count > 0)
+        segment_unref(segment_list_pop(list));
 }
 
 static void free_frames(struct list_node *list)
@@ -200,11 +197,8 @@ struct seglog_prep *seglog_prep_take(struct seglog *log)
         if (prep->spare != NULL)
             segment_list_remove(&log->spare, prep->spare);
     }
-    while (log->spare.count > log->options.max_spare) {
-        struct segment *segment = segment_list_first(&log->spare);
-        segment_list_remove(&log->spare, segment);
-        list_push_back(&prep->surplus, &segment->node);
-    }
+    while (log->spare.count > log->options.max_spare)
+        list_push_back(&prep->surplus, &segment_list_pop(&log->spare)->node);
     log->is_preparing = true;
     return prep;
 }
@@ -244,7 +238,7 @@ void seglog_retire(struct seglog *log)
         if (next == NULL || next->first_index > log->checkpoint_index + 1 ||
             next->first_sequence > log->durable_sequence)
             return;
-        segment_list_remove(&log->used, oldest);
+        segment_list_pop(&log->used);
         frame_index_drop_segment(&log->index, oldest);
         term_table_drop_front(&log->terms, next->first_index - 1);
         if (segment_is_sole(oldest)) {

@@ -37,7 +37,7 @@ typedef void (*seglog_progress_fn)(void *ctx, uint64_t done_bytes, uint64_t tota
 
 struct seglog_options {
     struct os os;
-    struct aio *aio; /* outlives the log; used by nobody else */
+    struct aio *aio; /* outlives the log; used by nobody else; depth as above */
     const char *dir; /* made if missing */
     uint64_t group_id;
     uint32_t segment_size;  /* power of two, 256 KiB .. 1 GiB */
@@ -65,23 +65,27 @@ struct seglog_found {
     uint64_t cut_bytes;
 };
 
-/* Opens and recovers. ERR_CORRUPT names file, offset and indices in diag; ERR_MISMATCH: another
- * group's log; ERR_VERSION; ERR_EXISTS: must_be_empty and it is not. -ENOSPC: no room for a
- * segment. On success at least one segment is ready. */
+/* Opens and recovers. What it reports has been made durable. ERR_CORRUPT names file, offset and
+ * indices in diag (also when the log does not reach the checkpoint, or is gone though there was
+ * one); ERR_MISMATCH: another group's log; ERR_VERSION; ERR_EXISTS: must_be_empty and it is not.
+ * -ENOSPC: no room for a segment. After an error nothing is lost that was there before. On success
+ * at least one segment is ready; nothing is written to it before the first frame is put. */
 MUST_CHECK
 int seglog_open(const struct seglog_options *options, struct seglog **out_log,
                 struct seglog_found *out_found, struct diag *diag);
 
-/* Nothing may be in flight, unless the log has failed. */
+/* Nothing may be in flight, unless the log has failed: then waits until the disk has given it back.
+ * No preparation may be under way. Readers may outlive the log. NULL is a no-op. */
 void seglog_close(struct seglog *log);
 
 /* ---- Writing ---- */
 
-/* True while another ENTRIES frame may be put in flight. */
+/* True while another ENTRIES frame may be put in flight: fewer than max_in_flight are not durable.
+ */
 bool seglog_has_slot(const struct seglog *log);
 
-/* Can an ENTRIES frame of `size` bytes (as frame->size) be appended now? 0; ERR_AGAIN: a segment is
- * being prepared; -ENOSPC, -EIO: preparing one has failed, and is tried again with the next prep;
+/* Can an ENTRIES frame of `size` bytes (as frame->size) be appended now? 0; ERR_AGAIN: a segment
+ * must be prepared; -ENOSPC, -EIO: preparing one has failed, and is tried again with the next prep;
  * ERR_TOO_BIG: never; ERR_LOG_FAILED. After 0 the next append of that size cannot meet ENOSPC. */
 MUST_CHECK
 int seglog_admit(const struct seglog *log, size_t size);
@@ -90,22 +94,26 @@ int seglog_admit(const struct seglog *log, size_t size);
 size_t seglog_max_frame(const struct seglog *log);
 
 /* Puts a frame of entries in flight: first_index, term and entry_count are set by the caller, must
- * follow the last appended index, and seglog_admit() has said 0 in this turn. Takes a reference. */
+ * follow the last appended index, and seglog_admit() has said 0 in this turn. Takes a reference. If
+ * the log has failed since, the frame comes back from seglog_next_lost(). */
 void seglog_append(struct seglog *log, struct frame *frame);
 
 /* Puts term and vote / a truncation to `last_index` in flight. Return the frame's sequence: it
- * counts when seglog_durable_sequence() has reached it. Always have room. */
+ * counts when seglog_durable_sequence() has reached it. They have room in a reserve (at least 8
+ * frames, 1,024 at 64 MiB) when no segment is ready; once that is used up the log fails with
+ * -ENOSPC. UINT64_MAX if the log has failed. A truncation goes not below the checkpoint. */
 uint64_t seglog_put_hard_state(struct seglog *log, uint64_t term, uint64_t vote);
 uint64_t seglog_truncate(struct seglog *log, uint64_t last_index);
 
-/* What the next OPEN frames say. Copied. */
+/* What the next OPEN frames say, at most SEGLOG_CONFIGURATION_MAX bytes. Copied. */
 void seglog_set_configuration(struct seglog *log, uint64_t index, struct slice configuration);
 
-/* An empty frame that vouches for the last one, if that has not been done yet. */
+/* An empty frame that vouches for the last one, if that is durable and has not been vouched for. */
 void seglog_vouch(struct seglog *log);
 bool seglog_needs_vouch(const struct seglog *log);
 
-/* Starts what was put in flight: one system call. Call once a turn. */
+/* Starts what was put in flight: one system call. Call once a turn, behind seglog_poll(), which may
+ * put what had to wait. */
 void seglog_flush(struct seglog *log);
 
 /* Takes completions in. Returns 0, or the error with which the log failed (the same ever after). */
@@ -113,17 +121,20 @@ MUST_CHECK
 int seglog_poll(struct seglog *log);
 
 /* The next ENTRIES frame that has become durable, in order; the caller drops its reference. NULL:
- * none. After a failure the frames that are lost to us come from seglog_next_lost(). */
+ * none. It comes also if entries of it have been truncated meanwhile: seglog_durable_index() tells.
+ * After a failure the frames that are lost to us come from seglog_next_lost(), in order, each when
+ * the disk has given it back. */
 struct frame *seglog_next_durable(struct seglog *log);
 struct frame *seglog_next_lost(struct seglog *log);
 
 uint64_t seglog_durable_sequence(const struct seglog *log);
-uint64_t seglog_durable_index(const struct seglog *log); /* contiguous */
-uint64_t seglog_last_index(const struct seglog *log);    /* appended */
+/* Entries up to here are in the log and durable; a truncation lowers it when it is put. */
+uint64_t seglog_durable_index(const struct seglog *log);
+uint64_t seglog_last_index(const struct seglog *log); /* appended */
 
 /* To be polled for completions, or -1. */
 int seglog_fd(const struct seglog *log);
-/* Frames of all kinds handed to the disk and not come back. */
+/* Frames of all kinds put and not come back from the disk. */
 unsigned seglog_in_flight(const struct seglog *log);
 
 /* ---- Segments ---- */
@@ -131,7 +142,8 @@ unsigned seglog_in_flight(const struct seglog *log);
 struct seglog_prep;
 
 /* Work to be done elsewhere: preparing the next segment, removing spare ones. NULL: nothing, or one
- * is under way. */
+ * is under way, or the log has failed. After a preparation that failed there is work at once: how
+ * soon to try again is the caller's business. */
 struct seglog_prep *seglog_prep_take(struct seglog *log);
 /* Thread: any. */
 void seglog_prep_run(struct seglog_prep *prep);
@@ -139,23 +151,26 @@ void seglog_prep_run(struct seglog_prep *prep);
 MUST_CHECK
 int seglog_prep_done(struct seglog *log, struct seglog_prep *prep);
 
-/* The state up to `index` is durable elsewhere: segments that hold nothing newer become spare. */
+/* The state up to `index` is durable elsewhere: segments that hold nothing newer become spare, as
+ * soon as the next one has durably begun. */
 void seglog_recycle(struct seglog *log, uint64_t index);
 
 /* ---- Reading ---- */
 
-/* The term of an entry from the checkpoint's index on; 0 if it is not there. */
+/* The term of an entry from the checkpoint's index on, perhaps also of older ones; 0 if it is not
+ * there. */
 uint64_t seglog_term(const struct seglog *log, uint64_t index);
 
 struct seglog_reader;
 
-/* Reads durable entries from `from_index` on as they were when it was opened. Verifies what it
- * reads. ERR_NOT_FOUND: recycled already. */
+/* Reads durable entries from `from_index` on as they were when it was opened; none if they end
+ * before. Verifies what it reads. ERR_NOT_FOUND: recycled already. */
 MUST_CHECK
 int seglog_reader_open(struct seglog *log, uint64_t from_index, struct seglog_reader **out_reader);
 
 /* The next frame's worth of entries. 0 and a new frame reference; ERR_NOT_FOUND at the end;
- * ERR_CORRUPT with diag. The frame may begin before from_index. Blocks on the disk. */
+ * ERR_CORRUPT with diag. After an error it stands where it stood. The frame may begin before
+ * from_index. Blocks on the disk. */
 MUST_CHECK
 int seglog_reader_next(struct seglog_reader *reader, struct frame **out_frame, struct diag *diag);
 void seglog_reader_close(struct seglog_reader *reader);
@@ -168,7 +183,9 @@ struct seglog_stats {
     uint64_t segments_recycled;
     uint64_t segment_count; /* in use */
     uint64_t spare_count;
-    uint64_t live_bytes; /* from the oldest needed segment to the end: the log budget's measure */
+    /* From the oldest needed segment to the end, closed segments whole: the log budget's measure.
+     */
+    uint64_t live_bytes;
 };
 struct seglog_stats seglog_stats(const struct seglog *log);
 

@@ -3,6 +3,7 @@
 #ifndef SEGLOG_SEGLOG_INTERNAL_H
 #define SEGLOG_SEGLOG_INTERNAL_H
 
+#include "base/assert.h"
 #include "base/buf.h"
 #include "seglog/index_internal.h"
 #include "seglog/seglog.h"
@@ -88,6 +89,15 @@ static inline struct segment *segment_list_first(const struct segment_list *list
     if (list_is_empty(&list->head))
         return NULL;
     return LIST_ENTRY(list->head.next, struct segment, node);
+}
+
+/* Takes the first one out; there is one. */
+static inline struct segment *segment_list_pop(struct segment_list *list)
+{
+    struct list_node *node = list_pop_front(&list->head);
+    ASSERT(node != NULL && list->count > 0);
+    list->count--;
+    return LIST_ENTRY(node, struct segment, node);
 }
 
 static inline struct segment *segment_list_next(const struct segment_list *list,

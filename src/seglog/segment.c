@@ -25,11 +25,11 @@
 
 char *segment_path(const char *dir, uint64_t number, bool is_temporary)
 {
-    size_t dir_len = strlen(dir);
-    char *path = mem_alloc(dir_len + 1 + SEGMENT_NAME_SIZE);
-    memcpy(path, dir, dir_len);
-    path[dir_len] = '/';
-    segment_name_format(path + dir_len + 1, number, is_temporary);
+    char name[SEGMENT_NAME_SIZE];
+    segment_name_format(name, number, is_temporary);
+    size_t size = strlen(dir) + 1 + sizeof(name);
+    char *path = mem_alloc(size);
+    snprintf(path, size, "%s/%s", dir, name);
     return path;
 }
 

@@ -9,14 +9,13 @@
  * Of those that count, older ones than the newest that begins at or below checkpoint + 1 are not
  * needed: an entry above the checkpoint that lay in one of them was truncated before.
  */
-#include <errno.h>
+#include "seglog/recover_internal.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "base/assert.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "seglog/recover_internal.h"
 
 struct listing {
     struct found_files *files;
@@ -76,7 +75,9 @@ static int check_header(const struct seglog_options *options, const struct found
                         struct diag *diag)
 {
     const struct segment_header *header = &file->header;
-    if (header->group_id != options->group_id)
+    /* Without a manifest the group has no identity yet: a first start that was cut short leaves a
+     * segment of the one it would have had. */
+    if (header->group_id != options->group_id && !options->must_be_empty)
         return diag_set(diag, ERR_MISMATCH,
                         "%s belongs to group %016" PRIx64 ", not to %016" PRIx64, file->path,
                         header->group_id, options->group_id);

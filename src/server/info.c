@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* INFO: one row a field; sections are runs of rows. */
-#include <stdio.h>
-#include <sys/resource.h>
-#include <sys/utsname.h>
-#include <unistd.h>
-
 #include "base/mem.h"
 #include "command/args.h"
-#include "os/thread.h"
+#include "os/process.h"
 #include "server/server.h"
 
 /* What the readers of one INFO look at. */
@@ -15,9 +10,8 @@ struct info {
     struct server *server;
     struct group_stats group;
     struct hub_stats hub;
-    struct rusage usage;
+    struct process_usage usage;
     uint64_t now_ms;
-    uint64_t rss_bytes;
 };
 
 typedef void (*info_fn)(const struct info *info, struct buf *to);
@@ -53,7 +47,7 @@ TEXT_FIELD(show_multiplexing_api, "libuv")
 TEXT_FIELD(show_run_id, server_run_id(info->server))
 TEXT_FIELD(show_placement, server_placement(info->server))
 NUMBER_FIELD(show_arch_bits, sizeof(void *) * 8)
-NUMBER_FIELD(show_process_id, getpid())
+NUMBER_FIELD(show_process_id, process_id())
 NUMBER_FIELD(show_tcp_port, server_port(info->server))
 NUMBER_FIELD(show_server_time_usec, info->now_ms * 1000)
 NUMBER_FIELD(show_uptime_s, (info->now_ms - server_started_ms(info->server)) / 1000)
@@ -63,9 +57,9 @@ NUMBER_FIELD(show_group_shards, group_shard_count(server_group(info->server)))
 static void show_os_name(const struct info *info, struct buf *to)
 {
     (void)info;
-    struct utsname name;
-    if (uname(&name) == 0)
-        buf_append_format(to, "%s %s %s", name.sysname, name.release, name.machine);
+    char name[256];
+    process_system_name(name, sizeof(name));
+    buf_append_str(to, name);
 }
 
 static struct loop_stats worst_loop(const struct info *info)
@@ -91,11 +85,11 @@ NUMBER_FIELD(show_loop_turns, worst_loop(info).turns)
 
 NUMBER_FIELD(show_connected_clients, info->hub.connected_clients)
 NUMBER_FIELD(show_blocked_clients, 0)
-NUMBER_FIELD(show_maxclients, config_number(server_config(info->server), CONF_MAX_CLIENTS))
+NUMBER_FIELD(show_maxclients, atomic_load(&hub_settings(server_hub(info->server))->max_clients))
 
 /* ---- Memory ---- */
 
-NUMBER_FIELD(show_used_memory_rss, info->rss_bytes)
+NUMBER_FIELD(show_used_memory_rss, info->usage.resident_bytes)
 NUMBER_FIELD(show_used_memory, info->group.keydir_bytes + info->group.expiry_bytes +
                                    info->group.retired_bytes + info->group.unwritten_bytes)
 NUMBER_FIELD(show_keydir_bytes, info->group.keydir_bytes)
@@ -166,19 +160,20 @@ NUMBER_FIELD(show_connected_slaves, 0)
 NUMBER_FIELD(show_repl_offset, info->group.applied_index)
 NUMBER_FIELD(show_cluster_enabled, 0)
 
-static void put_time(struct buf *to, struct timeval time)
+static void put_time(struct buf *to, uint64_t us)
 {
-    buf_append_format(to, "%lld.%06lld", (long long)time.tv_sec, (long long)time.tv_usec);
+    buf_append_format(to, "%llu.%06llu", (unsigned long long)(us / 1000000),
+                      (unsigned long long)(us % 1000000));
 }
 
 static void show_cpu_sys(const struct info *info, struct buf *to)
 {
-    put_time(to, info->usage.ru_stime);
+    put_time(to, info->usage.system_us);
 }
 
 static void show_cpu_user(const struct info *info, struct buf *to)
 {
-    put_time(to, info->usage.ru_utime);
+    put_time(to, info->usage.user_us);
 }
 
 static const struct info_row rows[] = {
@@ -264,24 +259,6 @@ static const struct info_row rows[] = {
 
 /* ---- Putting it together ---- */
 
-static uint64_t read_rss(void)
-{
-    char text[128];
-    struct file *file;
-    if (fs_open(fs_posix(), "/proc/self/statm", FS_READ, &file) != 0)
-        return 0;
-    ssize_t len = file_pread(file, text, sizeof(text) - 1, 0);
-    file_unref(file);
-    if (len <= 0)
-        return 0;
-    text[len] = '\0';
-    unsigned long long total = 0;
-    unsigned long long resident = 0;
-    if (sscanf(text, "%llu %llu", &total, &resident) != 2)
-        return 0;
-    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 static bool wants(const struct call *call, const char *section)
 {
     if (call->argc == 1)
@@ -329,9 +306,8 @@ static int run_info(struct call *call)
         .group = group_stats(server_group(server)),
         .hub = hub_stats(server_hub(server)),
         .now_ms = clock_wall_ms(clock_posix()),
-        .rss_bytes = read_rss(),
+        .usage = process_usage(),
     };
-    getrusage(RUSAGE_SELF, &info.usage);
     struct buf text = {0};
     for (size_t i = 0; i < ARRAY_COUNT(sections); i++) {
         if (wants(call, sections[i]))

@@ -7,7 +7,9 @@
 #include "session/session.h"
 
 #define PENDING_INLINE 24
-#define OUTPUT_PAUSE   (1024u * 1024) /* a client with more queued is not read from */
+#define PENDING_MAX    16384          /* commands of one connection under way */
+#define OUTPUT_PAUSE   (1024u * 1024) /* a client with more queued or kept is not read from */
+#define SCRATCH_KEEP   65536
 
 /* ---- Replies that come later ---- */
 
@@ -42,13 +44,6 @@ struct queued {
     struct buf coded;
 };
 
-struct watched {
-    struct watched *next;
-    uint16_t db;
-    uint64_t version;
-    struct buf key;
-};
-
 /* ---- Hub and hosts ---- */
 
 struct host {
@@ -61,8 +56,16 @@ struct host {
     struct buf scratch;        /* replies that have to wait behind others */
     struct list_node sessions;
     struct list_node no_room; /* sessions paused until the port has room again */
+    struct list_node holders; /* of bytes not yet run, see budget.c; oldest first */
+    size_t held_bytes;
+    size_t held_limit;
+    size_t held_waiting;  /* how many of them may not read on */
+    uint64_t first_id;    /* the first of them, while others wait for it */
+    uint64_t first_bytes; /* had brought so much */
+    uint64_t first_ms;    /* at that time */
     struct pending *free_pendings;
     size_t free_pending_count;
+    size_t ticket_count; /* handlers that have deferred and not answered */
     struct loop_timer cron;
     struct {
         _Atomic uint64_t clients;
@@ -73,16 +76,20 @@ struct host {
         _Atomic uint64_t bytes_out;
         _Atomic uint64_t output_closes;
         _Atomic uint64_t query_closes;
+        _Atomic uint64_t open_bytes_in; /* of connections that are open, as last counted */
+        _Atomic uint64_t open_bytes_out;
     } stats;
     _Atomic uint64_t port_counters[5]; /* of port_stats, as last published */
     struct closing *closing;           /* hub_close_all() is under way */
+    struct loop_timer deadline;        /* after which it no longer waits for clients to read */
 };
 
 struct hub {
     struct hub_options options;
     struct hub_settings settings;
-    struct lock lock; /* guards password */
+    struct lock lock; /* guards password and baseline */
     struct buf password;
+    struct hub_stats baseline; /* what CONFIG RESETSTAT takes off */
     const struct command_row *exec_row;
     const struct command_row *exists_row;
     _Atomic uint64_t next_id;
@@ -99,15 +106,23 @@ struct session {
     struct host *host;
     struct list_node node; /* in host->sessions */
     struct list_node no_room_node;
+    struct list_node held_node;
     struct resp_parser *parser; /* with an unfinished command, else NULL */
+    size_t unfinished_bytes;    /* of that command so far */
+    size_t need_bytes;          /* what it is known to take */
+    size_t held_bytes;          /* counted in host->held_bytes */
     struct pending *first;
     struct pending *last;
+    uint32_t pending_count;
     uint32_t ordering_count;
+    size_t kept_bytes; /* replies that wait behind others */
     uint16_t db;
     uint8_t proto;
     bool is_stalled;       /* parses nothing until its pending command is answered */
+    bool is_halted;        /* ... any more */
     bool waits_for_quiet;  /* ... until nothing of it is in flight */
-    bool waits_for_output; /* ... until the client has read */
+    bool waits_for_budget; /* ... until there is room for more of its command */
+    bool is_backed_up;     /* ... until the client has read, or replies have come */
     bool is_authenticated;
     bool in_multi;
     bool is_multi_bad; /* EXEC will answer EXECABORT */
@@ -122,6 +137,8 @@ struct session {
     size_t queue_bytes;
     size_t queue_count_at_exec;
     struct watched *watches;
+    size_t watch_bytes;
+    bool watches_absent; /* one of the watched keys was not there */
     uint64_t id;
     uint64_t created_ms;
     uint64_t last_ms;
@@ -133,15 +150,36 @@ struct session {
 };
 
 /* session.c */
-void session_run(struct session *session, const struct slice *argv, uint32_t argc, bool *out_again);
-struct reply session_reply_begin(struct session *session);
-void session_reply_end(struct session *session);
 int session_open(struct host *host, int fd);
-void session_resume(struct session *session);
 void session_close_now(struct session *session);
+void session_on_conn_closed(struct conn *conn, int error);
+
+/* dispatch.c */
+/* False: nothing has been done, the command is to be parsed again later. */
+bool session_run(struct session *session, const struct slice *argv, uint32_t argc);
+struct reply session_reply_begin(struct session *session);
+void session_reply_end(struct session *session, const struct reply *reply);
 /* Runs a NODE row; its reply goes to `reply` unless it defers. */
 void session_run_node(struct session *session, const struct command_row *row,
                       const struct slice *argv, uint32_t argc, struct reply *reply);
+
+/* feed.c */
+extern const struct conn_events session_conn_events;
+/* Reads on, if nothing else is in the way. */
+void session_resume(struct session *session);
+bool session_is_backed_up(const struct session *session);
+/* Something queued or under way has gone. */
+void session_note_less_queued(struct session *session);
+void session_drop_parser(struct session *session);
+
+/* budget.c */
+/* Asks for the next step of an unfinished command: it is read, or the session waits. */
+void budget_ask(struct session *session);
+/* What the session holds may have changed. */
+void budget_note(struct session *session);
+void budget_drop(struct session *session);
+/* Once a second. */
+void budget_check(struct host *host);
 
 /* pending.c */
 struct pending *pending_new(struct session *session, enum pending_kind kind);
@@ -164,20 +202,36 @@ void multi_note_select(struct session *session, const struct command_row *row,
                        const struct slice *argv, uint32_t argc);
 void multi_exec(struct session *session, struct reply *reply);
 void multi_reset(struct session *session);
-void multi_unwatch(struct session *session);
 void queued_free(struct queued *queue);
 /* Puts the reply of an EXEC together that had NODE commands among its own. */
 void multi_splice(struct session *session, const struct queued *queue, struct slice reply,
                   struct reply *out);
 
+/* watch.c */
+void watch_drop_all(struct session *session);
+/* The watched keys as EXEC takes them, appended. */
+void watch_encode_all(const struct session *session, struct buf *to);
+/* False if a key that was not there when it was watched has come and gone since. */
+bool watch_is_untouched(const struct session *session);
+
 /* hub.c */
-void host_on_session_closed(struct host *host);
+void host_arm_cron(struct host *host);
+void hub_log(const struct hub *hub, char level, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* admit.c */
+/* Sends on that the host is empty, if it is closing and that is so. */
+void host_look_closed(struct host *host);
+void host_on_deadline(struct loop_timer *timer);
 
 /* client.c */
 void session_describe(const struct session *session, struct buf *to);
 void session_reset(struct session *session);
 /* False after an error has been replied. */
 bool session_set_name(struct session *session, struct slice name, struct reply *reply);
+
+/* client_tour.c */
+int client_list(struct call *call);
+int client_kill(struct call *call);
 
 static inline struct session *session_from_conn(struct conn *conn)
 {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The wheel: level 0 has one slot a second, level n one slot per 256^n seconds. The wheel stands at
- * second `now`: everything up to it has fired. A hint lies in level 0 if it is due within the
- * current block of 256 seconds, in level 1 if within the current block of 65,536, and so on. When
- * `now` enters a new block of level n, the slot of level n for that block is emptied into the
- * levels below (cascade). Slots are lists of small chunks, so that memory follows the number of
- * hints closely.
+ * second `now`: everything before it has fired, and of its own slot all but what a budget has left.
+ * A hint lies in level 0 if it is due within the current block of 256 seconds, in level 1 if within
+ * the current block of 65,536, and so on. When `now` enters a new block of level n, the slot of
+ * level n for that block is emptied into the levels below (cascade). Nothing is ever put into the
+ * slot of a block that `now` has entered (T9): it would lie there until the level has gone round.
+ * Slots are lists of small chunks, so that memory follows the number of hints closely.
  */
 #include "store/expiry.h"
 
@@ -79,6 +80,8 @@ static unsigned level_of(const struct expiry *expiry, uint32_t due_s)
 
 static void put_at_level(struct expiry *expiry, struct hint hint, unsigned level)
 {
+    ASSERT(level == 0 ||
+           hint.due_s >> (SLOT_BITS * level) != expiry->now_s >> (SLOT_BITS * level)); /* T9 */
     unsigned slot = hint.due_s >> (SLOT_BITS * level) & (SLOT_COUNT - 1);
     struct chunk *chunk = expiry->slots[level][slot];
     if (chunk == NULL || chunk->count == CHUNK_HINTS) {
@@ -158,58 +161,62 @@ static void cascade(struct expiry *expiry)
     }
 }
 
+/* Fires what is left in the slot of `now_s`. False if the budget has run out before. */
+static bool fire_slot(struct expiry *expiry, size_t *budget, expiry_due_fn on_due, void *ctx)
+{
+    unsigned slot = expiry->now_s & (SLOT_COUNT - 1);
+    struct hint hint;
+    while (*budget > 0 && pop_hint(expiry, 0, slot, &hint)) {
+        (*budget)--;
+        on_due(ctx, hint.hash);
+    }
+    return expiry->slots[0][slot] == NULL;
+}
+
+/* The last second of the stretch in which nothing can fire: no level below holds any hint. */
+static uint32_t quiet_until(const struct expiry *expiry)
+{
+    unsigned level = 0;
+    while (level < LEVEL_COUNT - 1 && expiry->level_counts[level] == 0)
+        level++;
+    return expiry->now_s | ((1u << (SLOT_BITS * level)) - 1);
+}
+
 bool expiry_advance(struct expiry *expiry, uint64_t now_ms, size_t budget, expiry_due_fn on_due,
                     void *ctx)
 {
     uint32_t target = now_ms / 1000 < UINT32_MAX - 1 ? (uint32_t)(now_ms / 1000) : UINT32_MAX - 1;
-    while (expiry->now_s < target) {
+    while (fire_slot(expiry, &budget, on_due, ctx)) {
+        if (expiry->now_s >= target)
+            return false;
+        uint32_t quiet_s = quiet_until(expiry);
         if (expiry->count == 0) {
             expiry->now_s = target;
-            return false;
-        }
-        /* Nothing in the rest of this block of 256: go to its last second at once. */
-        uint32_t block_end = expiry->now_s | (SLOT_COUNT - 1);
-        if (expiry->level_counts[0] == 0 && expiry->now_s < block_end) {
-            expiry->now_s = block_end < target ? block_end : target;
-            continue;
-        }
-        uint32_t second = expiry->now_s + 1;
-        if ((second & (SLOT_COUNT - 1)) == 0) {
-            expiry->now_s = second;
+        } else if (expiry->now_s < quiet_s) {
+            /* At once, however far: a new wheel that stands at 0 has half a century to go. */
+            expiry->now_s = quiet_s < target ? quiet_s : target;
+        } else {
+            expiry->now_s++;
             cascade(expiry);
-            expiry->now_s = second - 1;
         }
-        unsigned slot = second & (SLOT_COUNT - 1);
-        struct hint hint;
-        while (budget > 0 && pop_hint(expiry, 0, slot, &hint)) {
-            budget--;
-            on_due(ctx, hint.hash);
-        }
-        if (expiry->slots[0][slot] != NULL)
-            return true;
-        expiry->now_s = second;
     }
-    return false;
+    return true;
 }
 
 uint64_t expiry_next_ms(const struct expiry *expiry)
 {
-    if (expiry->count == 0)
-        return UINT64_MAX;
     for (unsigned level = 0; level < LEVEL_COUNT; level++) {
         if (expiry->level_counts[level] == 0)
             continue;
         unsigned shift = SLOT_BITS * level;
         uint64_t block = expiry->now_s >> shift;
         uint64_t last = block | (SLOT_COUNT - 1);
-        for (uint64_t at = level == 0 ? block + 1 : block; at <= last; at++) {
-            if (expiry->slots[level][at & (SLOT_COUNT - 1)] != NULL) {
-                uint64_t second = at << shift;
-                return (second > expiry->now_s ? second : expiry->now_s + 1) * 1000;
-            }
+        for (uint64_t at = block; at <= last; at++) {
+            if (expiry->slots[level][at & (SLOT_COUNT - 1)] != NULL)
+                return (at << shift) * 1000;
         }
     }
-    return ((uint64_t)expiry->now_s + 1) * 1000;
+    return UINT64_MAX;
 }
 
 size_t expiry_count(const struct expiry *expiry)

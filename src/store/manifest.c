@@ -102,7 +102,8 @@ static int check_prefix(struct slice bytes, struct diag *diag)
         return diag_set(diag, ERR_CORRUPT, "it says it has %llu bytes and has %zu",
                         (unsigned long long)get_u64(bytes.data + 16), bytes.len);
     struct slice behind = slice_sub(bytes, PREFIX_SIZE, bytes.len);
-    if (get_u64(bytes.data + 24) != hash_check2(slice_sub(bytes, 0, 24), behind))
+    if (get_u32(bytes.data + 12) != 0 ||
+        get_u64(bytes.data + 24) != hash_check2(slice_sub(bytes, 0, 24), behind))
         return diag_set(diag, ERR_CORRUPT, "its checksum is wrong");
     return 0;
 }
@@ -138,8 +139,13 @@ static bool decode_databases(struct reader *reader, struct manifest *manifest)
         return false;
     manifest->database_ids = mem_calloc(count, sizeof(*manifest->database_ids));
     manifest->database_count = count;
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
         manifest->database_ids[i] = reader_u16(reader);
+        for (uint32_t j = 0; j < i; j++) {
+            if (manifest->database_ids[j] == manifest->database_ids[i])
+                return false; /* two numbers for one database */
+        }
+    }
     return !reader->failed;
 }
 
@@ -266,7 +272,7 @@ int manifest_save(struct fs *fs, const char *dir, const struct manifest *manifes
         return diag_set(diag, rc, "the data directory's name is too long");
     struct buf bytes = {0};
     manifest_encode(manifest, &bytes);
-    rc = write_file(fs, tmp_path, buf_slice(&bytes));
+    rc = write_file(fs, tmp_path, buf_slice(&bytes)); /* T10 */
     buf_fini(&bytes);
     if (rc == 0)
         rc = fs_rename(fs, tmp_path, path);

@@ -140,7 +140,7 @@ void store_note_expiry(struct db *db, const struct row *row, const struct row *o
     uint64_t expire_at_ms = row_expire_at_ms(row);
     if (expire_at_ms == 0)
         return;
-    /* The old row's hint comes no later than the new one's time: it will do. */
+    /* The old row's hint comes no later than the new one's time: it will do (T7). */
     uint64_t old_ms = old == NULL ? 0 : row_expire_at_ms(old);
     if (old_ms != 0 && old_ms <= expire_at_ms)
         return;
@@ -149,9 +149,33 @@ void store_note_expiry(struct db *db, const struct row *row, const struct row *o
         expiry_add(db->rebuilt, expire_at_ms, (uint32_t)hash);
 }
 
+static size_t appearance_slot(uint16_t db, uint64_t hash)
+{
+    return (hash >> 32 ^ db) % STORE_APPEARANCE_SLOTS;
+}
+
+static void note_appearance(struct store *store, uint16_t db, uint64_t hash)
+{
+    _Atomic uint32_t *slot = &store->appearances[appearance_slot(db, hash)];
+    /* One writer: a plain store of what it knows. */
+    uint32_t now = atomic_load_explicit(slot, memory_order_relaxed);
+    atomic_store_explicit(slot, now + 1, memory_order_relaxed);
+}
+
+uint64_t store_appearances(const struct store *store, uint16_t db, struct slice key)
+{
+    uint64_t hash = keydir_hash(store_db(store, db)->dir, key);
+    return atomic_load_explicit(&store->appearances[appearance_slot(db, hash)],
+                                memory_order_relaxed);
+}
+
 void store_publish(struct store *store, struct db *db, struct row *row, const struct row *old,
                    uint64_t hash)
 {
+    ASSERT(place_class(row_place(row)) != PLACE_PENDING); /* T2 */
+    /* One with an expiry may have been as good as absent. */
+    if (old == NULL || row_expire_at_ms(old) != 0)
+        note_appearance(store, db->number, hash);
     if (old != NULL && !row_is_hot(old))
         store_count_cold(db, -1);
     store_note_expiry(db, row, old, hash);
@@ -215,6 +239,7 @@ static void look_at_row(void *ctx, const struct row *row)
         return;
     if ((uint32_t)keydir_hash(walk->db->dir, row_key(row)) != walk->hash)
         return;
+    /* T5: now is committed time. */
     if (expire_at_ms <= walk->now_ms && walk->due_count < ARRAY_COUNT(walk->due))
         walk->due[walk->due_count++] = row;
     else if (walk->again_ms == 0 || expire_at_ms < walk->again_ms)
@@ -230,11 +255,15 @@ static void on_due(void *ctx, uint32_t hash)
     walk->due_count = 0;
     walk->again_ms = 0;
     keydir_visit_bucket(walk->db->dir, hash, look_at_row, walk);
+    if (walk->due_count > 0)
+        store_publication_open(walk->store); /* T4 */
     for (size_t i = 0; i < walk->due_count; i++) {
         const struct row *row = walk->due[i];
         store_unpublish(walk->db, row, keydir_hash(walk->db->dir, row_key(row)));
         walk->store->expired_keys++;
     }
+    if (walk->due_count > 0)
+        store_publication_close(walk->store);
     if (walk->again_ms != 0)
         expiry_add(walk->db->expiry, walk->again_ms, hash);
 }
@@ -291,7 +320,7 @@ static void chill_row(struct store *store, struct chill chill)
     } search = {.chill = chill, .found = NULL};
     keydir_visit_bucket(db->dir, chill.hash, find_chilled, &search);
     const struct row *hot = search.found;
-    if (hot == NULL || !row_is_hot(hot))
+    if (hot == NULL || !row_is_hot(hot)) /* T6 */
         return;
     struct row *cold = row_new(&(struct row_desc){
         .key = row_key(hot),

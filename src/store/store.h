@@ -10,7 +10,7 @@
  * Threads:  one owner at a time: the shard's thread, or whoever it is lent to (R20). What says
  *           "any reader" may be called by registered epoch readers.
  * Units:    bytes; ms since the Unix epoch.
- * See store/README.md, invariants T1-T9.
+ * See store/README.md, invariants T1-T10.
  */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
@@ -68,6 +68,10 @@ const struct keydir *store_keydir(const struct store *store, uint16_t db);
 
 /* The publication word: odd while rows of one command are being published. */
 uint64_t store_publication(const struct store *store);
+
+/* Changes whenever `key` appears where it was not, and now and then without cause: for WATCH of a
+ * key that is not there. */
+uint64_t store_appearances(const struct store *store, uint16_t db, struct slice key);
 
 /* Time of the last entry applied here: keys that expire at or before it are gone (R14, R22). */
 uint64_t store_applied_ms(const struct store *store);

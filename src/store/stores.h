@@ -12,6 +12,7 @@
 struct stores {
     struct store *shards[STORES_MAX];
     uint32_t count;
+    uint64_t hash_seed; /* of all keydirs */
     /* All shards and all readers are on one thread: nothing needs to be validated. */
     bool is_single_threaded;
 };

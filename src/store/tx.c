@@ -38,7 +38,7 @@ void tx_free(struct tx *tx)
 void tx_begin(struct tx *tx, const struct tx_begin *begin)
 {
     ASSERT(begin->mode == TX_APPLY ? begin->now_ms == begin->time_ms : begin->position.word == 0);
-    overlay_clear(&tx->overlay, true);
+    overlay_clear(&tx->overlay, true); /* T1 */
     tx_drop_wants(tx);
     tx->begin_count++;
     tx->mode = begin->mode;
@@ -59,11 +59,16 @@ void tx_reset(struct tx *tx)
     tx_drop_loaded(tx);
     tx->has_flush = false;
     tx->seen_count = 0;
+    if (tx->seen_cap > TX_KEPT_ENTRIES) {
+        mem_free(tx->seen);
+        tx->seen = NULL;
+        tx->seen_cap = 0;
+    }
 }
 
 void tx_end_inline(struct tx *tx)
 {
-    if (UNLIKELY(tx->loaded_count > 0 || tx->want_count > 0))
+    if (UNLIKELY(tx->loaded_count > 0 || tx->want_count > 0 || tx->seen_cap > TX_KEPT_ENTRIES))
         tx_reset(tx);
 }
 
@@ -342,24 +347,37 @@ static void publish_change(struct tx *tx, struct change *change)
     change->row = NULL; /* the keydir's now */
 }
 
+/* The shards whose publication word moves: those of a change of several rows; and the shard of a
+ * single removal, because a reader's second look cannot tell a key that was not there from one that
+ * has come and gone since (T4). */
+static uint64_t announced_shards(const struct tx *tx)
+{
+    const struct overlay *overlay = &tx->overlay;
+    uint64_t shards = 0;
+    if (tx->has_flush)
+        return UINT64_MAX;
+    if (overlay->count == 1 && overlay->changes[0].row != NULL)
+        return 0;
+    for (size_t i = 0; i < overlay->count; i++)
+        shards |= UINT64_C(1) << overlay->changes[i].shard;
+    return shards;
+}
+
 void tx_commit(struct tx *tx)
 {
     ASSERT(tx->mode == TX_APPLY);
     struct overlay *overlay = &tx->overlay;
-    uint64_t involved = tx->has_flush ? UINT64_MAX : 0;
-    bool is_multi_row = tx->has_flush || overlay->count > 1;
-    for (size_t i = 0; is_multi_row && i < overlay->count; i++)
-        involved |= UINT64_C(1) << overlay->changes[i].shard;
-    for (uint32_t shard = 0; is_multi_row && shard < tx->stores->count; shard++) {
-        if ((involved >> shard & 1) != 0)
+    uint64_t announced = announced_shards(tx);
+    for (uint32_t shard = 0; announced != 0 && shard < tx->stores->count; shard++) {
+        if ((announced >> shard & 1) != 0)
             store_publication_open(tx->stores->shards[shard]);
     }
     if (tx->has_flush)
         publish_flushes(tx);
     for (size_t i = 0; i < overlay->count; i++)
         publish_change(tx, &overlay->changes[i]);
-    for (uint32_t shard = 0; is_multi_row && shard < tx->stores->count; shard++) {
-        if ((involved >> shard & 1) != 0)
+    for (uint32_t shard = 0; announced != 0 && shard < tx->stores->count; shard++) {
+        if ((announced >> shard & 1) != 0)
             store_publication_close(tx->stores->shards[shard]);
     }
     overlay_clear(overlay, false);

@@ -4,14 +4,31 @@
 #include <errno.h>
 
 #include "base/assert.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "store/tx_internal.h"
+
+#define SEARCHED_VALUES 8 /* up to so many are searched one by one */
 
 void tx_drop_wants(struct tx *tx)
 {
     for (size_t i = 0; i < tx->want_count; i++)
         datafile_unref(tx->wants[i].file);
     tx->want_count = 0;
+    if (tx->want_cap > TX_KEPT_ENTRIES) {
+        mem_free(tx->wants);
+        tx->wants = NULL;
+        tx->want_cap = 0;
+    }
+}
+
+/* ---- Values that were handed in ---- */
+
+static void drop_index(struct tx *tx)
+{
+    mem_free(tx->loaded_index);
+    tx->loaded_index = NULL;
+    tx->loaded_index_size = 0;
 }
 
 void tx_drop_loaded(struct tx *tx)
@@ -22,14 +39,67 @@ void tx_drop_loaded(struct tx *tx)
     }
     tx->loaded_count = 0;
     tx->is_frozen = false;
+    drop_index(tx);
+    if (tx->loaded_cap > TX_KEPT_ENTRIES) {
+        mem_free(tx->loaded);
+        tx->loaded = NULL;
+        tx->loaded_cap = 0;
+    }
+}
+
+/* Where the search for a key's value begins. One command may have written many keys: the version
+ * alone would not tell them apart. */
+static size_t index_start(const struct tx *tx, struct position version, struct slice key)
+{
+    return hash_mix(hash_check(key), version.word) & (tx->loaded_index_size - 1);
+}
+
+static void index_put(struct tx *tx, size_t nth)
+{
+    const struct loaded *loaded = &tx->loaded[nth];
+    size_t at = index_start(tx, loaded->version, buf_slice(&loaded->key));
+    while (tx->loaded_index[at] != 0)
+        at = (at + 1) & (tx->loaded_index_size - 1);
+    tx->loaded_index[at] = (uint32_t)nth + 1;
+}
+
+/* Enters the newest value, and all of them when the index has to grow. */
+static void index_newest(struct tx *tx)
+{
+    if (tx->loaded_count <= SEARCHED_VALUES)
+        return;
+    if (tx->loaded_count * 2 <= tx->loaded_index_size) {
+        index_put(tx, tx->loaded_count - 1);
+        return;
+    }
+    drop_index(tx);
+    tx->loaded_index_size = SEARCHED_VALUES * 8;
+    while (tx->loaded_index_size < tx->loaded_count * 4)
+        tx->loaded_index_size *= 2;
+    tx->loaded_index = mem_calloc(tx->loaded_index_size, sizeof(*tx->loaded_index));
+    for (size_t i = 0; i < tx->loaded_count; i++)
+        index_put(tx, i);
+}
+
+static bool is_value_of(const struct loaded *loaded, const struct item *item)
+{
+    return loaded->version.word == item->version.word && loaded->shard == item->shard &&
+           loaded->db == item->db && slice_eq(buf_slice(&loaded->key), item->key);
 }
 
 static struct loaded *find_loaded(struct tx *tx, const struct item *item)
 {
-    for (size_t i = 0; i < tx->loaded_count; i++) {
-        struct loaded *loaded = &tx->loaded[i];
-        if (loaded->version.word == item->version.word && loaded->shard == item->shard &&
-            loaded->db == item->db && slice_eq(buf_slice(&loaded->key), item->key))
+    if (tx->loaded_count <= SEARCHED_VALUES) {
+        for (size_t i = 0; i < tx->loaded_count; i++) {
+            if (is_value_of(&tx->loaded[i], item))
+                return &tx->loaded[i];
+        }
+        return NULL;
+    }
+    for (size_t at = index_start(tx, item->version, item->key); tx->loaded_index[at] != 0;
+         at = (at + 1) & (tx->loaded_index_size - 1)) {
+        struct loaded *loaded = &tx->loaded[tx->loaded_index[at] - 1];
+        if (is_value_of(loaded, item))
             return loaded;
     }
     return NULL;
@@ -46,6 +116,7 @@ void tx_put_loaded(struct tx *tx, uint32_t shard, uint16_t db, struct slice key,
     *loaded =
         (struct loaded){.value = buf_take(value), .version = version, .shard = shard, .db = db};
     buf_append_slice(&loaded->key, key);
+    index_newest(tx);
 }
 
 void tx_put_frozen(struct tx *tx, const struct item *item, struct buf *value)
@@ -57,6 +128,8 @@ void tx_put_frozen(struct tx *tx, const struct item *item, struct buf *value)
     tx->frozen.row = NULL;
     tx->frozen.key = buf_slice(&tx->loaded[0].key);
 }
+
+/* ---- Asking ---- */
 
 static void want(struct tx *tx, const struct item *item, struct datafile *file, uint16_t db_id)
 {

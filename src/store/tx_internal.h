@@ -6,6 +6,9 @@
 #include "store/store_internal.h"
 #include "store/tx.h"
 
+/* Memory for so many changes, seen rows, wants and values is kept between commands. */
+#define TX_KEPT_ENTRIES 1024
+
 /* Where a key is looked up. */
 struct located {
     struct store *store;
@@ -86,6 +89,8 @@ struct tx {
     struct loaded *loaded;
     size_t loaded_count;
     size_t loaded_cap;
+    uint32_t *loaded_index; /* open addressing, number + 1; used beyond a few values */
+    size_t loaded_index_size;
     struct diag diag;
     bool flushed[STORE_MAX_DATABASES];
 };

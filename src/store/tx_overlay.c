@@ -3,8 +3,7 @@
 #include "base/mem.h"
 #include "store/tx_internal.h"
 
-#define SEARCHED_CHANGES 8    /* up to so many are searched one by one */
-#define KEPT_CHANGES     1024 /* memory for so many is kept between commands */
+#define SEARCHED_CHANGES 8 /* up to so many are searched one by one */
 
 static uint64_t index_hash(uint64_t hash, uint16_t db)
 {
@@ -19,6 +18,13 @@ static void index_put(struct overlay *overlay, size_t nth)
     while (overlay->index[at] != 0)
         at = (at + 1) & mask;
     overlay->index[at] = (uint32_t)nth + 1;
+}
+
+static void index_drop(struct overlay *overlay)
+{
+    mem_free(overlay->index);
+    overlay->index = NULL;
+    overlay->index_size = 0;
 }
 
 static void index_rebuild(struct overlay *overlay, size_t size)
@@ -61,6 +67,7 @@ struct change *overlay_add(struct overlay *overlay, const struct located *at, st
         overlay->cap = overlay->cap == 0 ? SEARCHED_CHANGES : overlay->cap * 2;
         overlay->changes = mem_realloc(overlay->changes, overlay->cap * sizeof(*overlay->changes));
     }
+    ASSERT_SLOW(overlay_find(overlay, at, key) == NULL); /* T3 */
     size_t nth = overlay->count++;
     overlay->changes[nth] =
         (struct change){.key = key, .hash = at->hash, .shard = at->shard, .db = at->db};
@@ -80,13 +87,11 @@ void overlay_clear(struct overlay *overlay, bool with_rows)
         row_free(overlay->changes[i].row);
     }
     overlay->count = 0;
-    if (overlay->index_size == 0)
+    if (overlay->index_size == 0 && overlay->cap <= TX_KEPT_ENTRIES)
         return;
     /* The index is only right while it is in use: it starts afresh with the next large command. */
-    mem_free(overlay->index);
-    overlay->index = NULL;
-    overlay->index_size = 0;
-    if (overlay->cap > KEPT_CHANGES) {
+    index_drop(overlay);
+    if (overlay->cap > TX_KEPT_ENTRIES) {
         mem_free(overlay->changes);
         overlay->changes = NULL;
         overlay->cap = 0;
@@ -103,7 +108,10 @@ void overlay_drop_db(struct overlay *overlay, uint16_t db)
             overlay->changes[kept++] = overlay->changes[i];
     }
     overlay->count = kept;
-    if (overlay->index_size > 0)
+    /* Few changes are not entered into the index: there must be none then. */
+    if (kept <= SEARCHED_CHANGES)
+        index_drop(overlay);
+    else
         index_rebuild(overlay, overlay->index_size);
 }
 

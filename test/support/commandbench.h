@@ -67,6 +67,11 @@ void commandbench_play(const char *script);
  * position. */
 void commandbench_replay(const struct commandbench *from, size_t first, struct commandbench *to);
 
+/* A power loss and the start after it: opens `image` (an image of the bench's disk, which the bench
+ * owns from now on) and replays the journal from behind its checkpoint. The digest must be the same
+ * as before. */
+void commandbench_restart(struct commandbench *bench, struct simdisk *image);
+
 /* A reply in RESP for people. Returns how many bytes of it were one value, 0 if it is none. */
 size_t commandbench_print(struct slice reply, struct buf *to);
 

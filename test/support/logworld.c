@@ -8,7 +8,6 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "seglog/scan_internal.h"
 
 static uint64_t mix(uint64_t *random)
 {
@@ -457,82 +456,4 @@ void logworld_check(struct logworld *world, uint64_t durable)
     ASSERT(seglog_term(world->log, found->last_index) == found->last_term);
     ASSERT(seglog_term(world->log, found->last_index + 1) == 0);
     log_state_fini(&state);
-}
-
-/* ---- Frames on the disk ---- */
-
-struct search {
-    struct logworld *world;
-    uint64_t sequence;
-    uint64_t number;
-    struct spot spot;
-};
-
-static int search_file(void *ctx, const char *name)
-{
-    struct search *search = ctx;
-    uint64_t number;
-    bool is_temporary;
-    if (!segment_name_parse(name, &number, &is_temporary) || is_temporary ||
-        number < search->number)
-        return 0;
-    char path[64];
-    snprintf(path, sizeof(path), "log/%s", name);
-    struct file *file;
-    int rc = fs_open(simdisk_fs(search->world->disk), path, FS_READ, &file);
-    ASSERT(rc == 0);
-    uint8_t head[SEGMENT_HEADER_SIZE];
-    struct segment_header header;
-    rc = file_read_full(file, head, sizeof(head), 0);
-    ASSERT(rc == 0);
-    struct scan_window window = {0};
-    scan_window_turn(&window, file, LOGWORLD_SEGMENT, SCAN_CHUNK);
-    uint64_t off = SEGMENT_HEADER_SIZE;
-    struct scanned_frame frame;
-    if (segment_header_decode(head, &header) == 0)
-        while (scan_find_frame(&window, header.epoch, &off, &frame) == 0) {
-            if (frame.header.sequence == search->sequence) {
-                search->number = number;
-                search->spot = (struct spot){.off = off, .size = frame.header.size};
-                snprintf(search->spot.path, sizeof(path), "%s", path);
-            }
-            off += frame_room(frame.header.size);
-        }
-    scan_window_fini(&window);
-    file_unref(file);
-    return 0;
-}
-
-bool logworld_find(struct logworld *world, uint64_t sequence, struct spot *out_spot)
-{
-    struct search search = {.world = world, .sequence = sequence};
-    int rc = fs_list(simdisk_fs(world->disk), "log", search_file, &search);
-    ASSERT(rc == 0);
-    *out_spot = search.spot;
-    return search.spot.size > 0;
-}
-
-void logworld_erase(struct logworld *world, uint64_t sequence)
-{
-    struct spot spot;
-    ASSERT(logworld_find(world, sequence, &spot));
-    struct file *file;
-    int rc = fs_open(simdisk_fs(world->disk), spot.path, FS_WRITE, &file);
-    ASSERT(rc == 0);
-    size_t room = frame_room(spot.size);
-    uint8_t *zeros = mem_calloc(1, room);
-    size_t done = 0;
-    rc = file_write_full(file, zeros, room, spot.off, &done);
-    ASSERT(rc == 0);
-    rc = file_sync(file);
-    ASSERT(rc == 0);
-    mem_free(zeros);
-    file_unref(file);
-}
-
-void logworld_rot(struct logworld *world, uint64_t sequence, uint64_t off)
-{
-    struct spot spot;
-    ASSERT(logworld_find(world, sequence, &spot));
-    ASSERT(simdisk_corrupt(world->disk, spot.path, spot.off + off, 0x10));
 }

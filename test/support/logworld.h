@@ -11,7 +11,6 @@
 #ifndef SUPPORT_LOGWORLD_H
 #define SUPPORT_LOGWORLD_H
 
-#include "seglog/format_internal.h"
 #include "seglog/seglog.h"
 #include "support/simdisk.h"
 
@@ -112,20 +111,5 @@ void logworld_act(struct logworld *world);
 /* Asserts that the log is the state after as many records as it holds frames, at least
  * `durable`, entry by entry. */
 void logworld_check(struct logworld *world, uint64_t durable);
-
-/* ---- Frames on the disk ---- */
-
-struct spot {
-    char path[64];
-    uint64_t off;
-    uint32_t size;
-};
-
-/* Where the frame with this sequence lies; the newest segment counts. False: nowhere. */
-bool logworld_find(struct logworld *world, uint64_t sequence, struct spot *out_spot);
-/* Overwrites the frame with zeros, as if it had never reached the disk. */
-void logworld_erase(struct logworld *world, uint64_t sequence);
-/* Flips a bit of it. */
-void logworld_rot(struct logworld *world, uint64_t sequence, uint64_t off);
 
 #endif

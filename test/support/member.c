@@ -167,6 +167,7 @@ void member_init(struct member *member, uint64_t id, struct simclock *clock, uin
 void member_fini(struct member *member)
 {
     member_stop(member);
+    mail_drop(&member->outbox);
     mem_free(member->handed);
     buf_fini(&member->configuration);
     simdisk_free(member->disk);

@@ -212,12 +212,13 @@ void storebench_advance(struct storebench *bench, uint64_t ms)
 
 void storebench_settle(struct storebench *bench)
 {
-    bool has_more = true;
-    while (has_more) {
-        has_more = false;
+    /* What is retired in one turn can be freed in the next. */
+    for (int idle_turns = 0; idle_turns < 2; idle_turns++) {
         epoch_quiescent(bench->reader);
-        for (uint32_t i = 0; i < bench->stores.count; i++)
-            has_more |= store_step(bench->stores.shards[i], STEP_BUDGET);
+        for (uint32_t i = 0; i < bench->stores.count; i++) {
+            if (store_step(bench->stores.shards[i], STEP_BUDGET))
+                idle_turns = -1;
+        }
     }
 }
 

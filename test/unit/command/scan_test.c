@@ -160,6 +160,9 @@ static void what_a_scan_refuses(void **state)
         "SCAN 1x -> -ERR invalid cursor\n"
         "SCAN 18446744073709551616 -> -ERR invalid cursor\n"
         "SCAN -1 -> -ERR invalid cursor\n"
+        "SCAN 0x -> -ERR invalid cursor\n"
+        "SCAN \"\" -> -ERR invalid cursor\n"
+        "SCAN 000 -> [\"0\", []]\n"
         "SCAN 0 COUNT -> -ERR syntax error\n"
         "SCAN 0 COUNT 0 -> -ERR syntax error\n"
         "SCAN 0 COUNT -5 -> -ERR syntax error\n"
@@ -205,7 +208,7 @@ static void one_call_is_bounded(void **state)
     memset(buf_extend(&key, 60000), 'x', 60000);
     for (int i = 0; i < 40; i++) {
         storebench_begin(bench->store, TX_APPLY);
-        char suffix[8];
+        char suffix[16];
         snprintf(suffix, sizeof(suffix), ":%d", i);
         key.len = 60000;
         buf_append_str(&key, suffix);

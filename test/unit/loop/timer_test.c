@@ -240,6 +240,62 @@ static void sleeping_loop_wakes_once_for_its_timer(void **state)
     loop_free(loop);
 }
 
+/* ---- The moment of falling asleep ---- */
+
+#define BOUNDARIES 500
+
+struct racer {
+    struct loop_timer timer;
+    struct loop_phase phase;
+    struct loop *home;
+    struct loop_post finished;
+    int fired;
+};
+
+static void race_again(struct loop_timer *timer)
+{
+    struct racer *racer = CONTAINER_OF(timer, struct racer, timer);
+    if (++racer->fired == BOUNDARIES)
+        loop_post(racer->home, &racer->finished);
+    else
+        loop_timer_arm(timer, 1);
+}
+
+/* Holds the turn up until just before the next millisecond. */
+static bool dawdle(struct loop_phase *phase)
+{
+    (void)phase;
+    while (clock_mono_us(clock_posix()) % 1000 != 999)
+        continue;
+    return false;
+}
+
+static void on_finished(struct loop_post *post)
+{
+    loop_stop(CONTAINER_OF(post, struct racer, finished)->home);
+}
+
+/* The time comes between the last look at the timers and the wait. */
+static void a_timer_due_while_the_loop_falls_asleep_is_not_lost(void **state)
+{
+    (void)state;
+    struct loop *home = rig_loop("home", NULL, NULL);
+    struct loop *loop = rig_loop("racer", NULL, NULL);
+    struct racer racer = {.home = home, .finished.run = on_finished};
+    loop_timer_init(loop, &racer.timer, race_again);
+    loop_timer_arm(&racer.timer, 1);
+    loop_phase_add(loop, &racer.phase, dawdle, 1);
+    assert_int_equal(loop_start(loop), 0);
+    bool is_in_time = rig_run(home, 15000);
+    loop_stop(loop);
+    loop_join(loop);
+    assert_true(is_in_time);
+    loop_phase_del(loop, &racer.phase);
+    loop_timer_fini(&racer.timer);
+    loop_free(loop);
+    loop_free(home);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -252,6 +308,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_absurd_time_never_comes, setup, teardown),
         cmocka_unit_test_setup_teardown(any_sequence_agrees_with_a_naive_model, setup, teardown),
         cmocka_unit_test(sleeping_loop_wakes_once_for_its_timer),
+        cmocka_unit_test(a_timer_due_while_the_loop_falls_asleep_is_not_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

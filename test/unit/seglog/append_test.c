@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "support/logworld.h"
+#include "unit/seglog/spot.h"
 
 static void begin(struct logworld *world, uint64_t seed)
 {
@@ -160,6 +161,74 @@ static void the_reserve_takes_small_frames_while_no_segment_is_ready(void **stat
     logworld_drop(&world);
     logworld_open(&world);
     logworld_check(&world, durable);
+    logworld_fini(&world);
+}
+
+/* Appends a frame behind two hard states that were put after it was admitted; false: not admitted.
+ */
+static bool append_behind_small_frames(struct logworld *world, size_t size)
+{
+    struct frame *frame = logworld_frame(world, 1, size);
+    bool is_admitted = seglog_admit(world->log, frame->size) == 0;
+    if (is_admitted) {
+        seglog_put_hard_state(world->log, world->term, 1);
+        seglog_put_hard_state(world->log, world->term, 2);
+        seglog_append(world->log, frame);
+        while (seglog_in_flight(world->log) > 0) {
+            seglog_flush(world->log);
+            assert_int_equal(seglog_poll(world->log), 0);
+        }
+    }
+    frame_unref(frame);
+    return is_admitted;
+}
+
+static void an_admission_outlasts_small_frames(void **state)
+{
+    (void)state;
+    struct logworld world;
+    begin(&world, sim_seed());
+    for (int i = 0; i < 40; i++) {
+        size_t size = 3000 + logworld_random(&world, 60000);
+        while (append_behind_small_frames(&world, size))
+            ;
+        assert_int_equal(logworld_prepare(&world), 0);
+    }
+    logworld_fini(&world);
+}
+
+/* A hard state finds the reserve used up between admission and append. */
+static void a_frame_that_comes_too_late_is_lost(void **state)
+{
+    (void)state;
+    struct logworld world;
+    begin(&world, 15);
+    simdisk_hold(world.disk, true);
+    logworld_append(&world, 1, 10);
+    seglog_flush(world.log);
+    while (logworld_hard_state(&world, world.term + 1, 1) != UINT64_MAX)
+        ;
+    struct frame *frames[2];
+    for (int i = 0; i < 2; i++) {
+        frames[i] = logworld_frame(&world, 1, 10);
+        seglog_append(world.log, frames[i]);
+    }
+    assert_int_equal(seglog_last_index(world.log), 3);
+    simdisk_hold(world.disk, false);
+    while (seglog_in_flight(world.log) > 0) {
+        seglog_flush(world.log);
+        assert_int_equal(seglog_poll(world.log), -ENOSPC);
+    }
+    assert_null(seglog_next_durable(world.log));
+    for (uint64_t index = 1; index <= 3; index++) {
+        struct frame *lost = seglog_next_lost(world.log);
+        assert_non_null(lost);
+        assert_int_equal(lost->first_index, index);
+        frame_unref(lost);
+    }
+    assert_null(seglog_next_lost(world.log));
+    frame_unref(frames[0]);
+    frame_unref(frames[1]);
     logworld_fini(&world);
 }
 
@@ -447,6 +516,8 @@ int main(void)
         cmocka_unit_test(admission_says_what_stands_in_the_way),
         cmocka_unit_test(a_full_disk_refuses_frames_before_they_are_put),
         cmocka_unit_test(the_reserve_takes_small_frames_while_no_segment_is_ready),
+        cmocka_unit_test(an_admission_outlasts_small_frames),
+        cmocka_unit_test(a_frame_that_comes_too_late_is_lost),
         cmocka_unit_test(the_largest_frame_follows_the_largest_configuration),
         cmocka_unit_test(a_truncation_reaches_frames_in_flight),
         cmocka_unit_test(what_was_truncated_in_flight_never_counts),

@@ -8,7 +8,11 @@
 #include "base/err.h"
 #include "support/logworld.h"
 
-#define SCRIPTS     20
+#ifdef FERRIC_SANITIZED
+#    define SCRIPTS 5
+#else
+#    define SCRIPTS 20
+#endif
 #define SCRIPT_ACTS 300
 #define SECOND_ACTS 30
 

@@ -211,7 +211,13 @@ static void a_frame_that_checks_and_makes_no_sense_is_corrupt(void **state)
     put_u64(frame->data + 40, 0); /* an index begins at 1 */
     seal(frame->data);
     assert_int_equal(verify(frame->data, OFF), ERR_CORRUPT);
-    put_u64(frame->data + 40, UINT64_MAX);
+    put_u64(frame->data + 40, UINT64_C(1) << 63);
+    seal(frame->data);
+    assert_int_equal(verify(frame->data, OFF), ERR_CORRUPT);
+    put_u64(frame->data + 40, 1);
+    seal(frame->data);
+    assert_int_equal(verify(frame->data, OFF), 0);
+    put_u64(frame->data + 24, UINT64_C(1) << 63);
     seal(frame->data);
     assert_int_equal(verify(frame->data, OFF), ERR_CORRUPT);
     frame_unref(frame);
@@ -278,10 +284,10 @@ static void names_are_exactly_twenty_digits(void **state)
     assert_string_equal(name, "00000000000000000017.seg");
     assert_true(segment_name_parse(name, &number, &is_temporary));
     assert_true(number == 17 && !is_temporary);
-    segment_name_format(name, UINT64_MAX, true);
-    assert_string_equal(name, "18446744073709551615.tmp");
+    segment_name_format(name, INT64_MAX, true);
+    assert_string_equal(name, "09223372036854775807.tmp");
     assert_true(segment_name_parse(name, &number, &is_temporary));
-    assert_true(number == UINT64_MAX && is_temporary);
+    assert_true(number == INT64_MAX && is_temporary);
 
     static const char *const others[] = {"",
                                          "17.seg",
@@ -290,7 +296,8 @@ static void names_are_exactly_twenty_digits(void **state)
                                          "x0000000000000000017.seg",
                                          "00000000000000000017.sega",
                                          "00000000000000000017",
-                                         "18446744073709551616.seg",
+                                         "09223372036854775808.seg",
+                                         "18446744073709551617.seg",
                                          "99999999999999999999.seg",
                                          "00000000000000000017.SEG",
                                          "00000000000000000017.seg.bak",

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "seglog/seglog_internal.h"
 #include "support/logworld.h"
+#include "unit/seglog/spot.h"
 
 static void begin(struct logworld *world, uint64_t seed)
 {
@@ -176,6 +177,30 @@ static void without_a_manifest_any_frame_is_refused(void **state)
     logworld_erase(&world, 2);
     logworld_erase(&world, 3);
     logworld_open(&world);
+    logworld_fini(&world);
+}
+
+/* A first start makes a segment, is killed before its manifest is durable, and the next one thinks
+ * of another identity for the group. */
+static void without_a_manifest_segments_of_another_group_without_frames_go(void **state)
+{
+    (void)state;
+    struct logworld world;
+    begin(&world, 17);
+    assert_int_equal(logworld_prepare(&world), 0);
+    logworld_drop(&world);
+    world.options.must_be_empty = true;
+    world.options.group_id++;
+    logworld_open(&world);
+    logworld_drop(&world);
+    world.options.must_be_empty = false; /* now there is one */
+    logworld_open(&world);
+    logworld_append(&world, 1, 10);
+    logworld_settle(&world);
+    logworld_drop(&world);
+    world.options.must_be_empty = true;
+    world.options.group_id--;
+    assert_int_equal(logworld_try_open(&world), ERR_EXISTS);
     logworld_fini(&world);
 }
 
@@ -413,6 +438,7 @@ int main(void)
         cmocka_unit_test(a_segment_of_another_size_is_read_and_not_used_again),
         cmocka_unit_test(progress_is_told_up_to_the_end),
         cmocka_unit_test(without_a_manifest_any_frame_is_refused),
+        cmocka_unit_test(without_a_manifest_segments_of_another_group_without_frames_go),
         cmocka_unit_test(a_log_of_another_group_is_refused),
         cmocka_unit_test(another_version_is_refused),
         cmocka_unit_test(only_names_of_our_own_are_touched),

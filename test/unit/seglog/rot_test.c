@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "seglog/seglog_internal.h"
 #include "support/logworld.h"
+#include "unit/seglog/spot.h"
 
 /* Two retired segments, three in use, one ready; truncations and hard states among the entries. */
 static void begin(struct logworld *world)

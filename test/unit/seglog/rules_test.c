@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "support/logworld.h"
+#include "unit/seglog/spot.h"
 
 static void begin(struct logworld *world, uint64_t seed)
 {
@@ -143,9 +144,9 @@ static void r9_a_damaged_header_is_found_if_the_segment_matters(void **state)
 
     /* The one that is ready now holds nothing. */
     char name[SEGMENT_NAME_SIZE];
-    char path[64] = "log/";
+    char path[64];
     segment_name_format(name, 2, false);
-    strcat(path, name);
+    snprintf(path, sizeof(path), "log/%s", name);
     logworld_drop(&world);
     assert_true(simdisk_corrupt(world.disk, path, 33, 1));
     logworld_open(&world);
@@ -449,6 +450,8 @@ static uint64_t begin_cut_segment(struct logworld *out_world, struct spot *out_s
 {
     struct logworld world;
     begin(&world, 10);
+    append(&world, 5, 10);
+    logworld_settle(&world);
     assert_int_equal(logworld_prepare(&world), 0);
     simdisk_hold(world.disk, true);
     uint64_t torn = append(&world, 1, 100000);

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Settling: the last thing before loops and pool may end.
+ *
+ * When nobody can ask for anything any more, there may still be jobs out: a shard's append, a value
+ * that a port has read for a client who has gone. Each part is asked on its own loop and answers
+ * when its jobs have come back; from then on a shard sends none. What it has collected and not
+ * written is in the log.
+ */
+#include "base/mem.h"
+#include "engine/engine_internal.h"
+
+struct settling {
+    uint32_t parts_left;
+    struct loop *loop;
+    void (*on_settled)(void *ctx);
+    void *ctx;
+    struct settle_part parts[];
+};
+
+static void on_part_back(struct loop_post *post)
+{
+    struct settle_part *part = CONTAINER_OF(post, struct settle_part, post);
+    struct settling *settling = part->settling;
+    if (--settling->parts_left > 0)
+        return;
+    void (*on_settled)(void *ctx) = settling->on_settled;
+    void *ctx = settling->ctx;
+    mem_free(settling);
+    on_settled(ctx);
+}
+
+static void send_back(struct settle_part *part)
+{
+    part->post.run = on_part_back;
+    loop_post(part->settling->loop, &part->post);
+}
+
+void shard_look_settled(struct shard *shard)
+{
+    struct settle_part *part = shard->settle;
+    if (part == NULL || shard->write != NULL || shard->sync != NULL)
+        return;
+    shard->settle = NULL;
+    send_back(part);
+}
+
+void port_look_settled(struct port *port)
+{
+    struct settle_part *part = port->settle;
+    if (part == NULL || port->in_flight_bytes > 0)
+        return;
+    port->settle = NULL;
+    send_back(part);
+}
+
+static void settle_shard(struct loop_post *post)
+{
+    struct settle_part *part = CONTAINER_OF(post, struct settle_part, post);
+    part->shard->is_settling = true;
+    part->shard->settle = part;
+    shard_look_settled(part->shard);
+}
+
+static void settle_port(struct loop_post *post)
+{
+    struct settle_part *part = CONTAINER_OF(post, struct settle_part, post);
+    part->port->settle = part;
+    port_look_settled(part->port);
+}
+
+void group_settle(struct group *group, struct loop *loop, void (*on_settled)(void *ctx), void *ctx)
+{
+    uint32_t shards = group->stores.count;
+    uint32_t count = shards + group->options.io_loop_count;
+    struct settling *settling =
+        mem_calloc(1, sizeof(*settling) + count * sizeof(struct settle_part));
+    *settling =
+        (struct settling){.parts_left = count, .loop = loop, .on_settled = on_settled, .ctx = ctx};
+    for (uint32_t i = 0; i < count; i++) {
+        struct settle_part *part = &settling->parts[i];
+        part->settling = settling;
+        part->shard = i < shards ? &group->shards[i] : NULL;
+        part->port = i < shards ? NULL : &group->ports[i - shards];
+        part->post.run = i < shards ? settle_shard : settle_port;
+    }
+    /* The last part to come back frees them all, so nothing is touched behind its post. */
+    for (uint32_t i = 0; i < count; i++) {
+        struct settle_part *part = &settling->parts[i];
+        loop_post(part->shard != NULL ? part->shard->loop : part->port->loop, &part->post);
+    }
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "os/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/err.h"
+
+int process_id(void)
+{
+    return (int)getpid();
+}
+
+uint64_t process_raise_open_files(uint64_t wanted)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return wanted;
+    if (limit.rlim_cur >= wanted)
+        return limit.rlim_cur;
+    struct rlimit raised = {.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max,
+                            .rlim_max = limit.rlim_max};
+    return setrlimit(RLIMIT_NOFILE, &raised) == 0 ? raised.rlim_cur : limit.rlim_cur;
+}
+
+static uint64_t read_resident(void)
+{
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file == NULL)
+        return 0;
+    unsigned long long total = 0;
+    unsigned long long resident = 0;
+    int count = fscanf(file, "%llu %llu", &total, &resident);
+    fclose(file);
+    return count == 2 ? resident * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
+static uint64_t us_of(struct timeval time)
+{
+    return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_usec;
+}
+
+struct process_usage process_usage(void)
+{
+    struct rusage used = {0};
+    getrusage(RUSAGE_SELF, &used);
+    return (struct process_usage){.user_us = us_of(used.ru_utime),
+                                  .system_us = us_of(used.ru_stime),
+                                  .resident_bytes = read_resident()};
+}
+
+void process_system_name(char *to, size_t size)
+{
+    struct utsname name;
+    if (uname(&name) != 0 ||
+        snprintf(to, size, "%s %s %s", name.sysname, name.release, name.machine) < 0)
+        snprintf(to, size, "unknown");
+}
+
+size_t process_date(char *to, size_t size)
+{
+    struct timespec now;
+    struct tm parts;
+    char date[40];
+    clock_gettime(CLOCK_REALTIME, &now);
+    localtime_r(&now.tv_sec, &parts);
+    strftime(date, sizeof(date), "%d %b %Y %H:%M:%S", &parts);
+    int len = snprintf(to, size, "%s.%03d", date, (int)(now.tv_nsec / 1000000));
+    return len < 0 || (size_t)len >= size ? 0 : (size_t)len;
+}
+
+void process_ignore_signals(void)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = SIG_IGN;
+    sigaction(SIGPIPE, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+}
+
+int output_open(const char *path)
+{
+    if (path[0] == '\0')
+        return STDOUT_FILENO;
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+    return fd < 0 ? err_last() : fd;
+}
+
+void output_write(int fd, struct slice line)
+{
+    IGNORE(write(fd, line.data, line.len), "see the header");
+}
+
+void output_close(int fd)
+{
+    if (fd > STDERR_FILENO)
+        close(fd);
+}

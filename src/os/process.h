@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* process: what a program asks of the system about itself: its number, its limits, what it has
+ * used, the calendar, and a place for lines to people. Thread: any. */
+#ifndef OS_PROCESS_H
+#define OS_PROCESS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/slice.h"
+
+int process_id(void);
+
+/* Raises the limit of open descriptors to `wanted` as far as that is allowed; returns what it is
+ * then. */
+uint64_t process_raise_open_files(uint64_t wanted);
+
+struct process_usage {
+    uint64_t user_us;
+    uint64_t system_us;
+    uint64_t resident_bytes; /* 0 where it cannot be told */
+};
+struct process_usage process_usage(void);
+
+/* "Linux 6.1.0 x86_64". Writes at most `size` bytes, zero-terminated. */
+void process_system_name(char *to, size_t size);
+
+/* "21 Nov 2026 07:43:26.123", local time now. Returns its length. */
+size_t process_date(char *to, size_t size);
+
+/* Signals that would end a server for no good reason: a reader that has gone, a terminal closed. */
+void process_ignore_signals(void);
+
+/* Opens `path` for appending lines, made if it is missing; empty: standard output. Returns a
+ * descriptor or a negative code. */
+MUST_CHECK
+int output_open(const char *path);
+
+/* One write. What cannot be written is lost: there is nowhere to say so. */
+void output_write(int fd, struct slice line);
+void output_close(int fd);
+
+#endif

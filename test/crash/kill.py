@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When a server is killed: after a time, or right behind something it did in its directory.
+
+A thread of its own waits for the moment, so that the load's business does not delay it.
+"""
+
+import ctypes
+import os
+import re
+import select
+import signal
+import struct
+import threading
+import time
+
+IN_MODIFY, IN_MOVED_TO, IN_CREATE, IN_DELETE = 0x2, 0x80, 0x100, 0x200
+IN_NONBLOCK = os.O_NONBLOCK
+EVENT = struct.Struct("iIII")
+
+# Something happens to a file so called ...
+PATTERNS = [
+    r"^manifest",  # a checkpoint's last step
+    r"\.seg",  # a log segment is prepared, recycled, removed
+    r"^\d+\.log$",  # a data file is begun
+    r".",  # anything
+]
+# ... or bytes are written to one.
+WRITES = r"^(manifest.*|\d+\.log)$"
+
+
+class Watch:
+    """inotify over a data directory, as far as it exists by now."""
+
+    def __init__(self, directory, mask):
+        self.libc = ctypes.CDLL(None, use_errno=True)
+        self.fd = self.libc.inotify_init1(IN_NONBLOCK)
+        if self.fd < 0:
+            raise OSError(ctypes.get_errno(), "inotify_init1")
+        for path in [directory, *(path for path in directory.rglob("*") if path.is_dir())]:
+            self.libc.inotify_add_watch(self.fd, os.fsencode(path), mask)
+
+    def names(self, timeout):
+        """Names of what has been touched, after waiting for it."""
+        if not select.select([self.fd], [], [], timeout)[0]:
+            return []
+        data = os.read(self.fd, 1 << 16)
+        names, at = [], 0
+        while at < len(data):
+            size = EVENT.unpack_from(data, at)[3]
+            at += EVENT.size
+            names.append(data[at : at + size].rstrip(b"\0").decode(errors="replace"))
+            at += size
+        return names
+
+    def close(self):
+        os.close(self.fd)
+
+
+class Moment:
+    """Drawn from a seed: `seconds` at the latest, and maybe the nth event of a kind before."""
+
+    def __init__(self, rng, longest):
+        self.seconds = longest * rng.random() ** 1.5
+        self.pattern = None
+        if rng.random() < 0.5:
+            self.seconds = longest
+            is_write = rng.random() < 0.3
+            self.pattern = WRITES if is_write else rng.choice(PATTERNS)
+            self.mask = IN_MODIFY if is_write else IN_MOVED_TO | IN_CREATE | IN_DELETE
+            self.nth = 1 + int(rng.expovariate(1 / 30.0 if is_write else 1 / 6.0))
+            self.behind = rng.choice([0, 0, rng.random() * 0.003])
+
+    def __repr__(self):
+        text = f"{self.seconds * 1000:.0f} ms"
+        if self.pattern:
+            text = f"{self.pattern!r} the {self.nth}th time + {self.behind * 1000:.1f} ms, or {text}"
+        return text
+
+
+class Killer(threading.Thread):
+    """Sends `signum` to the process at the moment, and notes when."""
+
+    def __init__(self, process, directory, moment, signum=signal.SIGKILL):
+        super().__init__(daemon=True)
+        self.process = process
+        self.moment = moment
+        self.signum = signum
+        self.fired = False
+        self.by_event = False
+        self.is_over = False
+        self.watch = Watch(directory, moment.mask) if moment.pattern else None
+        self.start()
+
+    def run(self):
+        deadline = time.monotonic() + self.moment.seconds
+        left = self.moment.nth if self.watch else 0
+        while not self.is_over and time.monotonic() < deadline:
+            if self.watch is None:
+                time.sleep(min(0.05, max(0, deadline - time.monotonic())))
+                continue
+            names = self.watch.names(min(0.05, max(0, deadline - time.monotonic())))
+            left -= sum(re.search(self.moment.pattern, name) is not None for name in names)
+            if left <= 0:
+                self.by_event = True
+                time.sleep(self.moment.behind)
+                break
+        if not self.is_over:
+            # First: whoever sees the process gone must know that it was killed.
+            self.fired = True
+            self.process.send_signal(self.signum)
+
+    def finish(self):
+        self.is_over = True
+        self.join()
+        if self.watch:
+            self.watch.close()

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "os/process.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "support/cmocka.h"
+#include "support/tmpdir.h"
+
+static void usage_grows_with_work(void **state)
+{
+    (void)state;
+    struct process_usage before = process_usage();
+    assert_true(before.resident_bytes > 100000);
+    volatile uint64_t sum = 0;
+    while (process_usage().user_us + process_usage().system_us <
+           before.user_us + before.system_us + 2000)
+        sum += 1;
+    assert_true(sum > 0);
+}
+
+static void names_fit(void **state)
+{
+    (void)state;
+    char name[128];
+    process_system_name(name, sizeof(name));
+    assert_int_equal(strncmp(name, "Linux ", 6), 0);
+    char date[64];
+    assert_int_equal(process_date(date, sizeof(date)), strlen("21 Nov 2026 07:43:26.123"));
+    char tiny[4];
+    assert_int_equal(process_date(tiny, sizeof(tiny)), 0);
+    assert_int_equal(process_id(), getpid());
+}
+
+static void limit_of_files_only_rises(void **state)
+{
+    (void)state;
+    uint64_t now = process_raise_open_files(0);
+    assert_true(now >= 3);
+    assert_true(process_raise_open_files(now) >= now);
+}
+
+static void output_appends(void **state)
+{
+    (void)state;
+    struct tmpdir dir;
+    tmpdir_make(&dir);
+    struct tmpdir_path joined = tmpdir_join(&dir, "log");
+    const char *path = joined.text;
+    for (int i = 0; i < 2; i++) {
+        int fd = output_open(path);
+        assert_true(fd >= 0);
+        output_write(fd, SLICE_LIT("line\n"));
+        output_close(fd);
+    }
+    char text[32] = "";
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(read(fd, text, sizeof(text) - 1), 10);
+    close(fd);
+    assert_string_equal(text, "line\nline\n");
+    assert_int_equal(output_open(""), STDOUT_FILENO);
+    assert_true(output_open("/no/such/folder/log") < 0);
+    tmpdir_remove(&dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(usage_grows_with_work),
+        cmocka_unit_test(names_fit),
+        cmocka_unit_test(limit_of_files_only_rises),
+        cmocka_unit_test(output_appends),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
