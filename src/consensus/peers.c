@@ -91,6 +91,15 @@ void peers_heard(struct consensus *c, uint64_t id)
         peer->heard_ms = c->now_ms;
 }
 
+/* Rule K: to a candidate that asks what it would get in a term that is over here, the core answers
+ * with the candidate's own term, which would have it ask the same again for ever. */
+static uint64_t vote_term(const struct consensus *c, const struct raft_request_vote_result *result)
+{
+    uint64_t own_term = raft_current_term(&c->raft);
+    bool is_refusal = result->pre_vote && !result->vote_granted;
+    return is_refusal && result->term < own_term ? own_term : result->term;
+}
+
 /* Fills `out` from the core's message; false if it is of the kinds handled elsewhere. */
 static bool convert(const struct consensus *c, const struct raft_message *m,
                     struct consensus_message *out)
@@ -118,7 +127,7 @@ static bool convert(const struct consensus *c, const struct raft_message *m,
         return true;
     case RAFT_REQUEST_VOTE_RESULT:
         out->type = MESSAGE_REQUEST_VOTE_RESULT;
-        out->term = m->request_vote_result.term;
+        out->term = vote_term(c, &m->request_vote_result);
         out->vote_result.granted = m->request_vote_result.vote_granted;
         out->vote_result.pre_vote = m->request_vote_result.pre_vote;
         out->vote_result.features = m->request_vote_result.features;

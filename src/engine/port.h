@@ -58,6 +58,9 @@ bool port_has_room(const struct port *port);
 MUST_CHECK
 int port_version_of(struct port *port, uint16_t db, struct slice key, uint64_t *out_version);
 
+/* Changes whenever `key` appears, and now and then without cause. Thread: any reader. */
+uint64_t port_appearances(const struct port *port, uint16_t db, struct slice key);
+
 struct group *port_group(struct port *port);
 
 struct port_stats {

@@ -388,3 +388,9 @@ int port_version_of(struct port *port, uint16_t db, struct slice key, uint64_t *
     tx_reset(port->tx);
     return rc;
 }
+
+uint64_t port_appearances(const struct port *port, uint16_t db, struct slice key)
+{
+    const struct stores *stores = &port->group->stores;
+    return store_appearances(stores->shards[stores_shard_of(stores, key)], db, key);
+}

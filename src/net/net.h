@@ -39,7 +39,7 @@ typedef void (*conn_end_fn)(struct conn *conn);
  * call follows; the owner may free it now. */
 typedef void (*conn_closed_fn)(struct conn *conn, int error);
 
-/* The queue has become empty after the socket had been full. */
+/* The queue has become empty after the socket had been full, or while the connection is paused. */
 typedef void (*conn_drained_fn)(struct conn *conn);
 
 struct conn_events {

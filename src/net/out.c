@@ -172,7 +172,7 @@ static void finish_flush(struct conn *conn)
     set_blocked(conn, false);
     if (conn->is_close_after_flush) {
         conn_close_gently(conn);
-    } else if (was_blocked && conn->events->on_drained != NULL) {
+    } else if ((was_blocked || conn->is_paused) && conn->events->on_drained != NULL) {
         conn->net->is_called = true;
         conn->events->on_drained(conn);
     }

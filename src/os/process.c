@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <time.h>
@@ -72,6 +74,15 @@ size_t process_date(char *to, size_t size)
     strftime(date, sizeof(date), "%d %b %Y %H:%M:%S", &parts);
     int len = snprintf(to, size, "%s.%03d", date, (int)(now.tv_nsec / 1000000));
     return len < 0 || (size_t)len >= size ? 0 : (size_t)len;
+}
+
+void process_ignore_signals(void)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = SIG_IGN;
+    sigaction(SIGPIPE, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
 }
 
 int output_open(const char *path)

@@ -29,6 +29,9 @@ void process_system_name(char *to, size_t size);
 /* "21 Nov 2026 07:43:26.123", local time now. Returns its length. */
 size_t process_date(char *to, size_t size);
 
+/* Signals that would end a server for no good reason: a reader that has gone, a terminal closed. */
+void process_ignore_signals(void);
+
 /* Opens `path` for appending lines, made if it is missing; empty: standard output. Returns a
  * descriptor or a negative code. */
 MUST_CHECK

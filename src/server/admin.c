@@ -12,23 +12,44 @@ static int run_time(struct call *call)
     return 0;
 }
 
+struct shutdown {
+    bool is_save;
+    bool is_nosave;
+    bool is_abort;
+    bool is_other; /* NOW, FORCE: as it is anyway */
+};
+
+static bool read_shutdown(const struct call *call, struct shutdown *out)
+{
+    for (uint32_t i = 1; i < call->argc; i++) {
+        struct slice word = call->argv[i];
+        if (slice_is(word, "save"))
+            out->is_save = true;
+        else if (slice_is(word, "nosave"))
+            out->is_nosave = true;
+        else if (slice_is(word, "abort"))
+            out->is_abort = true;
+        else if (slice_is(word, "now") || slice_is(word, "force"))
+            out->is_other = true;
+        else
+            return false;
+    }
+    bool is_end = out->is_save || out->is_nosave || out->is_other;
+    return !(out->is_save && out->is_nosave) && !(out->is_abort && is_end);
+}
+
 static int run_shutdown(struct call *call)
 {
-    bool with_checkpoint = true;
-    for (uint32_t i = 1; i < call->argc; i++) {
-        if (slice_is(call->argv[i], "nosave")) {
-            with_checkpoint = false;
-        } else if (slice_is(call->argv[i], "abort")) {
-            reply_error(call->reply, "ERR No shutdown in progress.");
-            return 0;
-        } else if (!slice_is(call->argv[i], "save") && !slice_is(call->argv[i], "now") &&
-                   !slice_is(call->argv[i], "force")) {
-            reply_error(call->reply, TEXT_SYNTAX);
-            return 0;
-        }
+    struct shutdown how = {0};
+    if (!read_shutdown(call, &how)) {
+        reply_error(call->reply, TEXT_SYNTAX);
+    } else if (how.is_abort) {
+        reply_error(call->reply, "ERR No shutdown in progress.");
+    } else {
+        /* No reply: the connection ends with the server. */
+        session_halt(call->session);
+        server_shutdown(session_server(call->session), !how.is_nosave);
     }
-    /* No reply: the connection ends with the server. */
-    server_shutdown(session_server(call->session), with_checkpoint);
     return 0;
 }
 
@@ -49,7 +70,7 @@ static const struct command_row rows[] = {
     {
         .name = "shutdown",
         .arity = {1, ARITY_ANY},
-        .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_NO_MULTI,
+        .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_NO_MULTI | CMD_ALLOW_BUSY,
         .scope = SCOPE_NODE,
         .categories = "admin slow dangerous",
         .group = "server",

@@ -5,6 +5,7 @@
 #include "base/glob.h"
 #include "base/mem.h"
 #include "command/args.h"
+#include "command/help.h"
 #include "server/server.h"
 
 /* ---- One row ---- */
@@ -26,6 +27,7 @@ static const struct {
     {CMD_NO_MULTI, "no_multi"},
     {CMD_SKIP_MONITOR, "skip_monitor"},
     {CMD_SKIP_SLOWLOG, "skip_slowlog"},
+    {CMD_ALLOW_BUSY, "allow_busy"},
 };
 
 static void reply_flags(struct reply *reply, const struct command_row *row)
@@ -71,9 +73,20 @@ static void reply_category(void *ctx, struct slice word)
     reply_status(ctx, text);
 }
 
+/* The category that the flags tell, or NULL. */
+static const char *category_of_flags(const struct command_row *row)
+{
+    if ((row->flags & CMD_WRITE) != 0)
+        return "write";
+    return (row->flags & CMD_READONLY) != 0 ? "read" : NULL;
+}
+
 static void reply_categories(struct reply *reply, const struct command_row *row)
 {
-    reply_set(reply, each_word(row->categories, NULL, NULL));
+    const char *more = category_of_flags(row);
+    reply_set(reply, each_word(row->categories, NULL, NULL) + (more != NULL ? 1u : 0u));
+    if (more != NULL)
+        reply_category(reply, slice_str(more));
     each_word(row->categories, reply_category, reply);
 }
 
@@ -221,7 +234,7 @@ static int run_info(struct call *call)
     for (uint32_t i = 2; i < call->argc; i++) {
         const struct command_row *row = row_named(call->table, call->argv[i]);
         if (row == NULL)
-            reply_null_array(call->reply);
+            reply_null(call->reply);
         else
             reply_row(call->reply, call->table, row);
     }
@@ -307,6 +320,7 @@ static bool is_in_category(const struct command_row *row, struct slice category)
 {
     struct word_search search = {.wanted = category};
     each_word(row->categories, compare_word, &search);
+    each_word(category_of_flags(row), compare_word, &search);
     return search.is_found;
 }
 
@@ -334,7 +348,7 @@ static int run_list(struct call *call)
         char name[64];
         full_name(row, name, sizeof(name));
         bool is_wanted =
-            (filter == LIST_ALL && row->parent == NULL) ||
+            filter == LIST_ALL ||
             (filter == LIST_PATTERN && glob_match(call->argv[4], slice_str(name), true)) ||
             (filter == LIST_CATEGORY && is_in_category(row, call->argv[4]));
         if (!is_wanted)
@@ -393,11 +407,11 @@ static int run_getkeys(struct call *call)
     return 0;
 }
 
-#define COMMAND_SUB(sub, lo, hi, fn, doc, args)                                                 \
+#define COMMAND_SUB(sub, lo, hi, from, fn, doc, args)                                           \
     {                                                                                           \
         .name = (sub), .parent = "command", .arity = {(lo), (hi)},                              \
         .flags = CMD_LOADING | CMD_STALE, .scope = SCOPE_NODE, .categories = "slow connection", \
-        .group = "server", .since = "2.8.13",                                                   \
+        .group = "server", .since = (from),                                                     \
         .complexity = "O(N) where N is the number of commands", .summary = (doc),               \
         .syntax = (args), .run = (fn),                                                          \
     }
@@ -416,16 +430,18 @@ static const struct command_row rows[] = {
         .syntax = "",
         .run = run_command,
     },
-    COMMAND_SUB("count", 2, 2, run_count, "Returns a count of commands.", ""),
-    COMMAND_SUB("info", 2, ARITY_ANY, run_info,
+    COMMAND_SUB("count", 2, 2, "2.8.13", run_count, "Returns a count of commands.", ""),
+    COMMAND_SUB("info", 2, ARITY_ANY, "2.8.13", run_info,
                 "Returns information about one, multiple or all commands.",
                 "[command-name [command-name ...]]"),
-    COMMAND_SUB("docs", 2, ARITY_ANY, run_docs,
+    COMMAND_SUB("docs", 2, ARITY_ANY, "7.0.0", run_docs,
                 "Returns documentary information about one, multiple or all commands.",
                 "[command-name [command-name ...]]"),
-    COMMAND_SUB("list", 2, ARITY_ANY, run_list, "Returns a list of command names.",
+    COMMAND_SUB("list", 2, ARITY_ANY, "7.0.0", run_list, "Returns a list of command names.",
                 "[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]"),
-    COMMAND_SUB("getkeys", 3, ARITY_ANY, run_getkeys,
+    COMMAND_SUB("help", 2, 2, "5.0.0", help_run,
+                "Returns helpful text about the different subcommands.", ""),
+    COMMAND_SUB("getkeys", 3, ARITY_ANY, "2.8.13", run_getkeys,
                 "Extracts the key names from an arbitrary command.", "command [arg [arg ...]]"),
 };
 

@@ -50,9 +50,9 @@
 
 static const struct config_row rows[CONF_COUNT] = {
     CHOICE(CONF_APPENDFSYNC, "appendfsync", true, "always", "always everysec no",
-           "Accepted for clients; every acknowledged write is durable whatever it says."),
+           "Taken from files for Redis, and always: every acknowledged write is durable."),
     BOOL(CONF_APPENDONLY, "appendonly", true, "yes",
-         "Accepted for clients; Ferric always writes its log."),
+         "Taken from files for Redis, and always yes: Ferric always writes its log."),
     TEXT(CONF_BIND, "bind", false, true, "127.0.0.1 -::1",
          "Addresses to listen on. One with '-' in front may be missing."),
     NUMBER(CONF_CHECKPOINT_IDLE_MS, "checkpoint-idle-ms", false, 0, 3600000, "250",
@@ -83,9 +83,9 @@ static const struct config_row rows[CONF_COUNT] = {
           "Larger values are not kept in memory."),
     NUMBER(CONF_IO_THREADS, "io-threads", false, 0, 32, "0",
            "Threads that serve connections; 0: by the number of processors."),
-    NUMBER(CONF_LFU_DECAY_TIME, "lfu-decay-time", false, 0, 1000000, "1",
+    NUMBER(CONF_LFU_DECAY_TIME, "lfu-decay-time", false, 0, 2147483647, "1",
            "Minutes after which a key's use counter falls by one."),
-    NUMBER(CONF_LFU_LOG_FACTOR, "lfu-log-factor", false, 0, 1000000, "10",
+    NUMBER(CONF_LFU_LOG_FACTOR, "lfu-log-factor", false, 0, 2147483647, "10",
            "The larger, the more uses a step of the counter takes."),
     BYTES(CONF_LOG_BUDGET, "log-budget", false, MB, 1024 * GB, "1gb",
           "A checkpoint is taken when the log has grown to this."),
@@ -110,25 +110,25 @@ static const struct config_row rows[CONF_COUNT] = {
           "Records of a shard not yet in their data file; beyond it no more is applied."),
     TEXT(CONF_PIDFILE, "pidfile", false, false, "",
          "Where the process id is written; empty: nowhere."),
-    NUMBER(CONF_PORT, "port", false, 0, 65535, "6379", "TCP port; 0: none."),
+    NUMBER(CONF_PORT, "port", false, 0, 65535, "6379",
+           "TCP port; 0: any that is free, named in the log."),
     BOOL(CONF_PROTECTED_MODE, "protected-mode", true, "yes",
          "Without a password, refuse connections that do not come from this machine."),
     BYTES(CONF_PROTO_MAX_BULK, "proto-max-bulk-len", true, MB, 512 * MB, "512mb",
           "Largest single argument of a request."),
     TEXT(CONF_REQUIREPASS, "requirepass", true, false, "", "The password; empty: none is needed."),
     TEXT(CONF_SAVE, "save", true, true, "",
-         "Accepted for clients; there are no snapshots to schedule."),
-    NUMBER(CONF_SHARD_THREADS, "shard-threads", false, 0, 64, "0",
+         "Taken from files for Redis; there are no snapshots to schedule."),
+    NUMBER(CONF_SHARD_THREADS, "shard-threads", false, 0, 31, "0",
            "Threads that execute; 0: by the number of processors."),
     NUMBER(CONF_SHARDS, "shards", false, 0, 64, "0",
            "Partitions of the data; fixed when the directory is made. 0: as the directory has, in "
-           "a new "
-           "one the number of processors."),
+           "a new one the number of processors."),
     NUMBER(CONF_TCP_BACKLOG, "tcp-backlog", false, 1, 65535, "511",
            "Connections waiting to be accepted."),
-    NUMBER(CONF_TCP_KEEPALIVE, "tcp-keepalive", true, 0, 86400, "300",
+    NUMBER(CONF_TCP_KEEPALIVE, "tcp-keepalive", true, 0, 2147483647, "300",
            "Seconds after which a silent connection is probed; 0: never."),
-    NUMBER(CONF_TIMEOUT, "timeout", true, 0, 31536000, "0",
+    NUMBER(CONF_TIMEOUT, "timeout", true, 0, 2147483647, "0",
            "Seconds after which an idle connection is closed; 0: never."),
     NUMBER(CONF_WATCHDOG_MS, "watchdog-ms", false, 1, 60000, "50",
            "A turn of a loop that takes longer is counted in INFO."),
@@ -198,11 +198,17 @@ static int parse_number(const struct config_row *row, struct slice arg, uint64_t
                         struct diag *diag)
 {
     uint64_t v;
+    int64_t negative;
     bool is_bytes = row->kind == CONFIG_BYTES;
     bool is_good = is_bytes ? num_parse_bytes(arg, &v) : num_parse_u64(arg, &v);
+    if (!is_bytes && !is_good && num_parse_i64(arg, &negative)) {
+        is_good = true;
+        v = UINT64_MAX; /* as far out of bounds */
+    }
     if (!is_good)
-        return diag_set(diag, ERR_INVALID, "argument must be a %s",
-                        is_bytes ? "memory value" : "number");
+        return diag_set(diag, ERR_INVALID,
+                        is_bytes ? "argument must be a memory value"
+                                 : "argument couldn't be parsed into an integer");
     if (v < row->min || v > row->max)
         return diag_set(diag, ERR_INVALID, "argument must be between %llu and %llu inclusive",
                         (unsigned long long)row->min, (unsigned long long)row->max);
@@ -244,24 +250,35 @@ static int parse_value(enum config_id id, const struct slice *args, size_t count
     return rc;
 }
 
-int config_check(enum config_id id, const struct slice *args, size_t count, struct diag *diag)
+/* P1 is not for sale: these two are taken for what tools want to read and write, and change
+ * nothing. */
+static bool is_against_promise(enum config_id id, uint64_t number)
 {
-    uint64_t ignored;
-    return parse_value(id, args, count, &ignored, diag);
+    return (id == CONF_APPENDFSYNC && number != 0) || (id == CONF_APPENDONLY && number == 0);
 }
 
-/* What the user may have meant differently is said in the log (P1 is not for sale). */
+int config_check(enum config_id id, const struct slice *args, size_t count, struct diag *diag)
+{
+    uint64_t number = 0;
+    int rc = parse_value(id, args, count, &number, diag);
+    if (rc == 0 && is_against_promise(id, number))
+        rc = diag_set(diag, ERR_INVALID,
+                      "every acknowledged write is durable, and this cannot be changed");
+    return rc;
+}
+
+/* What the user may have meant differently is said in the log. */
 static void remark(struct config *config, enum config_id id)
 {
-    if (id == CONF_APPENDFSYNC && config_number(config, id) != 0)
+    if (id == CONF_APPENDFSYNC)
         buf_append_str(&config->remarks,
                        "appendfsync: writes are always durable before they are acknowledged; the "
                        "directive changes nothing\n");
-    if (id == CONF_APPENDONLY && config_number(config, id) == 0)
+    if (id == CONF_APPENDONLY)
         buf_append_str(
             &config->remarks,
             "appendonly no: Ferric always writes its log; the directive changes nothing\n");
-    if (id == CONF_SAVE && config->values[id].text.len > 0)
+    if (id == CONF_SAVE)
         buf_append_str(
             &config->remarks,
             "save: every write is durable by itself; there are no snapshots to schedule\n");
@@ -274,6 +291,10 @@ int config_set(struct config *config, enum config_id id, const struct slice *arg
     int rc = parse_value(id, args, count, &number, diag);
     if (rc != 0)
         return rc;
+    if (is_against_promise(id, number)) {
+        remark(config, id);
+        return 0;
+    }
     struct config_value *value = &config->values[id];
     value->number = number;
     if (rows[id].kind == CONFIG_TEXT) {
@@ -284,7 +305,8 @@ int config_set(struct config *config, enum config_id id, const struct slice *arg
             buf_append_slice(&value->text, args[i]);
         }
     }
-    remark(config, id);
+    if (id == CONF_SAVE && value->text.len > 0)
+        remark(config, id);
     return 0;
 }
 
@@ -322,23 +344,27 @@ void config_format(const struct config *config, enum config_id id, struct buf *t
     }
 }
 
-void config_init(struct config *config)
+struct config *config_new(void)
 {
-    *config = (struct config){0};
+    struct config *config = mem_calloc(1, sizeof(*config));
     lock_init(&config->lock);
     for (size_t i = 0; i < CONF_COUNT; i++) {
         ASSERT(rows[i].name != NULL);
         struct slice initial = slice_str(rows[i].initial);
-        struct diag diag;
-        int rc = config_set(config, (enum config_id)i, &initial, 1, &diag);
+        int rc = config_set(config, (enum config_id)i, &initial, 1, NULL);
         ASSERT(rc == 0);
     }
+    return config;
 }
 
-void config_fini(struct config *config)
+void config_free(struct config *config)
 {
+    if (config == NULL)
+        return;
     for (size_t i = 0; i < CONF_COUNT; i++)
         buf_fini(&config->values[i].text);
     buf_fini(&config->remarks);
+    mem_free(config->path);
     lock_fini(&config->lock);
+    mem_free(config);
 }

@@ -1,41 +1,56 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CONFIG GET, CONFIG SET. */
+/* CONFIG. */
 #include "base/err.h"
 #include "base/glob.h"
+#include "base/mem.h"
 #include "command/args.h"
+#include "command/help.h"
 #include "server/server.h"
 
-static bool is_wanted(const struct call *call, const char *name)
+static bool is_pattern(struct slice name)
 {
-    for (uint32_t i = 2; i < call->argc; i++) {
-        if (glob_match(call->argv[i], slice_str(name), true))
+    for (size_t i = 0; i < name.len; i++) {
+        if (memchr("*?[", name.data[i], 3) != NULL)
             return true;
     }
     return false;
 }
 
+/* The name under which CONFIG GET shows the row: as it was asked for, its own if it fits a pattern;
+ * empty if it was not asked for. */
+static struct slice name_wanted(const struct call *call, const char *name)
+{
+    struct slice found = SLICE_EMPTY;
+    for (uint32_t i = 2; i < call->argc; i++) {
+        if (!is_pattern(call->argv[i])) {
+            if (slice_is(call->argv[i], name))
+                return call->argv[i];
+        } else if (glob_match(call->argv[i], slice_str(name), true)) {
+            found = slice_str(name);
+        }
+    }
+    return found;
+}
+
 static int run_get(struct call *call)
 {
     struct config *config = server_config(session_server(call->session));
-    struct buf body = {0};
-    struct reply inner = reply_to(&body, call->reply->proto);
+    size_t mark = reply_array_begin(call->reply);
     size_t count = 0;
     lock_take(&config->lock);
     for (size_t i = 0; i < CONF_COUNT; i++) {
-        const char *name = config_row((enum config_id)i)->name;
-        if (!is_wanted(call, name))
+        struct slice name = name_wanted(call, config_row((enum config_id)i)->name);
+        if (name.len == 0)
             continue;
         struct buf value = {0};
         config_format(config, (enum config_id)i, &value);
-        reply_bulk_str(&inner, name);
-        reply_bulk(&inner, buf_slice(&value));
+        reply_bulk(call->reply, name);
+        reply_bulk(call->reply, buf_slice(&value));
         buf_fini(&value);
         count++;
     }
     lock_drop(&config->lock);
-    reply_map(call->reply, count);
-    buf_append_slice(call->reply->out, buf_slice(&body));
-    buf_fini(&body);
+    reply_map_end(call->reply, mark, count);
     return 0;
 }
 
@@ -104,7 +119,7 @@ static int run_set(struct call *call)
     struct server *server = session_server(call->session);
     struct config *config = server_config(server);
     if (call->argc % 2 != 0) {
-        args_reply_arity(call->reply, call->row);
+        reply_error(call->reply, TEXT_SYNTAX);
         return 0;
     }
     if (!check_pairs(call))
@@ -118,7 +133,64 @@ static int run_set(struct call *call)
         IGNORE(config_set(config, id, words, count, NULL), "checked above");
     }
     server_apply(server);
+    server_log_remarks(server);
     lock_drop(&config->lock);
+    reply_ok(call->reply);
+    return 0;
+}
+
+/* ---- REWRITE ---- */
+
+struct rewrite_job {
+    struct pool_job job;
+    struct config *config;
+    struct session_ticket *ticket;
+    int error;
+    struct diag diag;
+};
+
+static void run_rewrite_job(struct pool_job *job)
+{
+    struct rewrite_job *rewrite = CONTAINER_OF(job, struct rewrite_job, job);
+    rewrite->error = config_rewrite_file(rewrite->config, &rewrite->diag);
+}
+
+static void on_rewritten(struct pool_job *job)
+{
+    struct rewrite_job *rewrite = CONTAINER_OF(job, struct rewrite_job, job);
+    struct buf out = {0};
+    struct reply reply = reply_to(&out, session_ticket_proto(rewrite->ticket));
+    if (rewrite->error == 0)
+        reply_ok(&reply);
+    else
+        reply_errorf(&reply, "ERR Rewriting config file: %s", rewrite->diag.text);
+    session_answer(rewrite->ticket, buf_slice(&out));
+    buf_fini(&out);
+    mem_free(rewrite);
+}
+
+static int run_rewrite(struct call *call)
+{
+    struct server *server = session_server(call->session);
+    struct config *config = server_config(server);
+    if (config->path == NULL) {
+        reply_error(call->reply, "ERR The server is running without a config file");
+        return 0;
+    }
+    struct rewrite_job *rewrite = mem_calloc(1, sizeof(*rewrite));
+    rewrite->config = config;
+    rewrite->ticket = session_defer(call);
+    pool_submit(server_pool(server), POOL_SYNC, &rewrite->job, session_loop(call->session),
+                run_rewrite_job, on_rewritten);
+    return 0;
+}
+
+static int run_resetstat(struct call *call)
+{
+    struct server *server = session_server(call->session);
+    hub_reset_stats(server_hub(server));
+    for (uint32_t i = 0; i < server_loop_count(server); i++)
+        loop_stats_reset_longest(server_loop(server, i));
     reply_ok(call->reply);
     return 0;
 }
@@ -127,7 +199,6 @@ static const struct command_row rows[] = {
     {
         .name = "config",
         .arity = {2, ARITY_ANY},
-        .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE,
         .scope = SCOPE_NODE,
         .categories = "slow",
         .group = "server",
@@ -149,6 +220,48 @@ static const struct command_row rows[] = {
         .summary = "Returns the effective values of configuration parameters.",
         .syntax = "parameter [parameter ...]",
         .run = run_get,
+    },
+    {
+        .name = "help",
+        .parent = "config",
+        .arity = {2, 2},
+        .flags = CMD_LOADING | CMD_STALE,
+        .scope = SCOPE_NODE,
+        .categories = "slow",
+        .group = "server",
+        .since = "5.0.0",
+        .complexity = "O(1)",
+        .summary = "Returns helpful text about the different subcommands.",
+        .syntax = "",
+        .run = help_run,
+    },
+    {
+        .name = "resetstat",
+        .parent = "config",
+        .arity = {2, 2},
+        .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE,
+        .scope = SCOPE_NODE,
+        .categories = "admin slow dangerous",
+        .group = "server",
+        .since = "2.0.0",
+        .complexity = "O(1)",
+        .summary = "Resets the server's statistics.",
+        .syntax = "",
+        .run = run_resetstat,
+    },
+    {
+        .name = "rewrite",
+        .parent = "config",
+        .arity = {2, 2},
+        .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE,
+        .scope = SCOPE_NODE,
+        .categories = "admin slow dangerous",
+        .group = "server",
+        .since = "2.8.0",
+        .complexity = "O(N), N being the size of the file",
+        .summary = "Writes the effective configuration to its file.",
+        .syntax = "",
+        .run = run_rewrite,
     },
     {
         .name = "set",

@@ -85,7 +85,7 @@ NUMBER_FIELD(show_loop_turns, worst_loop(info).turns)
 
 NUMBER_FIELD(show_connected_clients, info->hub.connected_clients)
 NUMBER_FIELD(show_blocked_clients, 0)
-NUMBER_FIELD(show_maxclients, config_number(server_config(info->server), CONF_MAX_CLIENTS))
+NUMBER_FIELD(show_maxclients, atomic_load(&hub_settings(server_hub(info->server))->max_clients))
 
 /* ---- Memory ---- */
 

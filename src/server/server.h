@@ -30,6 +30,7 @@ struct config *server_config(struct server *server);
 struct log *server_log(struct server *server);
 struct group *server_group(struct server *server);
 struct hub *server_hub(struct server *server);
+struct pool *server_pool(struct server *server);
 uint16_t server_port(const struct server *server);
 uint64_t server_started_ms(const struct server *server);
 const char *server_run_id(const struct server *server);
@@ -37,6 +38,9 @@ const char *server_run_id(const struct server *server);
 const char *server_placement(const struct server *server);
 uint32_t server_loop_count(const struct server *server);
 struct loop *server_loop(struct server *server, uint32_t idx);
+
+/* Writes what the configuration has to say about itself to the log. With its lock held. */
+void server_log_remarks(struct server *server);
 
 /* Makes live settings count. Called with the configuration's lock held. */
 void server_apply(struct server *server);

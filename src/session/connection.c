@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* PING ECHO HELLO AUTH SELECT QUIT RESET. */
-#include "base/mem.h"
 #include "base/num.h"
 #include "command/args.h"
 #include "session/session_internal.h"
 
 static int run_ping(struct call *call)
 {
-    if (call->argc > 1)
+    if (call->argc > 2)
+        args_reply_arity(call->reply, call->row);
+    else if (call->argc == 2)
         reply_bulk(call->reply, call->argv[1]);
     else
         reply_status(call->reply, "PONG");
@@ -88,6 +89,10 @@ static int run_auth(struct call *call)
 {
     struct session *session = call->session;
     bool has_user = call->argc == 3;
+    if (call->argc > 3) {
+        reply_error(call->reply, TEXT_SYNTAX);
+        return 0;
+    }
     if (!has_user && !atomic_load(&session->host->hub->settings.needs_auth)) {
         reply_error(call->reply,
                     "ERR AUTH <password> called without any password configured for the default "
@@ -212,8 +217,8 @@ static int run_reset(struct call *call)
 static const struct command_row rows[] = {
     {
         .name = "ping",
-        .arity = {1, 2},
-        .flags = CMD_FAST | CMD_LOADING | CMD_STALE,
+        .arity = {1, ARITY_ANY},
+        .flags = CMD_FAST,
         .scope = SCOPE_NODE,
         .categories = "fast connection",
         .group = "connection",
@@ -239,7 +244,7 @@ static const struct command_row rows[] = {
     {
         .name = "hello",
         .arity = {1, ARITY_ANY},
-        .flags = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_FAST | CMD_NO_AUTH | CMD_NO_MULTI,
+        .flags = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_FAST | CMD_NO_AUTH | CMD_ALLOW_BUSY,
         .scope = SCOPE_NODE,
         .categories = "fast connection",
         .group = "connection",
@@ -251,8 +256,8 @@ static const struct command_row rows[] = {
     },
     {
         .name = "auth",
-        .arity = {2, 3},
-        .flags = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_FAST | CMD_NO_AUTH,
+        .arity = {2, ARITY_ANY},
+        .flags = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_FAST | CMD_NO_AUTH | CMD_ALLOW_BUSY,
         .scope = SCOPE_NODE,
         .categories = "fast connection",
         .group = "connection",
@@ -278,7 +283,8 @@ static const struct command_row rows[] = {
     {
         .name = "quit",
         .arity = {1, ARITY_ANY},
-        .flags = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_FAST | CMD_NO_AUTH | CMD_IN_MULTI_NOW,
+        .flags = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_FAST | CMD_NO_AUTH | CMD_ALLOW_BUSY |
+                 CMD_IN_MULTI_NOW,
         .scope = SCOPE_NODE,
         .categories = "fast connection",
         .group = "connection",
@@ -291,7 +297,8 @@ static const struct command_row rows[] = {
     {
         .name = "reset",
         .arity = {1, 1},
-        .flags = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_FAST | CMD_NO_AUTH | CMD_IN_MULTI_NOW,
+        .flags = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_FAST | CMD_NO_AUTH | CMD_ALLOW_BUSY |
+                 CMD_IN_MULTI_NOW,
         .scope = SCOPE_NODE,
         .categories = "fast connection",
         .group = "connection",

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdarg.h>
+#include <stdio.h>
+
 #include "base/assert.h"
 #include "base/mem.h"
 #include "session/session_internal.h"
@@ -6,9 +9,19 @@
 #define FLUSH_ORDER 90 /* behind all phases of the group */
 #define CRON_MS     1000
 
-#define TEXT_PROTECTED                                                                        \
-    "-DENIED Ferric is in protected mode: no password is set, so only connections from this " \
-    "machine are served. Set requirepass, or protected-mode no if the network is trusted.\r\n"
+/* ---- Telling ---- */
+
+void hub_log(const struct hub *hub, char level, const char *format, ...)
+{
+    if (hub->options.on_log == NULL)
+        return;
+    char text[DIAG_SIZE];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    hub->options.on_log(hub->options.server, level, text);
+}
 
 /* ---- Replies from the port ---- */
 
@@ -31,134 +44,6 @@ static void on_room(void *ctx)
 
 static const struct port_events port_events = {.on_reply = on_reply, .on_room = on_room};
 
-/* ---- Accepting ---- */
-
-struct arrival {
-    struct loop_post post;
-    struct host *host;
-    int fd;
-};
-
-static void refuse_fd(struct host *host, int fd)
-{
-    count_up(&host->stats.rejected, 1);
-    net_refuse(fd, "-ERR max number of clients reached\r\n");
-}
-
-static void admit(struct host *host, int fd)
-{
-    struct hub *hub = host->hub;
-    uint64_t max = atomic_load_explicit(&hub->settings.max_clients, memory_order_relaxed);
-    if (atomic_load(&hub->is_closing) || atomic_load(&hub->client_count) >= max) {
-        refuse_fd(host, fd);
-        return;
-    }
-    if (atomic_load(&hub->settings.protects) && !atomic_load(&hub->settings.needs_auth) &&
-        !net_is_local(fd)) {
-        net_refuse(fd, TEXT_PROTECTED);
-        return;
-    }
-    if (session_open(host, fd) != 0)
-        net_refuse(fd, "");
-}
-
-static void on_arrival(struct loop_post *post)
-{
-    struct arrival *arrival = CONTAINER_OF(post, struct arrival, post);
-    admit(arrival->host, arrival->fd);
-    mem_free(arrival);
-}
-
-void hub_accept(struct hub *hub, int fd)
-{
-    uint32_t nth = atomic_fetch_add(&hub->next_host, 1) % hub->options.loop_count;
-    struct host *host = &hub->hosts[nth];
-    if (loop_is_mine(host->loop)) {
-        admit(host, fd);
-        return;
-    }
-    struct arrival *arrival = mem_calloc(1, sizeof(*arrival));
-    arrival->post.run = on_arrival;
-    arrival->host = host;
-    arrival->fd = fd;
-    loop_post(host->loop, &arrival->post);
-}
-
-/* ---- Closing ---- */
-
-struct closing {
-    struct loop_post post;
-    struct loop *loop;
-    void (*on_done)(void *ctx);
-    void *ctx;
-    _Atomic uint32_t hosts_left;
-};
-
-struct host_closing {
-    struct loop_post post;
-    struct host *host;
-    bool is_graceful;
-};
-
-static void on_all_closed(struct loop_post *post)
-{
-    struct closing *closing = CONTAINER_OF(post, struct closing, post);
-    closing->on_done(closing->ctx);
-    mem_free(closing);
-}
-
-static void host_closed(struct host *host)
-{
-    struct closing *closing = host->closing;
-    host->closing = NULL;
-    if (atomic_fetch_sub(&closing->hosts_left, 1) == 1)
-        loop_post(closing->loop, &closing->post);
-}
-
-void host_on_session_closed(struct host *host)
-{
-    if (host->closing != NULL && list_is_empty(&host->sessions))
-        host_closed(host);
-}
-
-static void on_close_host(struct loop_post *post)
-{
-    struct host_closing *order = CONTAINER_OF(post, struct host_closing, post);
-    struct host *host = order->host;
-    loop_timer_disarm(&host->cron);
-    LIST_EACH(node, next, &host->sessions)
-    {
-        struct session *session = LIST_ENTRY(node, struct session, node);
-        if (order->is_graceful)
-            session_close_after_reply(session);
-        else
-            session_close_now(session);
-    }
-    mem_free(order);
-    if (list_is_empty(&host->sessions))
-        host_closed(host);
-}
-
-void hub_close_all(struct hub *hub, bool is_graceful, struct loop *loop, void (*on_done)(void *ctx),
-                   void *ctx)
-{
-    atomic_store(&hub->is_closing, true);
-    struct closing *closing = mem_calloc(1, sizeof(*closing));
-    closing->loop = loop;
-    closing->on_done = on_done;
-    closing->ctx = ctx;
-    closing->post.run = on_all_closed;
-    atomic_init(&closing->hosts_left, hub->options.loop_count);
-    for (uint32_t i = 0; i < hub->options.loop_count; i++) {
-        struct host_closing *order = mem_calloc(1, sizeof(*order));
-        order->post.run = on_close_host;
-        order->host = &hub->hosts[i];
-        order->is_graceful = is_graceful;
-        hub->hosts[i].closing = closing;
-        loop_post(hub->hosts[i].loop, &order->post);
-    }
-}
-
 /* ---- Once a second, while there are connections ---- */
 
 static void check_session(struct host *host, struct session *session)
@@ -167,6 +52,8 @@ static void check_session(struct host *host, struct session *session)
     uint64_t limit = atomic_load_explicit(&settings->output_buffer_limit, memory_order_relaxed);
     if (limit > 0 && conn_queued(&session->conn) > limit) {
         count_up(&host->stats.output_closes, 1);
+        hub_log(host->hub, '#', "client %llu is closed: it does not read its replies",
+                (unsigned long long)session->id);
         session_close_now(session);
         return;
     }
@@ -176,22 +63,46 @@ static void check_session(struct host *host, struct session *session)
         session_close_now(session);
 }
 
-static void on_cron(struct loop_timer *timer)
+static void set_word(_Atomic uint64_t *word, uint64_t value)
 {
-    struct host *host = CONTAINER_OF(timer, struct host, cron);
-    LIST_EACH(node, next, &host->sessions)
-    {
-        struct session *session = LIST_ENTRY(node, struct session, node);
-        if (!session->conn.is_closing)
-            check_session(host, session);
-    }
+    atomic_store_explicit(word, value, memory_order_relaxed);
+}
+
+static void publish_port(struct host *host)
+{
     struct port_stats stats = port_stats(host->port);
     const uint64_t values[] = {stats.inline_reads, stats.queued_reads, stats.cold_reads,
                                stats.retries, stats.writes};
     STATIC_ASSERT(ARRAY_COUNT(values) == ARRAY_COUNT(host->port_counters), "one word each");
     for (size_t i = 0; i < ARRAY_COUNT(values); i++)
-        atomic_store_explicit(&host->port_counters[i], values[i], memory_order_relaxed);
-    loop_timer_arm(timer, CRON_MS);
+        set_word(&host->port_counters[i], values[i]);
+}
+
+static void on_cron(struct loop_timer *timer)
+{
+    struct host *host = CONTAINER_OF(timer, struct host, cron);
+    uint64_t bytes_in = 0;
+    uint64_t bytes_out = 0;
+    budget_check(host);
+    LIST_EACH(node, next, &host->sessions)
+    {
+        struct session *session = LIST_ENTRY(node, struct session, node);
+        bytes_in += session->conn.bytes_in;
+        bytes_out += session->conn.bytes_out;
+        if (!session->conn.is_closing)
+            check_session(host, session);
+    }
+    set_word(&host->stats.open_bytes_in, bytes_in);
+    set_word(&host->stats.open_bytes_out, bytes_out);
+    publish_port(host);
+    if (!list_is_empty(&host->sessions))
+        loop_timer_arm(timer, CRON_MS);
+}
+
+void host_arm_cron(struct host *host)
+{
+    if (!loop_timer_is_armed(&host->cron))
+        loop_timer_arm(&host->cron, CRON_MS);
 }
 
 /* ---- Settings and figures ---- */
@@ -222,7 +133,9 @@ static uint64_t read_word(const _Atomic uint64_t *word)
     return atomic_load_explicit(word, memory_order_relaxed);
 }
 
-struct hub_stats hub_stats(const struct hub *hub)
+/* A session that closes moves its bytes from the one word to the other, and the first follows a
+ * second later: what is taken for both meanwhile is taken off again by the next look. */
+static struct hub_stats sum_up(const struct hub *hub)
 {
     struct hub_stats sum = {0};
     for (uint32_t i = 0; i < hub->options.loop_count; i++) {
@@ -231,8 +144,8 @@ struct hub_stats hub_stats(const struct hub *hub)
         sum.connections_received += read_word(&host->stats.received);
         sum.rejected_connections += read_word(&host->stats.rejected);
         sum.commands_processed += read_word(&host->stats.commands);
-        sum.bytes_in += read_word(&host->stats.bytes_in);
-        sum.bytes_out += read_word(&host->stats.bytes_out);
+        sum.bytes_in += read_word(&host->stats.bytes_in) + read_word(&host->stats.open_bytes_in);
+        sum.bytes_out += read_word(&host->stats.bytes_out) + read_word(&host->stats.open_bytes_out);
         sum.output_limit_closes += read_word(&host->stats.output_closes);
         sum.query_limit_closes += read_word(&host->stats.query_closes);
         sum.inline_reads += read_word(&host->port_counters[0]);
@@ -242,6 +155,40 @@ struct hub_stats hub_stats(const struct hub *hub)
         sum.writes += read_word(&host->port_counters[4]);
     }
     return sum;
+}
+
+static void take_off(uint64_t *value, uint64_t baseline)
+{
+    *value = *value > baseline ? *value - baseline : 0;
+}
+
+struct hub_stats hub_stats(struct hub *hub)
+{
+    struct hub_stats stats = sum_up(hub);
+    lock_take(&hub->lock);
+    struct hub_stats base = hub->baseline;
+    lock_drop(&hub->lock);
+    take_off(&stats.connections_received, base.connections_received);
+    take_off(&stats.rejected_connections, base.rejected_connections);
+    take_off(&stats.commands_processed, base.commands_processed);
+    take_off(&stats.bytes_in, base.bytes_in);
+    take_off(&stats.bytes_out, base.bytes_out);
+    take_off(&stats.output_limit_closes, base.output_limit_closes);
+    take_off(&stats.query_limit_closes, base.query_limit_closes);
+    take_off(&stats.inline_reads, base.inline_reads);
+    take_off(&stats.queued_reads, base.queued_reads);
+    take_off(&stats.cold_reads, base.cold_reads);
+    take_off(&stats.read_retries, base.read_retries);
+    take_off(&stats.writes, base.writes);
+    return stats;
+}
+
+void hub_reset_stats(struct hub *hub)
+{
+    struct hub_stats now = sum_up(hub);
+    lock_take(&hub->lock);
+    hub->baseline = now;
+    lock_drop(&hub->lock);
 }
 
 /* ---- Life ---- */
@@ -255,9 +202,11 @@ static int host_init(struct host *host, struct hub *hub, uint32_t idx)
     resp_parser_init(&host->parser, &host->limits);
     list_init(&host->sessions);
     list_init(&host->no_room);
+    list_init(&host->holders);
+    host->held_limit = hub->options.max_held_bytes / hub->options.loop_count;
     port_set_events(host->port, &port_events, host);
     loop_timer_init(host->loop, &host->cron, on_cron);
-    loop_timer_arm(&host->cron, CRON_MS);
+    loop_timer_init(host->loop, &host->deadline, host_on_deadline);
     return net_new(&(struct net_options){.loop = host->loop, .flush_order = FLUSH_ORDER},
                    &host->net);
 }
@@ -301,6 +250,7 @@ void hub_free(struct hub *hub)
         struct host *host = &hub->hosts[i];
         ASSERT(list_is_empty(&host->sessions));
         loop_timer_fini(&host->cron);
+        loop_timer_fini(&host->deadline);
         net_free(host->net);
         resp_parser_fini(&host->parser);
         buf_fini(&host->scratch);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* MULTI, EXEC, DISCARD, WATCH, UNWATCH.
+/* MULTI, EXEC, DISCARD.
  *
  * Queued commands are kept as they stand in the log. EXEC hands those with data to the group as one
  * command; commands of scope NODE that were queued among them run here when its reply has come, and
@@ -24,16 +24,6 @@ void queued_free(struct queued *queue)
     }
 }
 
-void multi_unwatch(struct session *session)
-{
-    while (session->watches != NULL) {
-        struct watched *next = session->watches->next;
-        buf_fini(&session->watches->key);
-        mem_free(session->watches);
-        session->watches = next;
-    }
-}
-
 static struct queued *take_queue(struct session *session)
 {
     struct queued *queue = session->queue;
@@ -49,28 +39,33 @@ static struct queued *take_queue(struct session *session)
 void multi_reset(struct session *session)
 {
     queued_free(take_queue(session));
-    multi_unwatch(session);
+    watch_drop_all(session);
+}
+
+static void refuse_to_queue(struct session *session, struct reply *reply, const char *text)
+{
+    session->is_multi_bad = true;
+    reply_error(reply, text);
 }
 
 void multi_queue(struct session *session, const struct command_row *row, const struct slice *argv,
                  uint32_t argc, struct reply *reply)
 {
-    size_t size = command_coded_size(argv, argc);
-    uint64_t limit = atomic_load_explicit(&session->host->hub->settings.query_buffer_limit,
-                                          memory_order_relaxed);
     if ((row->flags & CMD_NO_MULTI) != 0) {
-        session->is_multi_bad = true;
-        reply_error(reply, "ERR Command not allowed inside a transaction");
+        refuse_to_queue(session, reply, "ERR Command not allowed inside a transaction");
         return;
     }
-    if (size == 0 || session->queue_bytes + size > limit) {
-        session->is_multi_bad = true;
-        reply_error(reply, "ERR the transaction is larger than client-query-buffer-limit");
+    size_t size = command_coded_size(argv, argc);
+    size_t room = session->host->hub->options.max_multi_bytes - session->queue_bytes;
+    struct buf coded = {0};
+    if (size == 0 || size + sizeof(struct queued) > room || buf_try_reserve(&coded, size) != 0) {
+        refuse_to_queue(session, reply, "ERR the transaction is larger than max-entry-bytes");
         return;
     }
     struct queued *queued = mem_calloc(1, sizeof(*queued));
     queued->row = row;
     queued->db = session->multi_db;
+    queued->coded = coded;
     /* A NODE row has no number: it never leaves this process. Its own name is wanted again. */
     command_encode(buf_extend(&queued->coded, size), row->id, queued->db, argv, argc);
     if (session->queue_last == NULL)
@@ -79,7 +74,7 @@ void multi_queue(struct session *session, const struct command_row *row, const s
         session->queue_last->next = queued;
     session->queue_last = queued;
     session->queue_count++;
-    session->queue_bytes += size;
+    session->queue_bytes += size + sizeof(*queued);
     multi_note_select(session, row, argv, argc);
     reply_status(reply, "QUEUED");
 }
@@ -164,8 +159,7 @@ static void submit_exec(struct session *session, struct queued *queue, struct re
     size_t count = data_count(queue);
     bool is_mixed = count < session->queue_count_at_exec;
     struct buf watches = {0};
-    for (const struct watched *watched = session->watches; watched != NULL; watched = watched->next)
-        watch_encode(&watches, watched->db, buf_slice(&watched->key), watched->version);
+    watch_encode_all(session, &watches);
     struct slice *argv = exec_argv(queue, count, buf_slice(&watches));
     struct pending *pending = pending_new(session, is_mixed ? PENDING_EXEC : PENDING_REPLY);
     struct port_request request = {
@@ -204,6 +198,11 @@ void multi_exec(struct session *session, struct reply *reply)
         reply_error(reply, TEXT_EXECABORT);
         return;
     }
+    if (!watch_is_untouched(session)) {
+        multi_reset(session);
+        reply_null_array(reply);
+        return;
+    }
     session->queue_count_at_exec = session->queue_count;
     struct queued *queue = take_queue(session);
     if (data_count(queue) == 0 && session->watches == NULL) {
@@ -214,7 +213,7 @@ void multi_exec(struct session *session, struct reply *reply)
         return;
     }
     submit_exec(session, queue, reply);
-    multi_unwatch(session);
+    watch_drop_all(session);
 }
 
 /* ---- The commands ---- */
@@ -244,98 +243,12 @@ static int run_discard(struct call *call)
     return 0;
 }
 
-static bool is_watched(const struct session *session, struct slice key)
-{
-    for (const struct watched *watched = session->watches; watched != NULL;
-         watched = watched->next) {
-        if (watched->db == session->db && slice_eq(buf_slice(&watched->key), key))
-            return true;
-    }
-    return false;
-}
-
-/* The key's version cannot be told before the clock has moved: a read moves it, then the whole
- * WATCH is parsed again. */
-static void retry_behind_clock(struct session *session, struct slice key)
-{
-    struct slice argv[] = {SLICE_LIT("exists"), key};
-    struct pending *pending = pending_new(session, PENDING_RETRY);
-    struct port_request request = {.row = session->host->hub->exists_row,
-                                   .argv = argv,
-                                   .argc = 2,
-                                   .db = session->db,
-                                   .proto = session->proto,
-                                   .token = pending};
-    struct buf out = {0};
-    struct reply reply = reply_to(&out, session->proto);
-    enum port_result result = port_execute(session->host->port, &request, &reply);
-    session->wants_retry = true;
-    session->is_deferred = true;
-    if (result == PORT_ANSWERED) {
-        pending_release(session->host, pending);
-    } else {
-        pending_link(session, pending);
-        pending_note_taken(session, pending, PORT_TAKEN_ALONE);
-    }
-    buf_fini(&out);
-}
-
-static bool watch_key(struct session *session, struct slice key)
-{
-    if (is_watched(session, key))
-        return true;
-    uint64_t version;
-    int rc = port_version_of(session->host->port, session->db, key, &version);
-    if (rc != 0) {
-        retry_behind_clock(session, key);
-        return false;
-    }
-    struct watched *watched = mem_calloc(1, sizeof(*watched));
-    watched->db = session->db;
-    watched->version = version;
-    buf_append_slice(&watched->key, key);
-    watched->next = session->watches;
-    session->watches = watched;
-    return true;
-}
-
-static int run_watch(struct call *call)
-{
-    struct session *session = call->session;
-    if (session->in_multi) {
-        reply_error(call->reply, "ERR WATCH inside MULTI is not allowed");
-        return 0;
-    }
-    if (group_state(session->host->hub->options.group) == GROUP_REPLAYING) {
-        reply_error(call->reply, TEXT_LOADING);
-        return 0;
-    }
-    for (uint32_t i = 1; i < call->argc; i++) {
-        if (call->argv[i].len > ROW_MAX_KEY) {
-            reply_error(call->reply, "ERR a key is longer than 65535 bytes");
-            return 0;
-        }
-    }
-    for (uint32_t i = 1; i < call->argc; i++) {
-        if (!watch_key(session, call->argv[i]))
-            return 0;
-    }
-    reply_ok(call->reply);
-    return 0;
-}
-
-static int run_unwatch(struct call *call)
-{
-    multi_unwatch(call->session);
-    reply_ok(call->reply);
-    return 0;
-}
-
 static const struct command_row rows[] = {
     {
         .name = "multi",
         .arity = {1, 1},
-        .flags = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_FAST | CMD_IN_MULTI_NOW,
+        .flags =
+            CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_FAST | CMD_ALLOW_BUSY | CMD_IN_MULTI_NOW,
         .scope = SCOPE_NODE,
         .categories = "fast transaction",
         .group = "transactions",
@@ -348,7 +261,8 @@ static const struct command_row rows[] = {
     {
         .name = "discard",
         .arity = {1, 1},
-        .flags = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_FAST | CMD_IN_MULTI_NOW,
+        .flags =
+            CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_FAST | CMD_ALLOW_BUSY | CMD_IN_MULTI_NOW,
         .scope = SCOPE_NODE,
         .categories = "fast transaction",
         .group = "transactions",
@@ -357,34 +271,6 @@ static const struct command_row rows[] = {
         .summary = "Discards a transaction.",
         .syntax = "",
         .run = run_discard,
-    },
-    {
-        .name = "watch",
-        .arity = {2, ARITY_ANY},
-        .flags =
-            CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_FAST | CMD_IN_MULTI_NOW | CMD_WANTS_QUIET,
-        .scope = SCOPE_NODE,
-        .keys = KEYS_RANGE(1, -1, 1, KEY_RO),
-        .categories = "fast transaction",
-        .group = "transactions",
-        .since = "2.2.0",
-        .complexity = "O(1) for every key.",
-        .summary = "Monitors changes to keys to determine the execution of a transaction.",
-        .syntax = "key [key ...]",
-        .run = run_watch,
-    },
-    {
-        .name = "unwatch",
-        .arity = {1, 1},
-        .flags = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_FAST,
-        .scope = SCOPE_NODE,
-        .categories = "fast transaction",
-        .group = "transactions",
-        .since = "2.2.0",
-        .complexity = "O(1)",
-        .summary = "Forgets about watched keys of a transaction.",
-        .syntax = "",
-        .run = run_unwatch,
     },
 };
 

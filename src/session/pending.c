@@ -60,6 +60,7 @@ void pending_link(struct session *session, struct pending *pending)
     else
         session->last->next = pending;
     session->last = pending;
+    session->pending_count++;
 }
 
 void pending_note_taken(struct session *session, struct pending *pending, enum port_result result)
@@ -74,8 +75,9 @@ void pending_note_taken(struct session *session, struct pending *pending, enum p
     }
 }
 
-static void keep(struct pending *pending, struct slice reply)
+static void keep(struct session *session, struct pending *pending, struct slice reply)
 {
+    session->kept_bytes += reply.len;
     if (reply.len <= PENDING_INLINE) {
         pending->inline_len = (uint8_t)reply.len;
         if (reply.len > 0)
@@ -83,14 +85,6 @@ static void keep(struct pending *pending, struct slice reply)
         return;
     }
     buf_append_slice(&pending->bytes, reply);
-}
-
-void pending_push_done(struct session *session, struct slice reply)
-{
-    struct pending *pending = pending_new(session, PENDING_REPLY);
-    pending->is_done = true;
-    keep(pending, reply);
-    pending_link(session, pending);
 }
 
 static void send(struct session *session, const struct pending *pending, struct slice reply)
@@ -101,12 +95,27 @@ static void send(struct session *session, const struct pending *pending, struct 
     conn_commit(&session->conn);
 }
 
+void pending_push_done(struct session *session, struct slice reply)
+{
+    struct pending *pending = pending_new(session, PENDING_REPLY);
+    if (session->first == NULL) {
+        send(session, pending, reply);
+        pending_release(session->host, pending);
+        return;
+    }
+    pending->is_done = true;
+    keep(session, pending, reply);
+    pending_link(session, pending);
+}
+
 static void pop_first(struct session *session)
 {
     struct pending *pending = session->first;
     session->first = pending->next;
     if (session->first == NULL)
         session->last = NULL;
+    ASSERT(session->pending_count > 0);
+    session->pending_count--;
     pending_release(session->host, pending);
 }
 
@@ -114,10 +123,12 @@ static void send_done(struct session *session)
 {
     while (session->first != NULL && session->first->is_done) {
         struct pending *pending = session->first;
-        if (pending->bytes.len > 0)
-            send(session, pending, buf_slice(&pending->bytes));
-        else
-            send(session, pending, slice_of(pending->inline_bytes, pending->inline_len));
+        struct slice reply = pending->bytes.len > 0
+                                 ? buf_slice(&pending->bytes)
+                                 : slice_of(pending->inline_bytes, pending->inline_len);
+        ASSERT(session->kept_bytes >= reply.len);
+        session->kept_bytes -= reply.len;
+        send(session, pending, reply);
         pop_first(session);
     }
 }
@@ -165,13 +176,15 @@ void pending_answer(struct pending *pending, struct slice reply)
         pop_first(session);
         send_done(session);
     } else {
-        keep(pending, reply);
+        keep(session, pending, reply);
     }
     buf_fini(&spliced);
     if (session->closes_when_answered && session->first == NULL)
         conn_close_after_flush(&session->conn);
     else if (may_resume)
         session_resume(session);
+    else
+        session_note_less_queued(session);
 }
 
 void pending_orphan_all(struct session *session)
@@ -187,4 +200,6 @@ void pending_orphan_all(struct session *session)
     }
     session->first = NULL;
     session->last = NULL;
+    session->pending_count = 0;
+    session->kept_bytes = 0;
 }

@@ -10,7 +10,7 @@
  *           atomic words or lie under its lock.
  * Lifetime: a session lives from session_accept() until its connection has closed and its last
  *           pending entry has come back.
- * See session/README.md, invariants N1-N9.
+ * See session/README.md, invariants Q1-Q8.
  */
 #ifndef SESSION_SESSION_H
 #define SESSION_SESSION_H
@@ -47,7 +47,11 @@ struct hub_options {
     struct loop *loops[GROUP_MAX_LOOPS]; /* the group's io loops, in its order */
     uint32_t loop_count;
     const char *server_version; /* redis_version for HELLO */
+    size_t max_held_bytes;      /* of commands not yet run, over all connections (R33) */
+    size_t max_multi_bytes;     /* of one transaction */
     void *server;               /* of the layer above, for its handlers */
+    /* For the log of the server: one line, level by Redis's letters. Thread: any loop's. */
+    void (*on_log)(void *server, char level, const char *text);
 };
 
 MUST_CHECK
@@ -85,7 +89,9 @@ struct hub_stats {
     uint64_t output_limit_closes;
     uint64_t query_limit_closes;
 };
-struct hub_stats hub_stats(const struct hub *hub);
+struct hub_stats hub_stats(struct hub *hub);
+/* What counts events counts from 0 again (CONFIG RESETSTAT). */
+void hub_reset_stats(struct hub *hub);
 
 /* ---- For the handlers of scope NODE ---- */
 
@@ -103,12 +109,15 @@ struct session_ticket *session_defer(struct call *call);
 void session_answer(struct session_ticket *ticket, struct slice reply);
 uint8_t session_ticket_proto(const struct session_ticket *ticket);
 
-/* Closes the connection once the replies so far are out (QUIT, SHUTDOWN). */
+/* Closes the connection once the replies so far are out (QUIT); nothing more of it is run. */
 void session_close_after_reply(struct session *session);
+/* Runs nothing more of the connection, which stays open (SHUTDOWN). */
+void session_halt(struct session *session);
 
 /* Rows of this layer: connection and transaction control. */
 extern const struct command_family connection_family;
 extern const struct command_family multi_family;
+extern const struct command_family watch_family;
 extern const struct command_family client_family;
 
 #endif

@@ -3,11 +3,12 @@
 #ifndef SESSION_SESSION_INTERNAL_H
 #define SESSION_SESSION_INTERNAL_H
 
-#include "base/list.h"
-#include "session/session.h"
+#include "session/hub_internal.h"
 
 #define PENDING_INLINE 24
-#define OUTPUT_PAUSE   (1024u * 1024) /* a client with more queued is not read from */
+#define PENDING_MAX    16384          /* commands of one connection under way */
+#define OUTPUT_PAUSE   (1024u * 1024) /* a client with more queued or kept is not read from */
+#define SCRATCH_KEEP   65536
 
 /* ---- Replies that come later ---- */
 
@@ -42,55 +43,7 @@ struct queued {
     struct buf coded;
 };
 
-struct watched {
-    struct watched *next;
-    uint16_t db;
-    uint64_t version;
-    struct buf key;
-};
-
-/* ---- Hub and hosts ---- */
-
-struct host {
-    struct hub *hub;
-    struct loop *loop;
-    struct net *net;
-    struct port *port;
-    struct resp_limits limits;
-    struct resp_parser parser; /* for sessions without an unfinished command */
-    struct buf scratch;        /* replies that have to wait behind others */
-    struct list_node sessions;
-    struct list_node no_room; /* sessions paused until the port has room again */
-    struct pending *free_pendings;
-    size_t free_pending_count;
-    struct loop_timer cron;
-    struct {
-        _Atomic uint64_t clients;
-        _Atomic uint64_t received;
-        _Atomic uint64_t rejected;
-        _Atomic uint64_t commands;
-        _Atomic uint64_t bytes_in;
-        _Atomic uint64_t bytes_out;
-        _Atomic uint64_t output_closes;
-        _Atomic uint64_t query_closes;
-    } stats;
-    _Atomic uint64_t port_counters[5]; /* of port_stats, as last published */
-    struct closing *closing;           /* hub_close_all() is under way */
-};
-
-struct hub {
-    struct hub_options options;
-    struct hub_settings settings;
-    struct lock lock; /* guards password */
-    struct buf password;
-    const struct command_row *exec_row;
-    const struct command_row *exists_row;
-    _Atomic uint64_t next_id;
-    _Atomic uint32_t next_host;
-    _Atomic uint64_t client_count;
-    _Atomic bool is_closing;
-    struct host hosts[GROUP_MAX_LOOPS];
-};
+/* ---- A connection ---- */
 
 enum reply_mode { REPLY_ON, REPLY_OFF, REPLY_SKIP_NEXT, REPLY_SKIPPING };
 
@@ -99,15 +52,23 @@ struct session {
     struct host *host;
     struct list_node node; /* in host->sessions */
     struct list_node no_room_node;
+    struct list_node held_node;
     struct resp_parser *parser; /* with an unfinished command, else NULL */
+    size_t unfinished_bytes;    /* of that command so far */
+    size_t need_bytes;          /* what it is known to take */
+    size_t held_bytes;          /* counted in host->held_bytes */
     struct pending *first;
     struct pending *last;
+    uint32_t pending_count;
     uint32_t ordering_count;
+    size_t kept_bytes; /* replies that wait behind others */
     uint16_t db;
     uint8_t proto;
     bool is_stalled;       /* parses nothing until its pending command is answered */
+    bool is_halted;        /* ... any more */
     bool waits_for_quiet;  /* ... until nothing of it is in flight */
-    bool waits_for_output; /* ... until the client has read */
+    bool waits_for_budget; /* ... until there is room for more of its command */
+    bool is_backed_up;     /* ... until the client has read, or replies have come */
     bool is_authenticated;
     bool in_multi;
     bool is_multi_bad; /* EXEC will answer EXECABORT */
@@ -122,6 +83,8 @@ struct session {
     size_t queue_bytes;
     size_t queue_count_at_exec;
     struct watched *watches;
+    size_t watch_bytes;
+    bool watches_absent; /* one of the watched keys was not there */
     uint64_t id;
     uint64_t created_ms;
     uint64_t last_ms;
@@ -133,15 +96,34 @@ struct session {
 };
 
 /* session.c */
-void session_run(struct session *session, const struct slice *argv, uint32_t argc, bool *out_again);
-struct reply session_reply_begin(struct session *session);
-void session_reply_end(struct session *session);
 int session_open(struct host *host, int fd);
-void session_resume(struct session *session);
 void session_close_now(struct session *session);
+void session_on_conn_closed(struct conn *conn, int error);
+
+/* dispatch.c */
+/* False: nothing has been done, the command is to be parsed again later. */
+bool session_run(struct session *session, const struct slice *argv, uint32_t argc);
+struct reply session_reply_begin(struct session *session);
+void session_reply_end(struct session *session, const struct reply *reply);
 /* Runs a NODE row; its reply goes to `reply` unless it defers. */
 void session_run_node(struct session *session, const struct command_row *row,
                       const struct slice *argv, uint32_t argc, struct reply *reply);
+
+/* feed.c */
+extern const struct conn_events session_conn_events;
+/* Reads on, if nothing else is in the way. */
+void session_resume(struct session *session);
+bool session_is_backed_up(const struct session *session);
+/* Something queued or under way has gone. */
+void session_note_less_queued(struct session *session);
+void session_drop_parser(struct session *session);
+
+/* budget.c */
+/* Asks for the next step of an unfinished command: it is read, or the session waits. */
+void budget_ask(struct session *session);
+/* What the session holds may have changed. */
+void budget_note(struct session *session);
+void budget_drop(struct session *session);
 
 /* pending.c */
 struct pending *pending_new(struct session *session, enum pending_kind kind);
@@ -151,7 +133,6 @@ void pending_link(struct session *session, struct pending *pending);
 void pending_note_taken(struct session *session, struct pending *pending, enum port_result result);
 void pending_answer(struct pending *pending, struct slice reply);
 void pending_orphan_all(struct session *session);
-void host_free_pendings(struct host *host);
 /* Appends a finished reply behind what is pending. */
 void pending_push_done(struct session *session, struct slice reply);
 
@@ -164,14 +145,17 @@ void multi_note_select(struct session *session, const struct command_row *row,
                        const struct slice *argv, uint32_t argc);
 void multi_exec(struct session *session, struct reply *reply);
 void multi_reset(struct session *session);
-void multi_unwatch(struct session *session);
 void queued_free(struct queued *queue);
 /* Puts the reply of an EXEC together that had NODE commands among its own. */
 void multi_splice(struct session *session, const struct queued *queue, struct slice reply,
                   struct reply *out);
 
-/* hub.c */
-void host_on_session_closed(struct host *host);
+/* watch.c */
+void watch_drop_all(struct session *session);
+/* The watched keys as EXEC takes them, appended. */
+void watch_encode_all(const struct session *session, struct buf *to);
+/* False if a key that was not there when it was watched has come and gone since. */
+bool watch_is_untouched(const struct session *session);
 
 /* client.c */
 void session_describe(const struct session *session, struct buf *to);
@@ -179,16 +163,13 @@ void session_reset(struct session *session);
 /* False after an error has been replied. */
 bool session_set_name(struct session *session, struct slice name, struct reply *reply);
 
+/* client_tour.c */
+int client_list(struct call *call);
+int client_kill(struct call *call);
+
 static inline struct session *session_from_conn(struct conn *conn)
 {
     return CONTAINER_OF(conn, struct session, conn);
-}
-
-/* Adds to a counter that only this thread writes. */
-static inline void count_up(_Atomic uint64_t *word, uint64_t by)
-{
-    atomic_store_explicit(word, atomic_load_explicit(word, memory_order_relaxed) + by,
-                          memory_order_relaxed);
 }
 
 #endif

@@ -149,10 +149,33 @@ void store_note_expiry(struct db *db, const struct row *row, const struct row *o
         expiry_add(db->rebuilt, expire_at_ms, (uint32_t)hash);
 }
 
+static size_t appearance_slot(uint16_t db, uint64_t hash)
+{
+    return (hash >> 32 ^ db) % STORE_APPEARANCE_SLOTS;
+}
+
+static void note_appearance(struct store *store, uint16_t db, uint64_t hash)
+{
+    _Atomic uint32_t *slot = &store->appearances[appearance_slot(db, hash)];
+    /* One writer: a plain store of what it knows. */
+    uint32_t now = atomic_load_explicit(slot, memory_order_relaxed);
+    atomic_store_explicit(slot, now + 1, memory_order_relaxed);
+}
+
+uint64_t store_appearances(const struct store *store, uint16_t db, struct slice key)
+{
+    uint64_t hash = keydir_hash(store_db(store, db)->dir, key);
+    return atomic_load_explicit(&store->appearances[appearance_slot(db, hash)],
+                                memory_order_relaxed);
+}
+
 void store_publish(struct store *store, struct db *db, struct row *row, const struct row *old,
                    uint64_t hash)
 {
     ASSERT(place_class(row_place(row)) != PLACE_PENDING); /* T2 */
+    /* One with an expiry may have been as good as absent. */
+    if (old == NULL || row_expire_at_ms(old) != 0)
+        note_appearance(store, db->number, hash);
     if (old != NULL && !row_is_hot(old))
         store_count_cold(db, -1);
     store_note_expiry(db, row, old, hash);

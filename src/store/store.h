@@ -69,6 +69,10 @@ const struct keydir *store_keydir(const struct store *store, uint16_t db);
 /* The publication word: odd while rows of one command are being published. */
 uint64_t store_publication(const struct store *store);
 
+/* Changes whenever `key` appears where it was not, and now and then without cause: for WATCH of a
+ * key that is not there. */
+uint64_t store_appearances(const struct store *store, uint16_t db, struct slice key);
+
 /* Time of the last entry applied here: keys that expire at or before it are gone (R14, R22). */
 uint64_t store_applied_ms(const struct store *store);
 

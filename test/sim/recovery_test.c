@@ -14,7 +14,7 @@
 #include "support/simscript.h"
 
 #define SCRIPTS       3
-#define WRITES        900
+#define WRITES        1500
 #define IMAGES        2  /* of each durable step */
 #define AGAIN_EVERY   40 /* one recovery in so many is crashed in turn */
 #define AGAIN_WRITES  25
@@ -58,7 +58,7 @@ static struct simnode_options options_of(uint64_t seed)
         .shard_count = (uint32_t)(1 + random_below(&random, 4)),
         .segment_size = (256u << 10) << random_below(&random, 2),
         .frames_in_flight = (unsigned)(1 + random_below(&random, 4)),
-        .max_file_size = (32u << 10) << random_below(&random, 3),
+        .max_file_size = (16u << 10) << random_below(&random, 3),
         .hot_max_value = hot_sizes[random_below(&random, 3)],
     };
 }
@@ -146,8 +146,7 @@ static void describe_state(const struct crash *crash, struct simnode *node)
         snprintf(text, sizeof(text), "the state after no number of writes");
     else
         snprintf(text, sizeof(text), "%s the state after %llu writes",
-                 n < crash->low ? "acknowledged writes are lost," : "",
-                 (unsigned long long)n);
+                 n < crash->low ? "acknowledged writes are lost," : "", (unsigned long long)n);
     describe(crash, text);
 }
 
@@ -202,8 +201,8 @@ static void crash_again(const struct crash *first, struct simdisk *image, struct
     simdisk_free(next);
 }
 
-static void crash_recovery(struct script_run *run, const struct crash *first,
-                           struct simdisk *image, struct simnode *node, uint64_t n)
+static void crash_recovery(struct script_run *run, const struct crash *first, struct simdisk *image,
+                           struct simnode *node, uint64_t n)
 {
     struct simscript script;
     struct simmodel *state = simhistory_state(run->history, n);
@@ -248,8 +247,8 @@ static void crash_everywhere(struct script_run *run)
 {
     struct random random = {.state = run->seed + 1};
     for (uint64_t step = run->first_step; step <= run->last_step; step++) {
-        unsigned images = simdisk_step_is_durable(run->disk, step) ? IMAGES
-                                                                   : random_below(&random, 3) == 0;
+        unsigned images =
+            simdisk_step_is_durable(run->disk, step) ? IMAGES : random_below(&random, 3) == 0;
         for (unsigned i = 0; i < images; i++)
             crash_script(run, step, random_next(&random) >> 16);
     }

@@ -355,11 +355,11 @@ static const struct {
     const char *name;
     void (*run)(struct step *step);
 } commands[] = {
-    {"set", do_set},         {"get", do_get},           {"getdel", do_getdel},
-    {"incr", do_incr},       {"incrby", do_incrby},     {"append", do_append},
-    {"mset", do_mset},       {"del", do_del},           {"rename", do_rename},
-    {"copy", do_copy},       {"pexpire", do_pexpire},   {"pexpireat", do_pexpireat},
-    {"persist", do_persist}, {"flushdb", do_flushdb},   {"flushall", do_flushall},
+    {"set", do_set},         {"get", do_get},         {"getdel", do_getdel},
+    {"incr", do_incr},       {"incrby", do_incrby},   {"append", do_append},
+    {"mset", do_mset},       {"del", do_del},         {"rename", do_rename},
+    {"copy", do_copy},       {"pexpire", do_pexpire}, {"pexpireat", do_pexpireat},
+    {"persist", do_persist}, {"flushdb", do_flushdb}, {"flushall", do_flushall},
 };
 
 static void apply_one(struct step *step)

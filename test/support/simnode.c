@@ -49,6 +49,12 @@ static void on_stopped(void *ctx, int error)
     node->stop_error = error;
 }
 
+static void on_settled(void *ctx)
+{
+    struct simnode *node = ctx;
+    node->is_settled = true;
+}
+
 /* ---- Life ---- */
 
 struct simdisk *simnode_disk(uint64_t seed)
@@ -91,7 +97,7 @@ static struct group_options group_options_of(struct simnode *node)
                .chance = &node->chance.chance},
         .aio = simdisk_aio(node->disk),
         .epoch = node->epoch,
-        .pool = node->pool,
+        .pool = simpool_pool(node->pool),
         .io_loops = {node->loop},
         .io_loop_count = 1,
         .log_loop = node->loop,
@@ -119,10 +125,15 @@ static struct group_options group_options_of(struct simnode *node)
     };
 }
 
+/* As pool_free() does, what is queued is run; the loop takes it back when it ends. */
 static void free_machine(struct simnode *node)
 {
+    do {
+        while (simpool_run_one(node->pool))
+            continue;
+    } while (loop_turn(node->loop));
     loop_free(node->loop);
-    pool_free(node->pool);
+    simpool_free(node->pool);
 }
 
 static void free_rest(struct simnode *node)
@@ -152,12 +163,10 @@ struct simnode *simnode_open(const struct simnode_options *options, struct simdi
     node->epoch = epoch_new();
     node->table = make_table();
     node->history = simhistory_new(NULL);
-    int rc = pool_new(&(struct pool_options){.is_inline = true}, &node->pool);
-    assert_int_equal(rc, 0);
-    rc = loop_new(&(struct loop_options){.name = "sim",
-                                         .clock = &node->clock.clock,
-                                         .epoch = node->epoch},
-                  &node->loop);
+    node->pool = simpool_new(options->seed + 1);
+    int rc = loop_new(
+        &(struct loop_options){.name = "sim", .clock = &node->clock.clock, .epoch = node->epoch},
+        &node->loop);
     assert_int_equal(rc, 0);
     const struct group_options group_options = group_options_of(node);
     if (group_open(&group_options, &node->group, diag) != 0) {
@@ -208,6 +217,19 @@ int simnode_stop(struct simnode *node, bool with_checkpoint)
     return ERR_BUSY;
 }
 
+/* After a fatal error nothing settles any more. */
+static void settle_parts(struct simnode *node)
+{
+    if (node->fatal_count > 0)
+        return;
+    group_settle(node->group, node->loop, on_settled, node);
+    for (unsigned i = 0; i < WAIT_ROUNDS && !node->is_settled; i++) {
+        simnode_dry(node);
+        simnode_pass(node, WAIT_MS);
+    }
+    assert_true(node->is_settled);
+}
+
 void simnode_close(struct simnode *node)
 {
     if (node == NULL)
@@ -215,6 +237,7 @@ void simnode_close(struct simnode *node)
     if (!node->is_stopped && node->fatal_count == 0 && simnode_stop(node, false) != 0 &&
         node->fatal_count == 0)
         fail_msg("the node cannot be stopped");
+    settle_parts(node);
     group_stop_parts(node->group);
     free_machine(node);
     group_close(node->group);
@@ -240,15 +263,31 @@ void simnode_begin_history(struct simnode *node, const struct simmodel *base)
 
 /* ---- Turning ---- */
 
+static bool run_jobs(struct simnode *node)
+{
+    bool did = false;
+    if (node->job_delay != 0 && chance_u64(&node->chance.chance) % node->job_delay != 0)
+        return false;
+    while (simpool_run_one(node->pool)) {
+        did = true;
+        if (node->job_delay != 0)
+            break;
+    }
+    return did;
+}
+
 bool simnode_turn(struct simnode *node)
 {
-    return loop_turn(node->loop);
+    bool did = loop_turn(node->loop);
+    return run_jobs(node) || did;
 }
 
 void simnode_dry(struct simnode *node)
 {
-    for (unsigned quiet = 0; quiet < DRY_TURNS;)
-        quiet = simnode_turn(node) ? 0 : quiet + 1;
+    for (unsigned quiet = 0; quiet < DRY_TURNS;) {
+        bool did = simnode_turn(node);
+        quiet = did || simpool_run_one(node->pool) ? 0 : quiet + 1;
+    }
 }
 
 void simnode_pass(struct simnode *node, uint64_t ms)
@@ -275,6 +314,14 @@ void simnode_advance(struct simnode *node, uint64_t ms)
     simnode_dry(node);
     simnode_pass(node, ms);
     simnode_dry(node);
+}
+
+bool simnode_try_pass(struct simnode *node, uint64_t ms)
+{
+    bool can_pass = simnode_stats(node).commands_logged == node->write_count;
+    if (can_pass)
+        simnode_pass(node, ms);
+    return can_pass;
 }
 
 uint64_t simnode_now_ms(struct simnode *node)

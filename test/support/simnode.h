@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* simnode: a whole node in one thread, on a simulated disk and under a simulated clock: one loop
- * carries port, sequencer and shards, jobs run at the end of the turn that submits them.
+ * carries port, sequencer and shards, jobs run between turns.
  *
  * Nothing moves but by the calls here. Commands are text (simtext.h), sent on one of a few
  * connections that keep the order of a session. Writes go into a history, and what has been
@@ -49,6 +49,7 @@ struct simnode_options {
 
 struct simnode_command;
 struct asked_checkpoint;
+struct simpool;
 
 struct simnode_connection {
     struct simnode_command *waiting; /* not given to the port yet, oldest first */
@@ -64,7 +65,8 @@ struct simnode {
     struct simchance chance;
     struct epoch *epoch;
     struct loop *loop;
-    struct pool *pool;
+    struct simpool *pool;
+    unsigned job_delay; /* a job runs behind one turn in so many; 0: all run behind each turn */
     struct command_table *table;
     struct group *group;
     struct port *port;
@@ -74,8 +76,10 @@ struct simnode {
     uint64_t command_count;
     uint64_t command_cap;
     uint64_t answered_count;
+    uint64_t write_count;           /* taken by the port and not refused since */
     struct asked_checkpoint *asked; /* all that were ever asked for */
     bool is_stopped;
+    bool is_settled;
     int stop_error;
     unsigned fatal_count;
     char fatal[1024];    /* what on_fatal said */
@@ -104,7 +108,7 @@ int simnode_stop(struct simnode *node, bool with_checkpoint);
 
 /* ---- Turning ---- */
 
-/* One turn of the loop; true if anything was done. */
+/* One turn of the loop, and the jobs that may run; true if anything was done. */
 bool simnode_turn(struct simnode *node);
 /* Turns until nothing is done any more, writes to the disk included. */
 void simnode_dry(struct simnode *node);
@@ -113,6 +117,8 @@ void simnode_dry(struct simnode *node);
 bool simnode_settle(struct simnode *node);
 /* Lets time pass, then turns until dry. */
 void simnode_advance(struct simnode *node, uint64_t ms);
+/* Lets time pass with writes in flight, if all that were sent have their time already. */
+bool simnode_try_pass(struct simnode *node, uint64_t ms);
 uint64_t simnode_now_ms(struct simnode *node);
 
 /* Asks for a checkpoint and turns until it is done; 0 or its error. ERR_BUSY: never done. */

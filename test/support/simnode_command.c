@@ -103,6 +103,7 @@ static void answer(struct simnode_command *command, struct slice reply)
     buf_append_byte(&command->reply, 0);
     if (command->write_number == 0 || node->history == NULL)
         return;
+    node->write_count -= simhistory_kind(reply) == SIM_REFUSED;
     simhistory_answer(node->history, command->write_number, reply);
     simdisk_note(node->disk, NOTE_ACKNOWLEDGED, simhistory_acknowledged(node->history));
 }
@@ -156,8 +157,8 @@ static void note_taken(struct simnode_command *command, enum port_result result,
     connection->is_stalled = command->is_alone;
     if (!is_write)
         return;
-    command->write_number =
-        simhistory_add(node->history, command->text, node->clock.wall_ms);
+    node->write_count++;
+    command->write_number = simhistory_add(node->history, command->text, node->clock.wall_ms);
     simdisk_note(node->disk, NOTE_SUBMITTED, command->write_number);
 }
 

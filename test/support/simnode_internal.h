@@ -3,7 +3,20 @@
 #ifndef SUPPORT_SIMNODE_INTERNAL_H
 #define SUPPORT_SIMNODE_INTERNAL_H
 
+#include "support/random.h"
 #include "support/simnode.h"
+
+/* ---- simnode_pool.c ---- */
+
+struct simpool *simpool_new(uint64_t seed);
+/* Nothing may be queued. */
+void simpool_free(struct simpool *pool);
+/* As the engine knows it. */
+struct pool *simpool_pool(struct simpool *pool);
+/* Runs one of the jobs that may be next; its completion is posted. False if there is none. */
+bool simpool_run_one(struct simpool *pool);
+
+/* ---- simnode.c, simnode_command.c ---- */
 
 /* Lets time pass and nothing else. */
 void simnode_pass(struct simnode *node, uint64_t ms);

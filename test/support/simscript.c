@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 
+#define LEASE_KEYS 4
 
 void simscript_init(struct simscript *script, uint64_t seed)
 {
@@ -166,6 +167,25 @@ static void add_getdel(struct simscript *script, uint64_t now_ms)
     add_key(script);
 }
 
+/* Few keys that are always about to fall due, and what may still save them. */
+static void add_lease(struct simscript *script, uint64_t now_ms)
+{
+    uint64_t kind = below(script, 7);
+    unsigned key = (unsigned)below(script, LEASE_KEYS);
+    const char *at = script->has_absolute ? "AT" : "";
+    unsigned long long ms = (script->has_absolute ? now_ms : 0) + 1 + below(script, 900);
+    if (kind < 2)
+        buf_append_format(&script->text, "SET t%u leased PX%s %llu", key, at, ms);
+    else if (kind == 2)
+        buf_append_format(&script->text, "PEXPIRE%s t%u %llu", at, key, ms);
+    else if (kind < 5)
+        buf_append_format(&script->text, "PERSIST t%u", key);
+    else if (kind == 5)
+        buf_append_format(&script->text, "APPEND t%u +", key);
+    else
+        buf_append_format(&script->text, "RENAME t%u t0", key);
+}
+
 static void add_flush(struct simscript *script, uint64_t now_ms)
 {
     (void)now_ms;
@@ -176,8 +196,9 @@ static const struct {
     unsigned share; /* of a hundred */
     void (*add)(struct simscript *script, uint64_t now_ms);
 } kinds[] = {
-    {36, add_set},   {14, add_counting}, {14, add_append}, {9, add_mset},   {7, add_del},
-    {6, add_rename}, {3, add_copy},      {5, add_expire},  {3, add_persist}, {2, add_getdel},
+    {18, add_set},   {18, add_lease},  {14, add_counting}, {14, add_append},
+    {9, add_mset},   {7, add_del},     {6, add_rename},    {3, add_copy},
+    {5, add_expire}, {3, add_persist}, {2, add_getdel},
 };
 
 static void add_command(struct simscript *script, uint64_t now_ms)
@@ -214,6 +235,17 @@ const char *simscript_write(struct simscript *script, uint64_t now_ms)
 
 /* ---- Sending ---- */
 
+/* Entries that are being written grow old: what falls due meanwhile is not due for them. */
+static void pass_in_flight(struct simscript *script, struct simnode *node)
+{
+    for (uint64_t i = below(script, 4); i > 0; i--)
+        simnode_turn(node);
+    if (script->time_ms != 0)
+        simnode_try_pass(node, below(script, script->time_ms));
+    if (script->checkpoint != 0 && below(script, 4) == 0)
+        simnode_ask_checkpoint(node);
+}
+
 static void turn_a_little(struct simscript *script, struct simnode *node)
 {
     uint64_t kind = below(script, 8);
@@ -240,6 +272,7 @@ void simscript_run(struct simscript *script, struct simnode *node, unsigned coun
     while (count > 0 && node->fatal_count == 0) {
         uint64_t burst = 1 + below(script, script->burst);
         bool is_held = below(script, 3) == 0;
+        node->job_delay = (unsigned)below(script, 3) * 4;
         simdisk_hold(node->disk, is_held);
         for (; burst > 0 && count > 0; burst--, count--) {
             simnode_send(node, 0, simscript_write(script, simnode_now_ms(node)));
@@ -248,6 +281,8 @@ void simscript_run(struct simscript *script, struct simnode *node, unsigned coun
         }
         if (script->checkpoint != 0 && below(script, script->checkpoint) == 0)
             simnode_ask_checkpoint(node);
+        if (is_held && below(script, 2) == 0)
+            pass_in_flight(script, node);
         if (is_held)
             release_slowly(script, node);
         simdisk_hold(node->disk, false);

@@ -16,8 +16,12 @@
 #include "support/cmocka.h"
 #include "support/member.h"
 
-#define MEMBERS      3
-#define SEEDS        200
+#define MEMBERS 3
+#ifdef FERRIC_SANITIZED
+#    define SEEDS 10
+#else
+#    define SEEDS 100
+#endif
 #define RUN_MS       2500
 #define HEAL_MS      20000
 #define TICK_MS      5
@@ -320,6 +324,26 @@ static bool has_settled(const struct group *group, uint64_t goal)
     return true;
 }
 
+/* Where everybody stands, for people. */
+static void describe(const struct group *group)
+{
+    for (unsigned i = 0; i < MEMBERS; i++) {
+        const struct consensus *c = group->members[i].consensus;
+        if (c == NULL)
+            continue;
+        print_message(
+            "member %u: role %d, term %llu, entries to %llu, stored %llu, committed %llu, "
+            "handed out %llu, checkpoint %llu; voters",
+            i + 1, (int)c->role, (unsigned long long)c->term, (unsigned long long)c->last_index,
+            (unsigned long long)c->stored, (unsigned long long)c->commit,
+            (unsigned long long)deliver_handed(c), (unsigned long long)c->checkpoint);
+        for (unsigned j = 0; j < c->members.count; j++)
+            if (c->members.members[j].role == MEMBER_VOTER)
+                print_message(" %llu", (unsigned long long)c->members.members[j].id);
+        print_message("\n");
+    }
+}
+
 static void heal(struct group *group)
 {
     group->is_well = true;
@@ -334,6 +358,8 @@ static void heal(struct group *group)
     uint64_t goal = group->agreed_last + 10;
     uint64_t end = now(group) + HEAL_MS;
     while (!has_settled(group, goal)) {
+        if (now(group) >= end)
+            describe(group);
         assert_true(now(group) < end);
         tick(group);
     }

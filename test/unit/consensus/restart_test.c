@@ -10,6 +10,11 @@
 #include "support/cmocka.h"
 #include "support/member.h"
 
+#ifdef FERRIC_SANITIZED
+#    define RUNS 6
+#else
+#    define RUNS 60
+#endif
 #define LIVES         4
 #define ENTRIES       40
 #define IMAGES        12
@@ -202,7 +207,7 @@ static void nothing_handed_out_is_lost_by_power_losses(void **state)
 {
     (void)state;
     uint64_t seed = sim_seed();
-    for (uint64_t i = 0; i < 20; i++)
+    for (uint64_t i = 0; i < RUNS; i++)
         run_lives(seed + i);
 }
 
@@ -249,7 +254,7 @@ static void every_write_may_fail_once(void **state)
 {
     (void)state;
     uint64_t seed = sim_seed();
-    for (uint64_t repeat = 0; repeat < 10; repeat++) {
+    for (uint64_t repeat = 0; repeat < RUNS / 2; repeat++) {
         uint64_t nth = 1;
         while (run_with_failure(nth, seed + repeat))
             nth++;

@@ -481,6 +481,30 @@ static void rule_j_member_votes_without_knowing_that_it_may(void **state)
     member_fini(&m);
 }
 
+static void rule_k_candidate_learns_of_a_later_term(void **state)
+{
+    (void)state;
+    struct member m;
+    peer_make(&m, &clock_of_test, 3);
+    assert_int_equal(peer_ask_vote(&m, 2, 7, 1, 1), 0);
+    member_settle(&m);
+    assert_false(is_granted(&m, 3, 4, true));
+    assert_int_equal(member_find_mail(&m, MESSAGE_REQUEST_VOTE_RESULT)->term, 7);
+    assert_true(is_granted(&m, 3, 8, true));
+    assert_int_equal(member_find_mail(&m, MESSAGE_REQUEST_VOTE_RESULT)->term, 8);
+    /* And as a candidate it takes the later term over. */
+    drop_mail(&m);
+    peer_await(&m, MESSAGE_REQUEST_VOTE);
+    assert_int_equal(peer_say(&m, (struct consensus_message){.type = MESSAGE_REQUEST_VOTE_RESULT,
+                                                             .from_id = 2,
+                                                             .term = 12,
+                                                             .vote_result.pre_vote = true}),
+                     0);
+    assert_int_equal(consensus_term(m.consensus), 12);
+    assert_int_equal(consensus_role(m.consensus), ROLE_FOLLOWER);
+    member_fini(&m);
+}
+
 static void leader_stays_a_voter(void **state)
 {
     (void)state;
@@ -518,6 +542,7 @@ int main(void)
         cmocka_unit_test(rule_h_answer_to_an_old_leader_carries_no_index),
         cmocka_unit_test(rule_i_old_refusal_does_not_stop_replication),
         cmocka_unit_test(rule_j_member_votes_without_knowing_that_it_may),
+        cmocka_unit_test(rule_k_candidate_learns_of_a_later_term),
         cmocka_unit_test(leader_stays_a_voter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which component runs on which loop, and the options of every part from the configuration. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/err.h"
+#include "server/server_internal.h"
+
+#define MAX_PLACED_CPUS 32 /* more loops than that have not been tried */
+#define PROGRESS_STEP   10 /* per cent between two lines of progress */
+
+/* ---- What the group says ---- */
+
+static void on_fatal(void *ctx, const char *text)
+{
+    struct server *server = ctx;
+    log_line(&server->log, LOG_WARNING, "FATAL: %s", text);
+    /* No clean-up: what is on disk is right, and nothing may write to it any more. */
+    _Exit(1);
+}
+
+static void on_log(void *ctx, char level, const char *text)
+{
+    struct server *server = ctx;
+    enum log_level number = level == '.'   ? LOG_DEBUG
+                            : level == '-' ? LOG_VERBOSE
+                            : level == '*' ? LOG_NOTICE
+                                           : LOG_WARNING;
+    log_line(&server->log, number, "%s", text);
+}
+
+static void on_progress(void *ctx, const char *what, uint64_t done, uint64_t total)
+{
+    struct server *server = ctx;
+    uint64_t percent = total == 0 ? 100 : done * 100 / total;
+    if (server->last_what == what && percent < server->last_progress + PROGRESS_STEP)
+        return;
+    server->last_what = what;
+    server->last_progress = percent;
+    log_line(&server->log, LOG_NOTICE, "recovery: %s %llu %% (%llu of %llu MiB)", what,
+             (unsigned long long)percent, (unsigned long long)(done >> 20),
+             (unsigned long long)(total >> 20));
+}
+
+/* ---- Placement ---- */
+
+/* By processors: up to two share one loop; up to four have one or two io loops and one for the
+ * rest; more: one for the log, and of the others half for io and half for shards. */
+static void choose_placement(struct server *server)
+{
+    unsigned cpus = thread_cpu_count();
+    cpus = cpus < MAX_PLACED_CPUS ? cpus : MAX_PLACED_CPUS;
+    uint32_t io = (uint32_t)config_number(server->config, CONF_IO_THREADS);
+    uint32_t shard = (uint32_t)config_number(server->config, CONF_SHARD_THREADS);
+    bool is_auto = io == 0 && shard == 0;
+    if (io == 0)
+        io = !is_auto || cpus <= 3 ? 1 : cpus <= 4 ? 2 : (cpus - 1) / 2;
+    if (is_auto && cpus > 4)
+        shard = cpus - 1 - io;
+    bool is_one = shard == 0 && io == 1 && (!is_auto || cpus <= 2);
+    server->io_count = io;
+    server->log_loop = is_one ? 0 : io;
+    server->shard_loop_first = shard == 0 ? server->log_loop : io + 1;
+    server->shard_loop_count = shard == 0 ? 1 : shard;
+    server->loop_count = is_one ? 1 : io + 1 + shard;
+    ASSERT(server->loop_count <= GROUP_MAX_LOOPS);
+    if (is_one)
+        snprintf(server->placement, sizeof(server->placement), "one loop");
+    else if (shard == 0)
+        snprintf(server->placement, sizeof(server->placement), "%u io loops, 1 for log and shards",
+                 io);
+    else
+        snprintf(server->placement, sizeof(server->placement),
+                 "%u io loops, 1 log loop, %u shard loops", io, shard);
+}
+
+int server_make_loops(struct server *server, struct diag *diag)
+{
+    choose_placement(server);
+    uint64_t watchdog_us = config_number(server->config, CONF_WATCHDOG_MS) * 1000;
+    for (uint32_t i = 0; i < server->loop_count; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "loop-%u", i);
+        int rc = loop_new(&(struct loop_options){.name = name,
+                                                 .clock = server->os.clock,
+                                                 .epoch = server->epoch,
+                                                 .watchdog_us = watchdog_us},
+                          &server->loops[i]);
+        if (rc != 0)
+            return diag_set(diag, rc, "an event loop cannot be made: %s", err_text(rc));
+    }
+    return 0;
+}
+
+/* ---- Parts ---- */
+
+int server_open_group(struct server *server, struct diag *diag)
+{
+    const struct config *config = server->config;
+    static const enum aio_kind kinds[] = {AIO_AUTO, AIO_URING, AIO_THREAD};
+    unsigned frames = (unsigned)config_number(config, CONF_FRAMES_IN_FLIGHT);
+    if (frames == 0)
+        frames = thread_cpu_count() <= 2 ? 2 : 4;
+    const char *dir = config_text(config, CONF_DIR);
+    int rc = fs_mkdir(server->os.fs, dir);
+    if (rc != 0 && rc != -EEXIST)
+        return diag_set(diag, rc, "data directory %.300s: %s", dir, err_text(rc));
+    rc = aio_open(kinds[config_number(config, CONF_LOG_WRITER)], dir, frames + 8, &server->aio,
+                  diag);
+    if (rc != 0)
+        return rc;
+    struct group_options options = {
+        .os = server->os,
+        .aio = server->aio,
+        .epoch = server->epoch,
+        .pool = server->pool,
+        .io_loop_count = server->io_count,
+        .log_loop = server->loops[server->log_loop],
+        .shard_loop_count = server->shard_loop_count,
+        .table = server->table,
+        .dir = dir,
+        .shard_count = (uint32_t)config_number(config, CONF_SHARDS),
+        .default_shard_count = thread_cpu_count() < STORES_MAX ? thread_cpu_count() : STORES_MAX,
+        .database_count = (uint32_t)config_number(config, CONF_DATABASES),
+        .segment_size = (uint32_t)config_number(config, CONF_LOG_SEGMENT_SIZE),
+        .frames_in_flight = frames,
+        .log_budget = config_number(config, CONF_LOG_BUDGET),
+        .max_file_size = config_number(config, CONF_DATA_FILE_SIZE),
+        .max_entry_bytes = config_number(config, CONF_MAX_ENTRY_BYTES),
+        .max_in_flight_bytes = config_number(config, CONF_MAX_IN_FLIGHT),
+        .max_unwritten_bytes = config_number(config, CONF_MAX_UNWRITTEN),
+        .flush_interval_ms = (unsigned)config_number(config, CONF_FLUSH_INTERVAL_MS),
+        .checkpoint_interval_ms = (unsigned)config_number(config, CONF_CHECKPOINT_INTERVAL_MS),
+        .checkpoint_idle_ms = (unsigned)config_number(config, CONF_CHECKPOINT_IDLE_MS),
+        .checkpoint_max_delay_ms = (unsigned)config_number(config, CONF_CHECKPOINT_MAX_DELAY_MS),
+        .max_clock_step_ms = (unsigned)config_number(config, CONF_MAX_CLOCK_STEP) * 1000,
+        .hot_max_value = config_number(config, CONF_HOT_MAX_VALUE),
+        .lfu = {.log_factor = (uint32_t)config_number(config, CONF_LFU_LOG_FACTOR),
+                .decay_time = (uint32_t)config_number(config, CONF_LFU_DECAY_TIME)},
+        .on_fatal = on_fatal,
+        .on_log = on_log,
+        .on_progress = on_progress,
+        .ctx = server,
+    };
+    for (uint32_t i = 0; i < server->io_count; i++)
+        options.io_loops[i] = server->loops[i];
+    for (uint32_t i = 0; i < server->shard_loop_count; i++)
+        options.shard_loops[i] = server->loops[server->shard_loop_first + i];
+    return group_open(&options, &server->group, diag);
+}
+
+int server_open_hub(struct server *server, struct diag *diag)
+{
+    struct hub_options options = {
+        .group = server->group,
+        .table = server->table,
+        .loop_count = server->io_count,
+        .server_version = FERRIC_REDIS_VERSION,
+        .max_held_bytes = config_number(server->config, CONF_MAX_IN_FLIGHT),
+        .max_multi_bytes = config_number(server->config, CONF_MAX_ENTRY_BYTES),
+        .server = server,
+        .on_log = on_log,
+    };
+    for (uint32_t i = 0; i < server->io_count; i++)
+        options.loops[i] = server->loops[i];
+    int rc = hub_new(&options, &server->hub);
+    if (rc != 0)
+        return diag_set(diag, rc, "connections cannot be served: %s", err_text(rc));
+    server_apply(server);
+    return 0;
+}
+
+void server_apply(struct server *server)
+{
+    const struct config *config = server->config;
+    struct hub_settings *settings = hub_settings(server->hub);
+    atomic_store(&settings->max_clients, config_number(config, CONF_MAX_CLIENTS));
+    atomic_store(&settings->query_buffer_limit, config_number(config, CONF_CLIENT_QUERY_LIMIT));
+    atomic_store(&settings->output_buffer_limit, config_number(config, CONF_CLIENT_OUTPUT_LIMIT));
+    atomic_store(&settings->max_bulk_size, config_number(config, CONF_PROTO_MAX_BULK));
+    atomic_store(&settings->idle_timeout_s, config_number(config, CONF_TIMEOUT));
+    atomic_store(&settings->keepalive_s, config_number(config, CONF_TCP_KEEPALIVE));
+    atomic_store(&settings->protects, config_number(config, CONF_PROTECTED_MODE) != 0);
+    hub_set_password(server->hub, buf_slice(&config->values[CONF_REQUIREPASS].text));
+    group_set_hot_max_value(server->group, config_number(config, CONF_HOT_MAX_VALUE));
+    atomic_store(&server->log.level, (int)config_number(config, CONF_LOGLEVEL));
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a parsed command to where it runs: rows of scope NODE here, all others in the group through
+ * the port. What comes before that is in Redis's order: is it known, does its arity fit, may this
+ * connection run it, can it be run now, is it to be queued.
+ */
+#include "base/assert.h"
+#include "base/mem.h"
+#include "command/args.h"
+#include "session/session_internal.h"
+
+/* ---- Replying ---- */
+
+struct reply session_reply_begin(struct session *session)
+{
+    if (session->first == NULL && session->reply_mode == REPLY_ON)
+        return reply_to(conn_out(&session->conn), session->proto);
+    session->host->scratch.len = 0;
+    return reply_to(&session->host->scratch, session->proto);
+}
+
+void session_reply_end(struct session *session, const struct reply *reply)
+{
+    struct buf *scratch = &session->host->scratch;
+    if (reply->out != scratch) {
+        conn_commit(&session->conn);
+        return;
+    }
+    if (session->reply_mode == REPLY_ON && scratch->len > 0)
+        pending_push_done(session, buf_slice(scratch));
+    buf_reset(scratch, SCRATCH_KEEP);
+}
+
+/* ---- Refusing ---- */
+
+/* The command is refused with `text`, and with it the transaction that it was to be part of, or to
+ * end. `text` begins with its prefix, but for what is wrong with EXEC itself. */
+static void refuse(struct session *session, const struct command_row *row, const char *text)
+{
+    struct reply reply = session_reply_begin(session);
+    if (row != NULL && row == session->host->hub->exec_row) {
+        multi_reset(session);
+        reply_errorf(&reply, "EXECABORT Transaction discarded because of: %s", text);
+    } else {
+        reply_error(&reply, text);
+    }
+    session_reply_end(session, &reply);
+    if (session->in_multi)
+        session->is_multi_bad = true;
+}
+
+static void refuse_arity(struct session *session, const struct command_row *row)
+{
+    if (row == session->host->hub->exec_row) {
+        refuse(session, row, "wrong number of arguments for 'exec' command");
+        return;
+    }
+    struct reply reply = session_reply_begin(session);
+    args_reply_arity(&reply, row);
+    session_reply_end(session, &reply);
+    if (session->in_multi)
+        session->is_multi_bad = true;
+}
+
+/* A browser that was tricked into talking to us says one of these first. */
+static bool is_http(struct slice name)
+{
+    return slice_is(name, "post") || slice_is(name, "host:");
+}
+
+static void refuse_unknown(struct session *session, const struct command_row *parent,
+                           const struct slice *argv, uint32_t argc)
+{
+    if (parent == NULL && is_http(argv[0])) {
+        hub_log(session->host->hub, '#',
+                "an HTTP request has come: somebody may be using a browser to reach this server. "
+                "Its connection is closed");
+        session_close_now(session);
+        return;
+    }
+    struct reply reply = session_reply_begin(session);
+    if (parent != NULL)
+        args_reply_unknown_sub(&reply, parent, argv[1]);
+    else
+        args_reply_unknown(&reply, argv, argc);
+    session_reply_end(session, &reply);
+    if (session->in_multi)
+        session->is_multi_bad = true;
+}
+
+/* Why a known row cannot be run by this session now; NULL if it can. */
+static const char *why_not(const struct session *session, const struct command_row *row)
+{
+    if (!session->is_authenticated && (row->flags & CMD_NO_AUTH) == 0)
+        return "NOAUTH Authentication required.";
+    if ((row->flags & CMD_LOADING) == 0 &&
+        group_state(session->host->hub->options.group) == GROUP_REPLAYING)
+        return TEXT_LOADING;
+    return NULL;
+}
+
+/* The row for a request; NULL if it has been refused. */
+static const struct command_row *row_for(struct session *session, const struct slice *argv,
+                                         uint32_t argc)
+{
+    const struct command_row *parent;
+    const struct command_row *row =
+        command_find(session->host->hub->options.table, argv, argc, &parent);
+    if (row == NULL) {
+        refuse_unknown(session, parent, argv, argc);
+        return NULL;
+    }
+    if (row->run == NULL || !command_arity_fits(row, argc)) {
+        refuse_arity(session, row);
+        return NULL;
+    }
+    const char *text = why_not(session, row);
+    if (text == NULL)
+        return row;
+    refuse(session, row, text);
+    return NULL;
+}
+
+/* ---- Running ---- */
+
+void session_run_node(struct session *session, const struct command_row *row,
+                      const struct slice *argv, uint32_t argc, struct reply *reply)
+{
+    struct call call = {.row = row,
+                        .argv = argv,
+                        .argc = argc,
+                        .db = session->db,
+                        .reply = reply,
+                        .table = session->host->hub->options.table,
+                        .session = session};
+    IGNORE(row->run(&call), "a NODE handler answers its errors itself");
+}
+
+/* Where a reply that may come at once is written: to the connection, if it is the next one. */
+static struct buf *out_for(struct session *session, bool is_direct)
+{
+    if (is_direct)
+        return conn_out(&session->conn);
+    session->host->scratch.len = 0;
+    return &session->host->scratch;
+}
+
+static void run_data(struct session *session, const struct command_row *row,
+                     const struct slice *argv, uint32_t argc)
+{
+    struct pending *pending = pending_new(session, PENDING_REPLY);
+    bool is_direct = session->first == NULL && !pending->is_silent;
+    struct buf *out = out_for(session, is_direct);
+    size_t mark = out->len;
+    struct reply reply = reply_to(out, session->proto);
+    struct port_request request = {
+        .row = row,
+        .argv = argv,
+        .argc = argc,
+        .db = session->db,
+        .proto = session->proto,
+        .must_follow = session->ordering_count > 0,
+        .token = pending,
+    };
+    enum port_result result = port_execute(session->host->port, &request, &reply);
+    if (result == PORT_ANSWERED) {
+        if (is_direct)
+            conn_commit(&session->conn);
+        else if (!pending->is_silent)
+            pending_push_done(session, slice_of(out->data + mark, out->len - mark));
+        pending_release(session->host, pending);
+        buf_reset(&session->host->scratch, SCRATCH_KEEP);
+        return;
+    }
+    ASSERT(out->len == mark);
+    pending_link(session, pending);
+    pending_note_taken(session, pending, result);
+}
+
+static void run_here(struct session *session, const struct command_row *row,
+                     const struct slice *argv, uint32_t argc)
+{
+    struct reply reply = session_reply_begin(session);
+    size_t mark = reply.out->len;
+    session->is_deferred = false;
+    if (session->in_multi && (row->flags & CMD_IN_MULTI_NOW) == 0)
+        multi_queue(session, row, argv, argc, &reply);
+    else if (row == session->host->hub->exec_row)
+        multi_exec(session, &reply);
+    else
+        session_run_node(session, row, argv, argc, &reply);
+    /* What has taken a pending entry of its own has nothing to say now. */
+    if (!session->is_deferred)
+        session_reply_end(session, &reply);
+    else
+        ASSERT(reply.out->len == mark);
+}
+
+static void note_reply_mode(struct session *session)
+{
+    if (session->reply_mode == REPLY_SKIP_NEXT)
+        session->reply_mode = REPLY_SKIPPING;
+    else if (session->reply_mode == REPLY_SKIPPING)
+        session->reply_mode = REPLY_ON;
+}
+
+/* True if the command has to be parsed again later: nothing of it has been done. */
+static bool must_wait(struct session *session, const struct command_row *row)
+{
+    bool wants_quiet = (row->flags & CMD_WANTS_QUIET) != 0 ||
+                       (row == session->host->hub->exec_row && session->watches_absent);
+    if (!wants_quiet || session->ordering_count == 0)
+        return false;
+    session->waits_for_quiet = true;
+    return true;
+}
+
+bool session_run(struct session *session, const struct slice *argv, uint32_t argc)
+{
+    const struct command_row *row = row_for(session, argv, argc);
+    if (row == NULL) {
+        note_reply_mode(session);
+        return true;
+    }
+    if (must_wait(session, row))
+        return false;
+    session->last_row = row;
+    bool is_queued = session->in_multi && (row->flags & CMD_IN_MULTI_NOW) == 0;
+    if (row->scope == SCOPE_NODE || is_queued || row == session->host->hub->exec_row)
+        run_here(session, row, argv, argc);
+    else
+        run_data(session, row, argv, argc);
+    if (session->wants_retry) {
+        session->wants_retry = false;
+        return false;
+    }
+    note_reply_mode(session);
+    return true;
+}
