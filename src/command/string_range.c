@@ -163,6 +163,20 @@ static const struct command_row rows[] = {
         .syntax = "key offset value",
         .run = run_setrange,
     },
+    {
+        .id = 44,
+        .name = "substr",
+        .arity = {4, 4},
+        .flags = CMD_READONLY | CMD_POINT,
+        .keys = KEYS_RANGE(1, 1, 1, KEY_RO),
+        .categories = "string slow",
+        .group = "string",
+        .since = "1.0.0",
+        .complexity = "O(N), N being the length of what is returned",
+        .summary = "Is GETRANGE by its former name.",
+        .syntax = "key start end",
+        .run = run_getrange,
+    },
 };
 
 const struct command_family string_range_family = {

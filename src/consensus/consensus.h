@@ -2,12 +2,12 @@
 /* consensus: one Raft group's driver over raft_step(): time, messages and durable writes go in,
  * committed entries and messages come out. Sans-I/O but for the seglog it drives.
  *
- * Sole user of libraft, exactly version 0.22.1. Rules A to H of consensus/README.md remove the
+ * Sole user of libraft, exactly version 0.22.1. Rules A to K of consensus/README.md remove the
  * known defects of that version; each is asserted or tested by its letter.
  *
  * Threads:  one owner, the log loop.
  * Events:   on_commit and on_send come only from within consensus_step(); on_role and on_unknown
- *           also from consensus_receive(). An event may call the functions that take a const
+ *           from any call that changes something. An event may call the functions that take a const
  *           consensus, and no others (asserted).
  * Order:    term and vote are durable before any message of their update leaves; an entry is handed
  *           to on_commit when it is committed and locally durable, in index order, once, never

@@ -11,8 +11,8 @@
 
 struct consensus;
 
-/* `next` is the one wanted; the frame, if any, holds it or earlier
- * ones. Zeroed storage with `next` set is a valid cursor. */
+/* `next` is the entry wanted; the frame, if any, holds it or earlier ones. Zeroed storage with
+ * `next` set is a valid cursor. */
 struct cursor {
     uint64_t next;
     struct frame *frame; /* a reference */

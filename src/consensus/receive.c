@@ -285,10 +285,10 @@ static int receive_append(struct consensus *c, const struct consensus_message *m
         c->is_reply_stale = false;
         return rc;
     }
-    c->heard_ms = c->now_ms;
     struct span span = trim(c, m);
     if ((m->term == term && c->raft.state == RAFT_LEADER) || is_contradiction(c, &span))
         return ERR_PROTOCOL;
+    c->heard_ms = c->now_ms;
     bool is_match = span.prev_index == 0 || core_term(c, span.prev_index) == span.prev_term;
     if (!is_match || span.count == 0)
         return feed_empty(c, m, span.prev_index, span.prev_term);

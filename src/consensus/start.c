@@ -219,7 +219,8 @@ static int prepare(struct consensus *c, const struct consensus_options *options,
 int consensus_open(const struct consensus_options *options, struct consensus **out,
                    struct diag *diag)
 {
-    ASSERT(options->self_id > 0 && options->election_timeout_ms > 0 && options->heartbeat_ms > 0);
+    ASSERT(options->self_id > 0 && options->address != NULL);
+    ASSERT(options->election_timeout_ms > 0 && options->heartbeat_ms > 0);
     if (raft_version_number() != LIBRAFT_VERSION)
         return diag_set(diag, ERR_VERSION, "libraft has version %d, this needs exactly %d",
                         raft_version_number(), LIBRAFT_VERSION);

@@ -267,7 +267,7 @@ static void open_in_parallel(struct opening *opening)
 static int open_stores(struct group *group, struct diag *diag)
 {
     const struct manifest *manifest = &group->manifest;
-    struct opening opening = {.group = group, .hash_seed = chance_u64(group->options.os.chance)};
+    struct opening opening = {.group = group, .hash_seed = group->stores.hash_seed};
     for (uint32_t i = 0; i < manifest->shard_count; i++) {
         for (size_t j = 0; j < manifest->shards[i].file_count; j++)
             opening.total_bytes += manifest->shards[i].files[j].length;

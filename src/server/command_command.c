@@ -348,7 +348,7 @@ static int run_list(struct call *call)
         char name[64];
         full_name(row, name, sizeof(name));
         bool is_wanted =
-            (filter == LIST_ALL && row->parent == NULL) ||
+            filter == LIST_ALL ||
             (filter == LIST_PATTERN && glob_match(call->argv[4], slice_str(name), true)) ||
             (filter == LIST_CATEGORY && is_in_category(row, call->argv[4]));
         if (!is_wanted)

@@ -50,9 +50,9 @@
 
 static const struct config_row rows[CONF_COUNT] = {
     CHOICE(CONF_APPENDFSYNC, "appendfsync", true, "always", "always everysec no",
-           "Accepted for clients; every acknowledged write is durable whatever it says."),
+           "Taken from files for Redis, and always: every acknowledged write is durable."),
     BOOL(CONF_APPENDONLY, "appendonly", true, "yes",
-         "Accepted for clients; Ferric always writes its log."),
+         "Taken from files for Redis, and always yes: Ferric always writes its log."),
     TEXT(CONF_BIND, "bind", false, true, "127.0.0.1 -::1",
          "Addresses to listen on. One with '-' in front may be missing."),
     NUMBER(CONF_CHECKPOINT_IDLE_MS, "checkpoint-idle-ms", false, 0, 3600000, "250",
@@ -118,7 +118,7 @@ static const struct config_row rows[CONF_COUNT] = {
           "Largest single argument of a request."),
     TEXT(CONF_REQUIREPASS, "requirepass", true, false, "", "The password; empty: none is needed."),
     TEXT(CONF_SAVE, "save", true, true, "",
-         "Accepted for clients; there are no snapshots to schedule."),
+         "Taken from files for Redis; there are no snapshots to schedule."),
     NUMBER(CONF_SHARD_THREADS, "shard-threads", false, 0, 31, "0",
            "Threads that execute; 0: by the number of processors."),
     NUMBER(CONF_SHARDS, "shards", false, 0, 64, "0",
@@ -126,7 +126,7 @@ static const struct config_row rows[CONF_COUNT] = {
            "a new one the number of processors."),
     NUMBER(CONF_TCP_BACKLOG, "tcp-backlog", false, 1, 65535, "511",
            "Connections waiting to be accepted."),
-    NUMBER(CONF_TCP_KEEPALIVE, "tcp-keepalive", true, 0, 86400, "300",
+    NUMBER(CONF_TCP_KEEPALIVE, "tcp-keepalive", true, 0, 2147483647, "300",
            "Seconds after which a silent connection is probed; 0: never."),
     NUMBER(CONF_TIMEOUT, "timeout", true, 0, 2147483647, "0",
            "Seconds after which an idle connection is closed; 0: never."),
@@ -250,24 +250,35 @@ static int parse_value(enum config_id id, const struct slice *args, size_t count
     return rc;
 }
 
-int config_check(enum config_id id, const struct slice *args, size_t count, struct diag *diag)
+/* P1 is not for sale: these two are taken for what tools want to read and write, and change
+ * nothing. */
+static bool is_against_promise(enum config_id id, uint64_t number)
 {
-    uint64_t ignored;
-    return parse_value(id, args, count, &ignored, diag);
+    return (id == CONF_APPENDFSYNC && number != 0) || (id == CONF_APPENDONLY && number == 0);
 }
 
-/* What the user may have meant differently is said in the log (P1 is not for sale). */
+int config_check(enum config_id id, const struct slice *args, size_t count, struct diag *diag)
+{
+    uint64_t number = 0;
+    int rc = parse_value(id, args, count, &number, diag);
+    if (rc == 0 && is_against_promise(id, number))
+        rc = diag_set(diag, ERR_INVALID,
+                      "every acknowledged write is durable, and this cannot be changed");
+    return rc;
+}
+
+/* What the user may have meant differently is said in the log. */
 static void remark(struct config *config, enum config_id id)
 {
-    if (id == CONF_APPENDFSYNC && config_number(config, id) != 0)
+    if (id == CONF_APPENDFSYNC)
         buf_append_str(&config->remarks,
                        "appendfsync: writes are always durable before they are acknowledged; the "
                        "directive changes nothing\n");
-    if (id == CONF_APPENDONLY && config_number(config, id) == 0)
+    if (id == CONF_APPENDONLY)
         buf_append_str(
             &config->remarks,
             "appendonly no: Ferric always writes its log; the directive changes nothing\n");
-    if (id == CONF_SAVE && config->values[id].text.len > 0)
+    if (id == CONF_SAVE)
         buf_append_str(
             &config->remarks,
             "save: every write is durable by itself; there are no snapshots to schedule\n");
@@ -280,6 +291,10 @@ int config_set(struct config *config, enum config_id id, const struct slice *arg
     int rc = parse_value(id, args, count, &number, diag);
     if (rc != 0)
         return rc;
+    if (is_against_promise(id, number)) {
+        remark(config, id);
+        return 0;
+    }
     struct config_value *value = &config->values[id];
     value->number = number;
     if (rows[id].kind == CONFIG_TEXT) {
@@ -290,7 +305,8 @@ int config_set(struct config *config, enum config_id id, const struct slice *arg
             buf_append_slice(&value->text, args[i]);
         }
     }
-    remark(config, id);
+    if (id == CONF_SAVE && value->text.len > 0)
+        remark(config, id);
     return 0;
 }
 
@@ -348,6 +364,7 @@ void config_free(struct config *config)
     for (size_t i = 0; i < CONF_COUNT; i++)
         buf_fini(&config->values[i].text);
     buf_fini(&config->remarks);
+    mem_free(config->path);
     lock_fini(&config->lock);
     mem_free(config);
 }

@@ -86,6 +86,7 @@ struct config {
     struct config_value values[CONF_COUNT];
     bool is_given[CONF_COUNT]; /* by file or command line */
     struct buf remarks;        /* for the log, one a line: what was taken differently */
+    char *path;                /* of the file, or NULL */
 };
 
 /* All at their defaults. */
@@ -114,8 +115,29 @@ void config_format(const struct config *config, enum config_id id, struct buf *t
 MUST_CHECK
 int config_load_file(struct config *config, const char *path, struct diag *diag);
 MUST_CHECK
+int config_read_file(const char *path, struct buf *to, struct diag *diag);
+MUST_CHECK
 int config_load_text(struct config *config, struct slice text, const char *origin,
                      struct diag *diag);
+
+/* The row that a line of a file is about; false if it is empty, a comment or unknown. */
+MUST_CHECK
+bool config_line_id(struct slice line, enum config_id *out_id);
+
+/* The directive as a line of a file, appended. */
+void config_put_line(const struct config *config, enum config_id id, struct buf *to);
+
+/* The file's text with every directive as it is now: a line whose value has changed is replaced,
+ * what is neither in the file nor at its default comes at the end, all else stays (CONFIG REWRITE).
+ */
+MUST_CHECK
+int config_rewrite_text(const struct config *config, struct slice old, struct buf *to,
+                        struct diag *diag);
+
+/* Rewrites the file the server was started with, in one step. Takes the lock. Thread: one that may
+ * wait for a disk. */
+MUST_CHECK
+int config_rewrite_file(struct config *config, struct diag *diag);
 
 /* [file] [--directive value ...]. */
 MUST_CHECK

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CONFIG GET, CONFIG SET. */
+/* CONFIG. */
 #include "base/err.h"
 #include "base/glob.h"
+#include "base/mem.h"
 #include "command/args.h"
 #include "command/help.h"
 #include "server/server.h"
@@ -138,6 +139,52 @@ static int run_set(struct call *call)
     return 0;
 }
 
+/* ---- REWRITE ---- */
+
+struct rewrite_job {
+    struct pool_job job;
+    struct config *config;
+    struct session_ticket *ticket;
+    int error;
+    struct diag diag;
+};
+
+static void run_rewrite_job(struct pool_job *job)
+{
+    struct rewrite_job *rewrite = CONTAINER_OF(job, struct rewrite_job, job);
+    rewrite->error = config_rewrite_file(rewrite->config, &rewrite->diag);
+}
+
+static void on_rewritten(struct pool_job *job)
+{
+    struct rewrite_job *rewrite = CONTAINER_OF(job, struct rewrite_job, job);
+    struct buf out = {0};
+    struct reply reply = reply_to(&out, session_ticket_proto(rewrite->ticket));
+    if (rewrite->error == 0)
+        reply_ok(&reply);
+    else
+        reply_errorf(&reply, "ERR Rewriting config file: %s", rewrite->diag.text);
+    session_answer(rewrite->ticket, buf_slice(&out));
+    buf_fini(&out);
+    mem_free(rewrite);
+}
+
+static int run_rewrite(struct call *call)
+{
+    struct server *server = session_server(call->session);
+    struct config *config = server_config(server);
+    if (config->path == NULL) {
+        reply_error(call->reply, "ERR The server is running without a config file");
+        return 0;
+    }
+    struct rewrite_job *rewrite = mem_calloc(1, sizeof(*rewrite));
+    rewrite->config = config;
+    rewrite->ticket = session_defer(call);
+    pool_submit(server_pool(server), POOL_SYNC, &rewrite->job, session_loop(call->session),
+                run_rewrite_job, on_rewritten);
+    return 0;
+}
+
 static int run_resetstat(struct call *call)
 {
     struct server *server = session_server(call->session);
@@ -201,6 +248,20 @@ static const struct command_row rows[] = {
         .summary = "Resets the server's statistics.",
         .syntax = "",
         .run = run_resetstat,
+    },
+    {
+        .name = "rewrite",
+        .parent = "config",
+        .arity = {2, 2},
+        .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE,
+        .scope = SCOPE_NODE,
+        .categories = "admin slow dangerous",
+        .group = "server",
+        .since = "2.8.0",
+        .complexity = "O(N), N being the size of the file",
+        .summary = "Writes the effective configuration to its file.",
+        .syntax = "",
+        .run = run_rewrite,
     },
     {
         .name = "set",

@@ -120,6 +120,23 @@ static int apply(struct config *config, const struct slice *argv, size_t count, 
     return 0;
 }
 
+static struct slice trim_front(struct slice line)
+{
+    size_t first = 0;
+    while (first < line.len && isspace(line.data[first]))
+        first++;
+    return slice_sub(line, first, SIZE_MAX);
+}
+
+bool config_line_id(struct slice line, enum config_id *out_id)
+{
+    line = trim_front(line);
+    size_t len = 0;
+    while (len < line.len && !isspace(line.data[len]))
+        len++;
+    return len > 0 && line.data[0] != '#' && config_find(slice_sub(line, 0, len), out_id) != NULL;
+}
+
 int config_load_text(struct config *config, struct slice text, const char *origin,
                      struct diag *diag)
 {
@@ -132,10 +149,8 @@ int config_load_text(struct config *config, struct slice text, const char *origi
         struct slice line = slice_sub(text, 0, len);
         text = slice_sub(text, len + 1, SIZE_MAX);
         line_number++;
-        size_t first = 0;
-        while (first < line.len && isspace(line.data[first]))
-            first++;
-        if (first == line.len || line.data[first] == '#')
+        struct slice trimmed = trim_front(line);
+        if (trimmed.len == 0 || trimmed.data[0] == '#')
             continue;
         struct diag why = {.text = "unbalanced quotes, or too many words"};
         rc = split_line(line, &words) ? apply(config, words.argv, words.count, &why) : ERR_INVALID;
@@ -146,24 +161,27 @@ int config_load_text(struct config *config, struct slice text, const char *origi
     return rc;
 }
 
-int config_load_file(struct config *config, const char *path, struct diag *diag)
+int config_read_file(const char *path, struct buf *to, struct diag *diag)
 {
     struct file *file;
     int rc = fs_open(fs_posix(), path, FS_READ, &file);
     if (rc != 0)
         return diag_set(diag, rc, "configuration file %.300s: %s", path, err_text(rc));
-    struct buf text = {0};
     uint64_t size = 0;
     rc = file_size(file, &size);
     if (rc == 0 && size > MAX_FILE_SIZE)
         rc = ERR_TOO_BIG;
-    if (rc == 0) {
-        rc = file_read_full(file, buf_extend(&text, size), size, 0);
-    }
+    if (rc == 0)
+        rc = file_read_full(file, buf_extend(to, size), size, 0);
     file_unref(file);
-    if (rc != 0)
-        rc = diag_set(diag, rc, "configuration file %.300s: %s", path, err_text(rc));
-    else
+    return rc == 0 ? 0 : diag_set(diag, rc, "configuration file %.300s: %s", path, err_text(rc));
+}
+
+int config_load_file(struct config *config, const char *path, struct diag *diag)
+{
+    struct buf text = {0};
+    int rc = config_read_file(path, &text, diag);
+    if (rc == 0)
         rc = config_load_text(config, buf_slice(&text), path, diag);
     buf_fini(&text);
     return rc;
@@ -178,6 +196,7 @@ int config_load_args(struct config *config, int argc, char **argv, struct diag *
         int rc = config_load_file(config, argv[i], diag);
         if (rc != 0)
             return rc;
+        config->path = mem_dup_str(argv[i]);
         i++;
     }
     while (i < argc) {

@@ -36,6 +36,11 @@ struct hub *server_hub(struct server *server)
     return server->hub;
 }
 
+struct pool *server_pool(struct server *server)
+{
+    return server->pool;
+}
+
 uint16_t server_port(const struct server *server)
 {
     return server->port;

@@ -30,6 +30,7 @@ struct config *server_config(struct server *server);
 struct log *server_log(struct server *server);
 struct group *server_group(struct server *server);
 struct hub *server_hub(struct server *server);
+struct pool *server_pool(struct server *server);
 uint16_t server_port(const struct server *server);
 uint64_t server_started_ms(const struct server *server);
 const char *server_run_id(const struct server *server);

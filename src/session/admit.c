@@ -94,10 +94,10 @@ static void on_all_closed(struct loop_post *post)
     mem_free(closing);
 }
 
-void host_on_session_closed(struct host *host)
+void host_look_closed(struct host *host)
 {
     struct closing *closing = host->closing;
-    if (closing == NULL || !list_is_empty(&host->sessions))
+    if (closing == NULL || !list_is_empty(&host->sessions) || host->ticket_count > 0)
         return;
     host->closing = NULL;
     loop_timer_disarm(&host->deadline);
@@ -131,7 +131,7 @@ static void on_order_to_close(struct loop_post *post)
     loop_timer_arm(&host->deadline, CLOSE_PATIENCE_MS);
     close_sessions(host, order->is_graceful);
     mem_free(order);
-    host_on_session_closed(host);
+    host_look_closed(host);
 }
 
 void hub_close_all(struct hub *hub, bool is_graceful, struct loop *loop, void (*on_done)(void *ctx),

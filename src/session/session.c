@@ -27,7 +27,7 @@ void session_on_conn_closed(struct conn *conn, int error)
     count_up(&host->stats.clients, (uint64_t)-1);
     atomic_fetch_sub(&host->hub->client_count, 1);
     mem_free(session);
-    host_on_session_closed(host);
+    host_look_closed(host);
 }
 
 void session_close_now(struct session *session)
@@ -104,6 +104,7 @@ struct session_ticket *session_defer(struct call *call)
     struct session *session = call->session;
     ASSERT(!session->is_deferred);
     session->is_deferred = true;
+    session->host->ticket_count++;
     struct pending *pending = pending_new(session, PENDING_REPLY);
     pending_link(session, pending);
     return (struct session_ticket *)pending;
@@ -111,7 +112,12 @@ struct session_ticket *session_defer(struct call *call)
 
 void session_answer(struct session_ticket *ticket, struct slice reply)
 {
-    pending_answer((struct pending *)ticket, reply);
+    struct pending *pending = (struct pending *)ticket;
+    struct host *host = pending->host;
+    pending_answer(pending, reply);
+    ASSERT(host->ticket_count > 0);
+    host->ticket_count--;
+    host_look_closed(host);
 }
 
 uint8_t session_ticket_proto(const struct session_ticket *ticket)

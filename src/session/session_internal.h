@@ -65,6 +65,7 @@ struct host {
     uint64_t first_ms;    /* at that time */
     struct pending *free_pendings;
     size_t free_pending_count;
+    size_t ticket_count; /* handlers that have deferred and not answered */
     struct loop_timer cron;
     struct {
         _Atomic uint64_t clients;
@@ -218,7 +219,8 @@ void host_arm_cron(struct host *host);
 void hub_log(const struct hub *hub, char level, const char *format, ...) PRINTF_LIKE(3, 4);
 
 /* admit.c */
-void host_on_session_closed(struct host *host);
+/* Sends on that the host is empty, if it is closing and that is so. */
+void host_look_closed(struct host *host);
 void host_on_deadline(struct loop_timer *timer);
 
 /* client.c */

@@ -272,7 +272,7 @@ int manifest_save(struct fs *fs, const char *dir, const struct manifest *manifes
         return diag_set(diag, rc, "the data directory's name is too long");
     struct buf bytes = {0};
     manifest_encode(manifest, &bytes);
-    rc = write_file(fs, tmp_path, buf_slice(&bytes));
+    rc = write_file(fs, tmp_path, buf_slice(&bytes)); /* T10 */
     buf_fini(&bytes);
     if (rc == 0)
         rc = fs_rename(fs, tmp_path, path);

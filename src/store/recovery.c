@@ -102,6 +102,7 @@ struct settle {
     size_t dead_cap;
 };
 
+/* T8: the newest has won, whatever it says. */
 static bool is_dead(const struct settle *settle, const struct row *row)
 {
     uint64_t expire_at_ms = row_expire_at_ms(row);

@@ -140,7 +140,7 @@ void store_note_expiry(struct db *db, const struct row *row, const struct row *o
     uint64_t expire_at_ms = row_expire_at_ms(row);
     if (expire_at_ms == 0)
         return;
-    /* The old row's hint comes no later than the new one's time: it will do. */
+    /* The old row's hint comes no later than the new one's time: it will do (T7). */
     uint64_t old_ms = old == NULL ? 0 : row_expire_at_ms(old);
     if (old_ms != 0 && old_ms <= expire_at_ms)
         return;
@@ -172,6 +172,7 @@ uint64_t store_appearances(const struct store *store, uint16_t db, struct slice 
 void store_publish(struct store *store, struct db *db, struct row *row, const struct row *old,
                    uint64_t hash)
 {
+    ASSERT(place_class(row_place(row)) != PLACE_PENDING); /* T2 */
     /* One with an expiry may have been as good as absent. */
     if (old == NULL || row_expire_at_ms(old) != 0)
         note_appearance(store, db->number, hash);
@@ -238,6 +239,7 @@ static void look_at_row(void *ctx, const struct row *row)
         return;
     if ((uint32_t)keydir_hash(walk->db->dir, row_key(row)) != walk->hash)
         return;
+    /* T5: now is committed time. */
     if (expire_at_ms <= walk->now_ms && walk->due_count < ARRAY_COUNT(walk->due))
         walk->due[walk->due_count++] = row;
     else if (walk->again_ms == 0 || expire_at_ms < walk->again_ms)
@@ -318,7 +320,7 @@ static void chill_row(struct store *store, struct chill chill)
     } search = {.chill = chill, .found = NULL};
     keydir_visit_bucket(db->dir, chill.hash, find_chilled, &search);
     const struct row *hot = search.found;
-    if (hot == NULL || !row_is_hot(hot))
+    if (hot == NULL || !row_is_hot(hot)) /* T6 */
         return;
     struct row *cold = row_new(&(struct row_desc){
         .key = row_key(hot),

@@ -38,7 +38,7 @@ void tx_free(struct tx *tx)
 void tx_begin(struct tx *tx, const struct tx_begin *begin)
 {
     ASSERT(begin->mode == TX_APPLY ? begin->now_ms == begin->time_ms : begin->position.word == 0);
-    overlay_clear(&tx->overlay, true);
+    overlay_clear(&tx->overlay, true); /* T1 */
     tx_drop_wants(tx);
     tx->begin_count++;
     tx->mode = begin->mode;

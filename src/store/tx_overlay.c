@@ -67,6 +67,7 @@ struct change *overlay_add(struct overlay *overlay, const struct located *at, st
         overlay->cap = overlay->cap == 0 ? SEARCHED_CHANGES : overlay->cap * 2;
         overlay->changes = mem_realloc(overlay->changes, overlay->cap * sizeof(*overlay->changes));
     }
+    ASSERT_SLOW(overlay_find(overlay, at, key) == NULL); /* T3 */
     size_t nth = overlay->count++;
     overlay->changes[nth] =
         (struct change){.key = key, .hash = at->hash, .shard = at->shard, .db = at->db};

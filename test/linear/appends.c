@@ -8,10 +8,10 @@
  *     not seen    who read a list comes before the append of the token that would come next. What
  *                 was appended, and told so, but never seen comes after all that was seen.
  *
- * To these come the order within each connection, and real time: who was told comes before who asks
- * later. Real time would be an edge for each two ops. It is led over a chain instead, with a node
- * for each telling: an op leads to its telling, tellings lead to later ones, and the last telling
- * before an op was asked leads to that op.
+ * To these come the order within each connection, of ops that share a key, and real time: who was
+ * told comes before who asks later. Real time would be an edge for each two ops. It is led over a
+ * chain instead, with a node for each telling: an op leads to its telling, tellings lead to later
+ * ones, and the last telling before an op was asked leads to that op.
  *
  * An order of all ops exists exactly if there is no circle, provided that the last read of each key
  * shows all appends, for then all that must come before what is known; else a wrong history may
@@ -25,6 +25,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "linear/graph.h"
+#include "linear/pairs.h"
 
 #define NOBODY UINT32_MAX
 
@@ -191,11 +192,17 @@ static bool each_step(struct appends *appends, each_step_fn fn)
     return true;
 }
 
+/* A read of which the reply is known. */
+static bool is_read(const struct step *step)
+{
+    return step->verb != VERB_APPEND && step->is_told;
+}
+
 static bool note_longest(struct appends *appends, uint32_t place, const struct step *step)
 {
     (void)place;
     struct list *list = list_of(appends, step->key);
-    if (step->verb != VERB_APPEND &&
+    if (is_read(step) &&
         value_text(appends, step->said).len > value_text(appends, list->longest).len)
         list->longest = step->said;
     return true;
@@ -203,7 +210,7 @@ static bool note_longest(struct appends *appends, uint32_t place, const struct s
 
 static bool check_read(struct appends *appends, uint32_t place, const struct step *step)
 {
-    if (step->verb == VERB_APPEND)
+    if (!is_read(step))
         return true;
     struct slice read = value_text(appends, step->said);
     struct slice longest = value_text(appends, list_of(appends, step->key)->longest);
@@ -219,8 +226,7 @@ static uint32_t reader_of(struct appends *appends, const struct list *list)
         const struct claim *claim = claim_of(appends, i);
         const struct step *steps = claim_steps(appends->claims, claim);
         for (uint32_t j = 0; j < claim->step_count; j++) {
-            if (steps[j].verb != VERB_APPEND && steps[j].key == list->key &&
-                steps[j].said == list->longest)
+            if (is_read(&steps[j]) && steps[j].key == list->key && steps[j].said == list->longest)
                 return i;
         }
     }
@@ -316,7 +322,7 @@ static void add_written(struct appends *appends, const struct list *list)
 
 static bool add_seen(struct appends *appends, uint32_t place, const struct step *step)
 {
-    if (step->verb == VERB_APPEND)
+    if (!is_read(step))
         return true;
     const struct list *list = list_of(appends, step->key);
     bool is_end;
@@ -341,7 +347,7 @@ static bool check_own(struct appends *appends, uint32_t place)
     const struct claim *claim = claim_of(appends, place);
     const struct step *steps = claim_steps(appends->claims, claim);
     for (uint32_t i = 0; i < claim->step_count; i++) {
-        if (steps[i].verb == VERB_APPEND)
+        if (!is_read(&steps[i]))
             continue;
         struct slice read = value_text(appends, steps[i].said);
         for (uint32_t j = i; j-- > 0;) {
@@ -403,32 +409,13 @@ static void add_time(struct appends *appends)
     mem_free(times);
 }
 
-static int compare_sessions(const void *a, const void *b, void *ctx)
-{
-    const struct appends *appends = ctx;
-    uint32_t left = *(const uint32_t *)a;
-    uint32_t right = *(const uint32_t *)b;
-    uint64_t left_session = claim_of(appends, left)->session;
-    uint64_t right_session = claim_of(appends, right)->session;
-    if (left_session != right_session)
-        return left_session < right_session ? -1 : 1;
-    return left < right ? -1 : left > right;
-}
-
 static void add_connections(struct appends *appends)
 {
-    uint32_t *order = mem_calloc(appends->count + 1, sizeof(*order));
-    size_t count = 0;
-    for (uint32_t i = 0; i < appends->count; i++) {
-        if (claim_is_sure(claim_of(appends, i)))
-            order[count++] = i;
-    }
-    qsort_r(order, count, sizeof(*order), compare_sessions, appends);
-    for (size_t i = 0; i + 1 < count; i++) {
-        if (claim_of(appends, order[i])->session == claim_of(appends, order[i + 1])->session)
-            graph_add(&appends->graph, order[i], order[i + 1], WHY_CONNECTION);
-    }
-    mem_free(order);
+    struct pairs pairs = {0};
+    pairs_of_connections(&pairs, appends->claims, appends->items, appends->count);
+    for (size_t i = 0; i < pairs.count; i++)
+        graph_add(&appends->graph, pairs.items[i].earlier, pairs.items[i].later, WHY_CONNECTION);
+    pairs_fini(&pairs);
 }
 
 /* ---- Circles ---- */

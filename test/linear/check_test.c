@@ -581,15 +581,31 @@ static void test_appends_against_the_order_of_a_pipeline(void **state)
     (void)state;
     is_wrong(
         "1.0 10 80 | APPEND x a1. | 3\n"
+        "1.0 10 80 | GET x | nil\n"
+        "3.0 90 95 | GET x | a1.\n");
+    is_wrong(
+        "1.0 10 80 | APPEND x a1. | 3\n"
+        "1.0 10 80 | EXEC APPEND x a2. ; APPEND y a3. | [6 3]\n"
+        "2.0 10 80 | MGET x y | [a1.a2. nil]\n"
+        "3.0 90 95 | MGET x y | [a1.a2. a3.]\n");
+}
+
+static void test_pipelined_appends_to_other_keys_have_no_order(void **state)
+{
+    (void)state;
+    is_right(
+        "1.0 10 80 | APPEND x a1. | 3\n"
         "1.0 10 80 | APPEND y a2. | 3\n"
         "2.0 10 80 | MGET x y | [nil a2.]\n"
         "3.0 90 95 | MGET x y | [a1. a2.]\n");
+    is_right(
+        "1.0 10 80 | MSET x 1 z 1 | OK\n"
+        "1.0 10 80 | SET y 2 | OK\n"
+        "2.0 10 80 | MGET x y | [nil 2]\n");
     is_wrong(
-        "1.0 10 80 | APPEND x a1. | 3\n"
-        "1.0 10 80 | GET y | nil\n"
-        "2.0 10 80 | APPEND y b1. | 3\n"
-        "2.0 10 80 | GET x | nil\n"
-        "3.0 90 95 | MGET x y | [a1. b1.]\n");
+        "1.0 10 80 | MSET x 1 y 1 | OK\n"
+        "1.0 10 80 | SET y 2 | OK\n"
+        "2.0 10 80 | MGET x y | [nil 2]\n");
 }
 
 /* ---- Made-up histories ---- */
@@ -964,6 +980,7 @@ int main(void)
         cmocka_unit_test(test_long_fork),
         cmocka_unit_test(test_appends_against_real_time),
         cmocka_unit_test(test_appends_against_the_order_of_a_pipeline),
+        cmocka_unit_test(test_pipelined_appends_to_other_keys_have_no_order),
         cmocka_unit_test(test_made_up_histories_are_right),
         cmocka_unit_test(test_made_up_histories_with_a_stale_read_are_wrong),
         cmocka_unit_test(test_both_ways_agree_on_appends),

@@ -20,8 +20,8 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "linear/model.h"
+#include "linear/pairs.h"
 
-#define NONE       UINT32_MAX
 #define TOLD_LINES 12 /* of what was ordered last, when it explains */
 
 /* Of the claim items[nth / 2]: even when asked, odd when told. The list's end is event 2 * count.
@@ -48,7 +48,8 @@ struct run {
     struct model *model;
     struct event *events;
     uint32_t end;
-    uint32_t *before; /* the claim of the same connection that comes first, or NONE */
+    struct pairs pairs; /* of claims in the order of a connection, by the later one */
+    size_t *first_pair;
     bool *is_ordered;
     struct frame *stack;
     size_t depth;
@@ -133,36 +134,27 @@ static void put_back(struct run *run, uint32_t event)
 
 /* ---- The order within connections ---- */
 
-static int compare_sessions(const void *a, const void *b, void *ctx)
+static void link_connections(struct run *run)
 {
-    const struct run *run = ctx;
-    uint32_t left = *(const uint32_t *)a;
-    uint32_t right = *(const uint32_t *)b;
-    uint64_t left_session = claim_of(run, left)->session;
-    uint64_t right_session = claim_of(run, right)->session;
-    if (left_session != right_session)
-        return left_session < right_session ? -1 : 1;
-    return left < right ? -1 : left > right;
+    const struct search *search = run->search;
+    struct pairs pairs = {0};
+    pairs_of_connections(&pairs, search->claims, search->items, search->count);
+    run->first_pair = mem_calloc(search->count + 2, sizeof(*run->first_pair));
+    for (size_t i = 0; i < pairs.count; i++)
+        run->first_pair[pairs.items[i].later + 1]++;
+    for (size_t i = 0; i < search->count; i++)
+        run->first_pair[i + 1] += run->first_pair[i];
+    run->pairs = pairs;
 }
 
-static void link_sessions(struct run *run)
+/* Have those been ordered that its connection sent before it? */
+static bool has_all_before(const struct run *run, uint32_t nth)
 {
-    size_t count = run->search->count;
-    uint32_t *order = mem_calloc(count + 1, sizeof(*order));
-    for (uint32_t i = 0; i < count; i++)
-        order[i] = i;
-    qsort_r(order, count, sizeof(*order), compare_sessions, run);
-    uint32_t last = NONE;
-    for (size_t i = 0; i < count; i++) {
-        bool goes_on =
-            last != NONE && claim_of(run, last)->session == claim_of(run, order[i])->session;
-        run->before[order[i]] = goes_on ? last : NONE;
-        if (claim_is_sure(claim_of(run, order[i])))
-            last = order[i];
-        else if (!goes_on)
-            last = NONE;
+    for (size_t i = run->first_pair[nth]; i < run->first_pair[nth + 1]; i++) {
+        if (!run->is_ordered[run->pairs.items[i].earlier])
+            return false;
     }
-    mem_free(order);
+    return true;
 }
 
 /* ---- What has been tried ---- */
@@ -242,7 +234,7 @@ static struct frame undo(struct run *run)
 /* Orders the claim with the first choice from `choice` on that fits and is new. */
 static bool try_claim(struct run *run, uint32_t nth, unsigned choice)
 {
-    if (run->before[nth] != NONE && !run->is_ordered[run->before[nth]])
+    if (!has_all_before(run, nth))
         return false;
     for (;; choice++) {
         uint32_t state;
@@ -331,20 +323,20 @@ enum search_result search_run(const struct search *search)
     struct run run = {.search = search};
     run.model = model_new(search->claims, search->keys, search->key_count);
     run.events = mem_calloc(2 * count + 1, sizeof(*run.events));
-    run.before = mem_calloc(count + 1, sizeof(*run.before));
     run.is_ordered = mem_calloc(count + 1, sizeof(*run.is_ordered));
     run.stack = mem_calloc(count + 1, sizeof(*run.stack));
     run.best.stack = mem_calloc(count + 1, sizeof(*run.stack));
     run.state = model_first_state(run.model);
     link_events(&run);
-    link_sessions(&run);
+    link_connections(&run);
     enum search_result result = search_orders(&run);
     if (result == SEARCH_NONE && search->explain != NULL)
         explain(&run);
     mem_free(run.best.stack);
     mem_free(run.stack);
     mem_free(run.is_ordered);
-    mem_free(run.before);
+    mem_free(run.first_pair);
+    pairs_fini(&run.pairs);
     mem_free(run.events);
     mem_free(run.tried);
     model_free(run.model);

@@ -14,9 +14,9 @@
 #include "support/stringmodel.h"
 
 #ifdef FERRIC_SANITIZED
-#    define ROUNDS 6000
+#    define ROUNDS 10000
 #else
-#    define ROUNDS 20000
+#    define ROUNDS 40000
 #endif
 #define DATABASES  3
 #define MAX_WORDS  16

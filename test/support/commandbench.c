@@ -69,6 +69,42 @@ static int run_row(struct commandbench *bench, const struct command_row *row, ui
     return row->run(&call);
 }
 
+struct named_shards {
+    const struct stores *stores;
+    uint64_t set;
+};
+
+static void name_shard(void *ctx, uint16_t db, struct slice key)
+{
+    struct named_shards *named = ctx;
+    (void)db;
+    named->set |= UINT64_C(1) << stores_shard_of(named->stores, key);
+}
+
+static uint64_t record_count(const struct storebench *store, uint32_t shard)
+{
+    return bitcask_stats(store_bitcask(store->stores.shards[shard])).records;
+}
+
+/* Publishes; only shards of keys that the rule names may have got records (M7). */
+static void commit_within(struct commandbench *bench, const struct coded_command *coded,
+                          const struct command_row *row, const struct slice *argv)
+{
+    struct storebench *store = bench->store;
+    struct named_shards named = {.stores = &store->stores};
+    uint64_t before[STORES_MAX];
+    enum keys_found found =
+        command_keys(bench->table, row, argv, coded->argc, coded->db, name_shard, &named);
+    assert_int_not_equal(found, KEYS_MALFORMED);
+    for (uint32_t i = 0; i < store->stores.count; i++)
+        before[i] = record_count(store, i);
+    storebench_commit(store);
+    for (uint32_t i = 0; i < store->stores.count; i++) {
+        if (found == KEYS_FOUND && (named.set >> i & 1) == 0)
+            assert_int_equal(record_count(store, i), before[i]);
+    }
+}
+
 /* Runs the coded command as a shard applies it, at the last entry's position. */
 static void apply_coded(struct commandbench *bench, struct slice bytes)
 {
@@ -88,7 +124,7 @@ static void apply_coded(struct commandbench *bench, struct slice bytes)
     }
     if (rc != 0)
         fail_msg("%s: %s", row->name, err_text(rc));
-    storebench_commit(store);
+    commit_within(bench, &coded, row, argv);
     if (bench->is_chilling)
         storebench_write(store);
     mem_free(argv);

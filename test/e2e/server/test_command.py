@@ -11,7 +11,7 @@ from support.client import NIL_ARRAY, Error
 
 # Where the peers do not say what 7.2 says.
 DIFFERS = {
-    "redis": {"client|setinfo", "client|no-touch", "command|getkeys", "command|getkeysandflags"},
+    "redis": {"client|setinfo", "command|getkeys"},
     "valkey": {"multi", "watch"},
 }
 
