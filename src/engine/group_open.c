@@ -477,10 +477,21 @@ int group_open(const struct group_options *options, struct group **out_group, st
     return 0;
 }
 
+/* Where the end came unprepared, frames may still be with the disk. */
+static void close_log(struct seglog *log)
+{
+    if (log == NULL)
+        return;
+    while (seglog_in_flight(log) > 0) {
+        seglog_flush(log);
+        IGNORE(seglog_poll(log), "nobody waits for them any more");
+    }
+    seglog_close(log);
+}
+
 void group_close_rest(struct group *group)
 {
-    if (group->log != NULL)
-        seglog_close(group->log);
+    close_log(group->log);
     manifest_fini(&group->manifest);
     aio_close(group->options.aio);
     file_unref(group->lock);

@@ -448,5 +448,6 @@ void sequencer_fini(struct sequencer *sequencer)
         mem_free(entry);
     }
     batch_free(sequencer->waiting);
+    checkpoint_free(sequencer->checkpoint); /* a fatal error came before its end */
     consensus_close(sequencer->consensus);
 }
