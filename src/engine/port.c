@@ -170,6 +170,8 @@ static const char *write_refusal(const struct port *port)
         return TEXT_LOG_FAILED;
     if (atomic_load_explicit(&group->is_disk_full, memory_order_relaxed))
         return TEXT_DISK_FULL;
+    if (atomic_load_explicit(&group->shards_failing, memory_order_relaxed) != 0)
+        return TEXT_DATA_FULL;
     return NULL;
 }
 
@@ -249,7 +251,9 @@ enum port_result port_execute(struct port *port, const struct port_request *requ
     case READ_COLD_ALONE:
         return PORT_TAKEN_ALONE;
     case READ_NEEDS_CLOCK:
-        return queue_read(port, request, BATCH_CLOCK, reply);
+        /* Its place is not among the ordered ops: nothing of the connection may pass it (R29). */
+        return queue_read(port, request, BATCH_CLOCK, reply) == PORT_TAKEN ? PORT_TAKEN_ALONE
+                                                                           : PORT_ANSWERED;
     case READ_TORN:
         return queue_read(port, request, BATCH_URGENT, reply);
     default:

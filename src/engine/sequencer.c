@@ -293,11 +293,12 @@ static void on_prep_done(struct pool_job *job)
     struct group *group = sequencer->group;
     int error = seglog_prep_done(sequencer->log, sequencer->prep);
     sequencer->prep = NULL;
-    if (error != 0 && sequencer->prep_error == 0)
+    if (error != 0 && !sequencer->is_prep_failing)
         group_log(group, '#', "no log segment can be prepared (%s): free space on the volume",
                   err_text(error));
-    if (error == 0 && sequencer->prep_error != 0)
+    if (error == 0 && sequencer->is_prep_failing)
         group_log(group, '*', "log segments can be prepared again");
+    sequencer->is_prep_failing = error != 0;
     sequencer->prep_error = error;
     /* Writes are refused only when the ready segments are used up: submit_one() finds out. */
     if (error == 0)

@@ -125,6 +125,9 @@ static void ask_life(struct client *client, const char *round, unsigned key)
     case 10:
         client_ask(client, "EXISTS %s:life%u", round, key);
         break;
+    case 11:
+        client_ask_exec(client, "GET %s:life%u ; EXISTS %s:life%u", round, key, round, key);
+        break;
     default:
         client_ask(client, "GET %s:life%u", round, key);
     }
@@ -133,7 +136,7 @@ static void ask_life(struct client *client, const char *round, unsigned key)
 enum client_result step_lives(struct client *client, const char *round)
 {
     unsigned key = client_dice(client, LIFE_KEYS);
-    unsigned depth = client_dice(client, 4) == 0 ? 3 : 1;
+    unsigned depth = client_dice(client, 4) == 0 ? 4 : 1;
     for (unsigned i = 0; i < depth; i++)
         ask_life(client, round, key);
     return client_send(client);
