@@ -289,9 +289,7 @@ void port_on_replies(struct loop_post *post)
                                slice_of(batch->bytes.data + entry->off, entry->len));
     }
     port_settle(port, cost);
-    buf_fini(&batch->bytes);
-    mem_free(batch->entries);
-    mem_free(batch);
+    reply_batch_free(batch);
 }
 
 void port_post_error(struct port *port, void *token, uint32_t cost, const char *text)

@@ -309,8 +309,36 @@ void shard_stop(struct shard *shard)
     loop_timer_fini(&shard->retry_timer);
 }
 
+/* After a fatal error, or an end during replay, not everything has been executed. */
+static void drop_rounds(struct shard *shard)
+{
+    while (shard->head != NULL) {
+        struct round_part *part = shard->head;
+        shard->head = part->next;
+        if (atomic_fetch_sub(&part->round->parts_left, 1) == 1)
+            round_free(part->round);
+    }
+    while (shard->replies != NULL) {
+        struct reply_batch *batch = shard->replies;
+        shard->replies = batch->next;
+        reply_batch_free(batch);
+    }
+}
+
+/* What jobs brought back while the shard was lent. */
+static void drop_jobs(struct shard *shard)
+{
+    struct bitcask *bitcask = store_bitcask(shard->store);
+    if (shard->write != NULL)
+        IGNORE(bitcask_write_done(bitcask, shard->write, NULL), "the log has the records");
+    if (shard->sync != NULL)
+        IGNORE(bitcask_sync_done(bitcask, shard->sync, NULL), "no manifest will name the files");
+}
+
 void shard_fini(struct shard *shard)
 {
+    drop_rounds(shard);
+    drop_jobs(shard);
     tx_free(shard->tx);
     mem_free(shard->argv);
     buf_fini(&shard->scratch);
