@@ -60,14 +60,6 @@ static enum value_type type_of_name(struct slice name)
     return VALUE_NONE;
 }
 
-/* Digits, zeros in front allowed. */
-static bool parse_cursor(struct slice text, uint64_t *out)
-{
-    while (text.len > 1 && text.data[0] == '0')
-        text = slice_sub(text, 1, text.len);
-    return num_parse_u64(text, out);
-}
-
 /* False after an error reply. */
 static bool parse_scan(struct call *call, struct walk *walk, size_t *out_count)
 {

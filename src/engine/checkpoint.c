@@ -63,9 +63,8 @@ static void take_over(struct sequencer *sequencer, struct checkpoint *checkpoint
     group_publish(group, PUB_LAST_CHECKPOINT_US, took_us);
 }
 
-static void on_saved(struct pool_job *job)
+static void conclude(struct checkpoint *checkpoint)
 {
-    struct checkpoint *checkpoint = CONTAINER_OF(job, struct checkpoint, job);
     struct group *group = checkpoint->group;
     struct sequencer *sequencer = &group->sequencer;
     ASSERT(sequencer->checkpoint == checkpoint);
@@ -74,11 +73,21 @@ static void on_saved(struct pool_job *job)
     else
         group_log(group, '#', "checkpoint failed, will be tried again: %s", checkpoint->diag.text);
     tell(checkpoint->requests, checkpoint->error);
+    if (checkpoint->error != 0 && sequencer->is_stopping) {
+        /* The end does not wait for the disk to be well again. */
+        tell(sequencer->wanted, checkpoint->error);
+        sequencer->wanted = NULL;
+    }
     sequencer->checkpoint = NULL;
     group_publish(group, PUB_CHECKPOINT_RUNNING, 0);
     checkpoint_free(checkpoint);
     if (sequencer->wanted != NULL)
         checkpoint_begin(sequencer);
+}
+
+static void on_saved(struct pool_job *job)
+{
+    conclude(CONTAINER_OF(job, struct checkpoint, job));
 }
 
 static void run_save(struct pool_job *job)
@@ -93,8 +102,16 @@ static void on_part_done(struct loop_post *post)
 {
     struct checkpoint_part *part = CONTAINER_OF(post, struct checkpoint_part, post);
     struct checkpoint *checkpoint = part->checkpoint;
+    if (part->error != 0 && checkpoint->error == 0) {
+        checkpoint->error = part->error;
+        checkpoint->diag = part->diag;
+    }
     if (--checkpoint->parts_left > 0)
         return;
+    if (checkpoint->error != 0) {
+        conclude(checkpoint);
+        return;
+    }
     struct manifest *manifest = &checkpoint->manifest;
     for (uint32_t i = 0; i < manifest->shard_count; i++) {
         manifest->shards[i] = (struct manifest_shard){
@@ -118,6 +135,16 @@ static void finish_part(struct shard *shard)
     shard->mark = NULL;
     part->files = bitcask_mark_files(bitcask, &part->file_count);
     part->next_file_id = bitcask_next_id(bitcask);
+    part->post.run = on_part_done;
+    loop_post(shard->group->sequencer.loop, &part->post);
+}
+
+void checkpoint_give_up(struct shard *shard, int error, const struct diag *diag)
+{
+    struct checkpoint_part *part = &shard->mark->parts[shard->idx];
+    shard->mark = NULL;
+    part->error = error;
+    part->diag = *diag;
     part->post.run = on_part_done;
     loop_post(shard->group->sequencer.loop, &part->post);
 }

@@ -40,6 +40,8 @@ void checkpoint_begin(struct sequencer *sequencer);
 void checkpoint_on_mark(struct shard *shard, struct checkpoint *checkpoint);
 void checkpoint_on_written(struct shard *shard);
 void checkpoint_on_synced(struct shard *shard);
+/* The shard's records cannot be written, and the group is about to end: no checkpoint then. */
+void checkpoint_give_up(struct shard *shard, int error, const struct diag *diag);
 void checkpoint_free(struct checkpoint *checkpoint);
 
 #endif

@@ -42,6 +42,12 @@ static int make_dir(struct fs *fs, const char *path, struct diag *diag)
     return 0;
 }
 
+static int sync_dir(struct fs *fs, const char *path, struct diag *diag)
+{
+    int rc = fs_sync_dir(fs, path);
+    return rc == 0 ? 0 : diag_set(diag, rc, "%.300s cannot be synced: %s", path, err_text(rc));
+}
+
 /* Directories for data, their names durable before a manifest speaks of them. */
 static int make_dirs(const struct group_options *options, uint32_t shard_count, struct diag *diag)
 {
@@ -57,10 +63,8 @@ static int make_dirs(const struct group_options *options, uint32_t shard_count, 
     if (rc == 0)
         rc = path_of(path, options->dir, "data", diag);
     if (rc == 0)
-        rc = fs_sync_dir(options->os.fs, path);
-    if (rc == 0)
-        rc = fs_sync_dir(options->os.fs, options->dir);
-    return rc;
+        rc = sync_dir(options->os.fs, path, diag);
+    return rc == 0 ? sync_dir(options->os.fs, options->dir, diag) : rc;
 }
 
 /* ---- Without a manifest ---- */
@@ -105,7 +109,7 @@ static int refuse_data(const struct group_options *options, struct diag *diag)
                         ", which says what they hold, is missing: restore it from a backup, or "
                         "start with an empty directory",
                         search.found, options->dir);
-    return rc;
+    return rc == 0 ? 0 : diag_set(diag, rc, "%.300s cannot be listed: %s", path, err_text(rc));
 }
 
 static void new_manifest(struct group *group)
@@ -473,10 +477,21 @@ int group_open(const struct group_options *options, struct group **out_group, st
     return 0;
 }
 
+/* Where the end came unprepared, frames may still be with the disk. */
+static void close_log(struct seglog *log)
+{
+    if (log == NULL)
+        return;
+    while (seglog_in_flight(log) > 0) {
+        seglog_flush(log);
+        IGNORE(seglog_poll(log), "nobody waits for them any more");
+    }
+    seglog_close(log);
+}
+
 void group_close_rest(struct group *group)
 {
-    if (group->log != NULL)
-        seglog_close(group->log);
+    close_log(group->log);
     manifest_fini(&group->manifest);
     aio_close(group->options.aio);
     file_unref(group->lock);

@@ -174,6 +174,8 @@ static const char *write_refusal(const struct port *port)
         return TEXT_LOG_FAILED;
     if (atomic_load_explicit(&group->is_disk_full, memory_order_relaxed))
         return TEXT_DISK_FULL;
+    if (atomic_load_explicit(&group->shards_failing, memory_order_relaxed) != 0)
+        return TEXT_DATA_FULL;
     return NULL;
 }
 
@@ -291,9 +293,7 @@ void port_on_replies(struct loop_post *post)
                                slice_of(batch->bytes.data + entry->off, entry->len));
     }
     port_settle(port, cost);
-    buf_fini(&batch->bytes);
-    mem_free(batch->entries);
-    mem_free(batch);
+    reply_batch_free(batch);
 }
 
 void port_post_error(struct port *port, void *token, uint32_t cost, const char *text)

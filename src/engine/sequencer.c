@@ -244,9 +244,9 @@ void sequencer_set_log_error(struct sequencer *sequencer, int error)
     if (group_state(group) == GROUP_READY)
         group_set_state(group, GROUP_LOG_FAILED);
     group_log(group, '#',
-              "the log on disk has failed (%s): no more writes are taken, writes that were under "
-              "way were answered UNKNOWN. Check the disk and restart",
-              err_text(error));
+              "%.200s/log: %s; no more writes are taken, those that were under way were answered "
+              "UNKNOWN. Check the disk and restart",
+              group->options.dir, consensus_failure(sequencer->consensus));
 }
 
 /* ---- Turning ---- */
@@ -274,8 +274,10 @@ static void note_ready(struct sequencer *sequencer)
         atomic_store(&group->hlc_ms, hlc_ms(sequencer->hlc.word));
         group_set_state(group, GROUP_READY);
     } else if (sequencer->log_error != 0) {
-        group_fail(group, "the log on disk failed while it was replayed: %s",
-                   err_text(sequencer->log_error));
+        group_fail(group,
+                   "%.200s/log, while it was replayed: %s. Nothing was changed; check the disk, "
+                   "then start again",
+                   group->options.dir, consensus_failure(sequencer->consensus));
     }
 }
 
@@ -290,11 +292,12 @@ static void on_prep_done(struct pool_job *job)
     struct group *group = sequencer->group;
     int error = seglog_prep_done(sequencer->log, sequencer->prep);
     sequencer->prep = NULL;
-    if (error != 0 && sequencer->prep_error == 0)
+    if (error != 0 && !sequencer->is_prep_failing)
         group_log(group, '#', "no log segment can be prepared (%s): free space on the volume",
                   err_text(error));
-    if (error == 0 && sequencer->prep_error != 0)
+    if (error == 0 && sequencer->is_prep_failing)
         group_log(group, '*', "log segments can be prepared again");
+    sequencer->is_prep_failing = error != 0;
     sequencer->prep_error = error;
     /* Writes are refused only when the ready segments are used up: submit_one() finds out. */
     if (error == 0)
@@ -445,5 +448,6 @@ void sequencer_fini(struct sequencer *sequencer)
         mem_free(entry);
     }
     batch_free(sequencer->waiting);
+    checkpoint_free(sequencer->checkpoint); /* a fatal error came before its end */
     consensus_close(sequencer->consensus);
 }

@@ -42,7 +42,8 @@ struct sequencer {
     struct loop_timer second_timer; /* vouch, expiry by committed time, checkpoint policy */
     struct pool_job prep_job;
     struct seglog_prep *prep;
-    int prep_error;
+    int prep_error; /* of the last try, until the next may begin */
+    bool is_prep_failing;
     struct checkpoint *checkpoint; /* under way */
     struct group_checkpoint_request *wanted;
     uint64_t dirty_since_ms; /* loop time; 0: nothing new since the last checkpoint */

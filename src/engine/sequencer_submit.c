@@ -292,6 +292,10 @@ bool sequencer_submit_one(struct sequencer *sequencer)
         return false;
     if (sequencer->log_error != 0)
         return refuse_waiting(sequencer, TEXT_LOG_FAILED);
+    /* What is applied now could only pile up in memory, and no checkpoint would ever give the log
+     * room (P7). */
+    if (atomic_load_explicit(&sequencer->group->shards_failing, memory_order_relaxed) != 0)
+        return refuse_waiting(sequencer, TEXT_DATA_FULL);
     /* Is there a slot at all? Until then the ports go on gathering. */
     int rc = consensus_can_submit(sequencer->consensus, FRAME_ALIGN);
     if (rc == 0) {

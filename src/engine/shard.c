@@ -24,6 +24,19 @@ static void run_write(struct pool_job *job)
     bitcask_write_run(CONTAINER_OF(job, struct shard, write_job)->write);
 }
 
+/* From the first failed append on, until one has succeeded, the group takes no writes. */
+static void set_write_failing(struct shard *shard, bool is_failing, const struct diag *diag)
+{
+    uint64_t bit = UINT64_C(1) << shard->idx;
+    _Atomic uint64_t *set = &shard->group->shards_failing;
+    if (is_failing && (atomic_fetch_or(set, bit) & bit) == 0)
+        group_log(shard->group, '#', "cannot write data files, will go on trying: %s", diag->text);
+    if (!is_failing && (atomic_load_explicit(set, memory_order_relaxed) & bit) != 0) {
+        atomic_fetch_and(set, ~bit);
+        group_log(shard->group, '*', "shard %u: data files can be written again", shard->idx);
+    }
+}
+
 static void take_write_back(struct shard *shard)
 {
     shard->has_write_back = false;
@@ -33,15 +46,14 @@ static void take_write_back(struct shard *shard)
     int rc = bitcask_write_done(store_bitcask(shard->store), write, &diag);
     if (rc != 0) {
         /* Clean: the records stay collected and are written again. */
-        if (!shard->is_write_failing)
-            group_log(shard->group, '#', "cannot write data files, will go on trying: %s",
-                      diag.text);
+        set_write_failing(shard, true, &diag);
         shard->is_write_failing = true;
         loop_timer_arm(&shard->retry_timer, RETRY_MS);
+        if (shard->mark != NULL && group_state(shard->group) == GROUP_STOPPING)
+            checkpoint_give_up(shard, rc, &diag);
         return;
     }
-    if (shard->is_write_failing)
-        group_log(shard->group, '*', "shard %u: data files can be written again", shard->idx);
+    set_write_failing(shard, false, NULL);
     shard->is_write_failing = false;
     shard_publish_stats(shard);
     if (shard->mark != NULL)
@@ -297,8 +309,36 @@ void shard_stop(struct shard *shard)
     loop_timer_fini(&shard->retry_timer);
 }
 
+/* After a fatal error, or an end during replay, not everything has been executed. */
+static void drop_rounds(struct shard *shard)
+{
+    while (shard->head != NULL) {
+        struct round_part *part = shard->head;
+        shard->head = part->next;
+        if (atomic_fetch_sub(&part->round->parts_left, 1) == 1)
+            round_free(part->round);
+    }
+    while (shard->replies != NULL) {
+        struct reply_batch *batch = shard->replies;
+        shard->replies = batch->next;
+        reply_batch_free(batch);
+    }
+}
+
+/* What jobs brought back while the shard was lent. */
+static void drop_jobs(struct shard *shard)
+{
+    struct bitcask *bitcask = store_bitcask(shard->store);
+    if (shard->write != NULL)
+        IGNORE(bitcask_write_done(bitcask, shard->write, NULL), "the log has the records");
+    if (shard->sync != NULL)
+        IGNORE(bitcask_sync_done(bitcask, shard->sync, NULL), "no manifest will name the files");
+}
+
 void shard_fini(struct shard *shard)
 {
+    drop_rounds(shard);
+    drop_jobs(shard);
     tx_free(shard->tx);
     mem_free(shard->argv);
     buf_fini(&shard->scratch);

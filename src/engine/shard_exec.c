@@ -7,6 +7,13 @@
 
 /* ---- Replies ---- */
 
+void reply_batch_free(struct reply_batch *batch)
+{
+    buf_fini(&batch->bytes);
+    mem_free(batch->entries);
+    mem_free(batch);
+}
+
 static struct reply_batch *reply_batch_of(struct shard *shard, struct port *port)
 {
     for (struct reply_batch *batch = shard->replies; batch != NULL; batch = batch->next) {

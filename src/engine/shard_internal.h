@@ -26,6 +26,8 @@ struct reply_batch {
     uint32_t cap;
 };
 
+void reply_batch_free(struct reply_batch *batch);
+
 /* ---- The component ---- */
 
 enum shard_state {

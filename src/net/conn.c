@@ -66,6 +66,21 @@ static void keep(struct conn *conn, const uint8_t *data, size_t len)
         buf_append(&conn->unread, data, len);
 }
 
+/* A small rest does not hold on to the memory of the large request that came before it (N3). */
+static void shrink_rest(struct conn *conn)
+{
+    size_t rest = conn_unused(conn);
+    if (conn->unread.cap <= NET_READ_SIZE || rest > conn->unread.cap / 4)
+        return;
+    struct buf smaller = {0};
+    if (buf_try_reserve(&smaller, rest) != 0)
+        return;
+    buf_append(&smaller, conn->unread.data + conn->unread_off, rest);
+    buf_fini(&conn->unread);
+    conn->unread = smaller;
+    conn->unread_off = 0;
+}
+
 /* Returns how many bytes of `bytes` the owner has used up. */
 static size_t call_owner(struct conn *conn, struct slice bytes)
 {
@@ -86,6 +101,8 @@ static void deliver_kept(struct conn *conn)
     conn->unread_off += used;
     if (conn->unread_off == conn->unread.len)
         forget_rest(conn);
+    else if (used > 0)
+        shrink_rest(conn);
 }
 
 void conn_deliver_rest(struct conn *conn)

@@ -8,7 +8,8 @@
 #include "base/err.h"
 #include "server/server_internal.h"
 
-#define PROGRESS_STEP 10 /* per cent between two lines of progress */
+#define MAX_PLACED_CPUS 32 /* more loops than that have not been tried */
+#define PROGRESS_STEP   10 /* per cent between two lines of progress */
 
 /* ---- What the group says ---- */
 
@@ -46,10 +47,11 @@ static void on_progress(void *ctx, const char *what, uint64_t done, uint64_t tot
 /* ---- Placement ---- */
 
 /* By processors: up to two share one loop; up to four have one or two io loops and one for the
- * rest; more: about a third each for io and shards, one for the log. */
+ * rest; more: one for the log, and of the others half for io and half for shards. */
 static void choose_placement(struct server *server)
 {
     unsigned cpus = thread_cpu_count();
+    cpus = cpus < MAX_PLACED_CPUS ? cpus : MAX_PLACED_CPUS;
     uint32_t io = (uint32_t)config_number(server->config, CONF_IO_THREADS);
     uint32_t shard = (uint32_t)config_number(server->config, CONF_SHARD_THREADS);
     bool is_auto = io == 0 && shard == 0;

@@ -3,8 +3,7 @@
 #ifndef SESSION_SESSION_INTERNAL_H
 #define SESSION_SESSION_INTERNAL_H
 
-#include "base/list.h"
-#include "session/session.h"
+#include "session/hub_internal.h"
 
 #define PENDING_INLINE 24
 #define PENDING_MAX    16384          /* commands of one connection under way */
@@ -44,60 +43,7 @@ struct queued {
     struct buf coded;
 };
 
-/* ---- Hub and hosts ---- */
-
-struct host {
-    struct hub *hub;
-    struct loop *loop;
-    struct net *net;
-    struct port *port;
-    struct resp_limits limits;
-    struct resp_parser parser; /* for sessions without an unfinished command */
-    struct buf scratch;        /* replies that have to wait behind others */
-    struct list_node sessions;
-    struct list_node no_room; /* sessions paused until the port has room again */
-    struct list_node holders; /* of bytes not yet run, see budget.c; oldest first */
-    size_t held_bytes;
-    size_t held_limit;
-    size_t held_waiting;  /* how many of them may not read on */
-    uint64_t first_id;    /* the first of them, while others wait for it */
-    uint64_t first_bytes; /* had brought so much */
-    uint64_t first_ms;    /* at that time */
-    struct pending *free_pendings;
-    size_t free_pending_count;
-    size_t ticket_count; /* handlers that have deferred and not answered */
-    struct loop_timer cron;
-    struct {
-        _Atomic uint64_t clients;
-        _Atomic uint64_t received;
-        _Atomic uint64_t rejected;
-        _Atomic uint64_t commands;
-        _Atomic uint64_t bytes_in;
-        _Atomic uint64_t bytes_out;
-        _Atomic uint64_t output_closes;
-        _Atomic uint64_t query_closes;
-        _Atomic uint64_t open_bytes_in; /* of connections that are open, as last counted */
-        _Atomic uint64_t open_bytes_out;
-    } stats;
-    _Atomic uint64_t port_counters[5]; /* of port_stats, as last published */
-    struct closing *closing;           /* hub_close_all() is under way */
-    struct loop_timer deadline;        /* after which it no longer waits for clients to read */
-};
-
-struct hub {
-    struct hub_options options;
-    struct hub_settings settings;
-    struct lock lock; /* guards password and baseline */
-    struct buf password;
-    struct hub_stats baseline; /* what CONFIG RESETSTAT takes off */
-    const struct command_row *exec_row;
-    const struct command_row *exists_row;
-    _Atomic uint64_t next_id;
-    _Atomic uint32_t next_host;
-    _Atomic uint64_t client_count;
-    _Atomic bool is_closing;
-    struct host hosts[GROUP_MAX_LOOPS];
-};
+/* ---- A connection ---- */
 
 enum reply_mode { REPLY_ON, REPLY_OFF, REPLY_SKIP_NEXT, REPLY_SKIPPING };
 
@@ -178,8 +124,6 @@ void budget_ask(struct session *session);
 /* What the session holds may have changed. */
 void budget_note(struct session *session);
 void budget_drop(struct session *session);
-/* Once a second. */
-void budget_check(struct host *host);
 
 /* pending.c */
 struct pending *pending_new(struct session *session, enum pending_kind kind);
@@ -189,7 +133,6 @@ void pending_link(struct session *session, struct pending *pending);
 void pending_note_taken(struct session *session, struct pending *pending, enum port_result result);
 void pending_answer(struct pending *pending, struct slice reply);
 void pending_orphan_all(struct session *session);
-void host_free_pendings(struct host *host);
 /* Appends a finished reply behind what is pending. */
 void pending_push_done(struct session *session, struct slice reply);
 
@@ -214,15 +157,6 @@ void watch_encode_all(const struct session *session, struct buf *to);
 /* False if a key that was not there when it was watched has come and gone since. */
 bool watch_is_untouched(const struct session *session);
 
-/* hub.c */
-void host_arm_cron(struct host *host);
-void hub_log(const struct hub *hub, char level, const char *format, ...) PRINTF_LIKE(3, 4);
-
-/* admit.c */
-/* Sends on that the host is empty, if it is closing and that is so. */
-void host_look_closed(struct host *host);
-void host_on_deadline(struct loop_timer *timer);
-
 /* client.c */
 void session_describe(const struct session *session, struct buf *to);
 void session_reset(struct session *session);
@@ -236,13 +170,6 @@ int client_kill(struct call *call);
 static inline struct session *session_from_conn(struct conn *conn)
 {
     return CONTAINER_OF(conn, struct session, conn);
-}
-
-/* Adds to a counter that only this thread writes. */
-static inline void count_up(_Atomic uint64_t *word, uint64_t by)
-{
-    atomic_store_explicit(word, atomic_load_explicit(word, memory_order_relaxed) + by,
-                          memory_order_relaxed);
 }
 
 #endif

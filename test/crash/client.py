@@ -6,7 +6,7 @@ mortal   keys that expire meanwhile: for each the states that the replies so far
 pending  units that were sent, or are about to be, and have no whole reply yet, in order
 
 After a crash the server's state must be `keys` after the first k of the pending units, for one k
-(settle()). A reply that is no refusal must be the one that the model gives (answered()).
+(compare()). A reply that is no refusal must be the one that the model gives (answered()).
 """
 
 import collections
@@ -131,7 +131,7 @@ class Client:
 
     # ---- After a crash
 
-    def settle(self, sent, observed, now):
+    def compare(self, sent, observed, now):
         """Holds what was found against what can be. `sent` is the position behind the last byte
         that was handed to the kernel, `observed` gives (value, expiry) of every key. Returns the
         lowest and highest possible count of unknown units' raises of each shared key."""
@@ -157,8 +157,6 @@ class Client:
         number = pair_number(pair[0]) if pair else 0
         if number < self.pair_seen:
             raise Wrong(f"client {self.number}: pair {self.pair_seen} had been seen, is {number}")
-        self.adopt(observed)
-        self.pair_acked = self.pair_seen = number
         ranges = {}
         for name in set().union(*feasible):
             counts = [raised.get(name, 0) for raised in feasible]
@@ -166,6 +164,9 @@ class Client:
         return ranges
 
     def adopt(self, observed):
+        """What was found is what is known from now on."""
+        pair = observed[0, pair_key(self.number, 0)]
+        self.pair_acked = self.pair_seen = pair_number(pair[0]) if pair else 0
         for name in self.names:
             self.keys.pop(name, None)
             if observed[name]:

@@ -18,7 +18,7 @@ import sys
 import time
 
 from client import Client, Clock
-from kill import Killer, Moment
+from kill import Forgetter, Killer, Moment
 from load import Load
 from process import Server, Workplace, Wrong
 from script import SHARED, joint_key, own_db, part_key, shared_key
@@ -77,13 +77,15 @@ class Plan:
         self.sizes = rng.choice(["small", "mixed", "mixed", "large"])
         self.end = rng.choice(ENDS)
         self.moment = Moment(rng, longest)
+        self.is_forgetting = rng.random() < 0.5
         self.recovery_kills = []
         if rng.random() < 0.35:
             self.recovery_kills = [Moment(rng, 0.15) for _ in range(rng.randint(1, 3))]
 
     def __repr__(self):
         kills = f", killed in recovery: {self.recovery_kills}" if self.recovery_kills else ""
-        return f"{' '.join(self.options)}, {self.sizes} values, {self.end} at {self.moment}{kills}"
+        cold = ", cold" if self.is_forgetting else ""
+        return f"{' '.join(self.options)}, {self.sizes} values{cold}, {self.end} at {self.moment}{kills}"
 
 
 class Campaign:
@@ -127,9 +129,12 @@ class Campaign:
         for client in self.clients:
             client.script.begin(random.Random(plan.rng.random()), plan.sizes)
         load = Load(server, self.clients, plan.rng)
+        forgetter = Forgetter(server.directory) if plan.is_forgetting else None
         try:
             self.drive(load, plan)
         finally:
+            if forgetter:
+                forgetter.finish()
             server.kill()
             load.close()
         self.totals["acknowledged units"] += sum(client.acked for client in self.clients)
@@ -200,9 +205,10 @@ class Campaign:
             for i, client in enumerate(self.clients):
                 raised.update(client.raised)
                 sent = self.sent[i] if self.sent else 0
-                for name, (least, most) in client.settle(sent, observed, now).items():
+                for name, (least, most) in client.compare(sent, observed, now).items():
                     ranges[name][0] += least
                     ranges[name][1] += most
+                client.adopt(observed)
             self.check_shared(connection, raised, ranges)
 
     def observe(self, connection, client, observed):

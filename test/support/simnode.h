@@ -76,7 +76,7 @@ struct simnode {
     uint64_t command_count;
     uint64_t command_cap;
     uint64_t answered_count;
-    uint64_t write_count; /* taken by the port and not refused since */
+    uint64_t write_count;           /* taken by the port and not refused since */
     struct asked_checkpoint *asked; /* all that were ever asked for */
     bool is_stopped;
     bool is_settled;

@@ -196,6 +196,28 @@ static void an_announcement_alone_claims_no_more_than_its_limit(void **state)
     assert_true(conn_memory(&rig->conn) <= NET_EXPECT_AT_ONCE + NET_READ_SIZE);
 }
 
+static void a_rest_behind_a_large_request_does_not_keep_its_memory(void **state)
+{
+    struct netrig *rig = *state;
+    size_t size = 3 * 1024 * 1024;
+    uint8_t *data = malloc(size);
+    memset(data, 'x', size);
+    memcpy(data + size - 5, "\nrest", 5);
+    rig->mode = NETRIG_LINES;
+    rig->expect = size;
+    netrig_peer_send(rig, data, 10);
+    netrig_turn(rig);
+    pump(rig, data + 10, size - 10);
+    assert_int_equal(rig->got.len, size - 4);
+    assert_int_equal(conn_unused(&rig->conn), 4);
+    assert_true(conn_memory(&rig->conn) <= NET_READ_SIZE);
+    rig->expect = 0;
+    send_text(rig, " of it\n");
+    netrig_turn(rig);
+    assert_memory_equal(rig->got.data + size - 4, "rest of it\n", 11);
+    free(data);
+}
+
 /* ---- Pause and resume ---- */
 
 static void a_paused_connection_does_not_read(void **state)
@@ -529,6 +551,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_huge_announced_request_is_delivered_once, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_rest_behind_a_large_request_does_not_keep_its_memory,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(an_announcement_alone_claims_no_more_than_its_limit, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_paused_connection_does_not_read, setup, teardown),

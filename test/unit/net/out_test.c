@@ -223,6 +223,20 @@ static void closing_in_on_drained(void **state)
     assert_int_equal(rig->drained_calls, 1);
 }
 
+/* An owner that pauses because much is queued is told even if the socket takes it all at once. */
+static void a_paused_connection_is_told_when_all_is_out(void **state)
+{
+    struct netrig *rig = *state;
+    say(rig, "one");
+    netrig_turn(rig);
+    assert_int_equal(rig->drained_calls, 0);
+    conn_pause(&rig->conn);
+    say(rig, "two");
+    netrig_turn(rig);
+    expect_text(rig, "onetwo");
+    assert_int_equal(rig->drained_calls, 1);
+}
+
 static void a_blocked_connection_still_reads(void **state)
 {
     struct netrig *rig = *state;
@@ -416,6 +430,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_slow_reader_gets_everything_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(memory_is_bounded_by_the_owners_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(closing_in_on_drained, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_paused_connection_is_told_when_all_is_out, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_blocked_connection_still_reads, setup, teardown),
         cmocka_unit_test_setup_teardown(close_after_flush_sends_everything_first, setup, teardown),
         cmocka_unit_test_setup_teardown(close_after_flush_of_nothing, setup, teardown),

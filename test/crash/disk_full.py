@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A disk that fills up under load, and is given room again: a small tmpfs of the test's own.
+
+Needs the right to mount one, which root has, and elsewhere whoever may make a user namespace.
+See README.md.
+"""
+
+import ctypes
+import os
+import random
+import time
+
+import cases
+from cases import Skip, check, wait_until
+from load import Load
+from process import Wrong, describe
+from resp import Error
+from rounds import SMALL, Campaign
+
+CLONE_NEWNS, CLONE_NEWUSER = 0x20000, 0x10000000
+MS_REC, MS_PRIVATE = 0x4000, 0x40000
+DISK_BYTES = 112 << 20
+BALLAST_BYTES = 24 << 20
+FULL_SECONDS = 120
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def call(name, *args):
+    if getattr(LIBC, name)(*args) != 0:
+        error = ctypes.get_errno()
+        raise Skip(f"{name}: {os.strerror(error)}: this test needs the right to mount a tmpfs")
+
+
+def private_mounts():
+    """A mount namespace of this process, so that what is mounted goes with it."""
+    user, group = os.getuid(), os.getgid()
+    if user == 0:
+        call("unshare", CLONE_NEWNS)
+    else:
+        call("unshare", CLONE_NEWUSER | CLONE_NEWNS)
+        for name, text in (
+            ("setgroups", "deny"),
+            ("uid_map", f"0 {user} 1"),
+            ("gid_map", f"0 {group} 1"),
+        ):
+            with open(f"/proc/self/{name}", "w") as file:
+                file.write(text)
+    call("mount", b"none", b"/", None, MS_REC | MS_PRIVATE, None)
+
+
+class Disk:
+    def __init__(self, place):
+        self.path = place / "disk"
+        self.path.mkdir()
+        size = f"size={DISK_BYTES}".encode()
+        call("mount", b"tmpfs", os.fsencode(self.path), b"tmpfs", 0, size)
+        self.ballast = self.path / "ballast"
+        self.ballast.write_bytes(bytes(BALLAST_BYTES))
+
+    def free_bytes(self):
+        stat = os.statvfs(self.path)
+        return stat.f_bavail * stat.f_frsize
+
+    def close(self):
+        LIBC.umount2(os.fsencode(self.path), 2)
+
+
+class Scene:
+    """Clients of the rounds' load on a disk of their own."""
+
+    def __init__(self, server, seed=None):
+        self.disk = Disk(server.directory.parent)
+        self.campaign = Campaign(seed or random.SystemRandom().randrange(10**9), self.disk.path)
+        print(f"SEED={self.campaign.seed}", flush=True)
+        self.campaign.begin_generation(8)
+        self.server = self.campaign.server
+        # Logs do not belong on a disk that is to be full.
+        self.server.log_path = server.log_path
+        self.load = None
+
+    def start(self, *options):
+        self.server.start(options)
+        self.campaign.verify()
+        for client in self.campaign.clients:
+            client.script.begin(random.Random(self.campaign.seed), "mixed")
+            client.refused = 0
+        self.load = Load(self.server, self.campaign.clients, random.Random(self.campaign.seed))
+
+    def run(self, seconds, condition=lambda: False):
+        end = time.monotonic() + seconds
+        self.load.run(lambda: time.monotonic() > end or condition())
+
+    def refused(self):
+        return sum(client.refused for client in self.campaign.clients)
+
+    def acked(self):
+        return sum(client.acked for client in self.campaign.clients)
+
+    def fill(self):
+        self.run(FULL_SECONDS, lambda: self.refused() > 1000)
+        check(self.refused() > 1000, f"no write is refused; {self.disk.free_bytes()} bytes free")
+
+    def kill(self):
+        self.server.kill()
+        self.load.close()
+        self.campaign.sent = [line.sent for line in self.load.lines]
+
+    def close(self):
+        self.server.kill()
+        self.disk.close()
+
+
+def scene(function):
+    def run(server):
+        it = Scene(server)
+        try:
+            function(it)
+        finally:
+            it.close()
+
+    run.__name__ = function.__name__
+    return run
+
+
+def reads_go_on(it):
+    """All that was acknowledged is there, and what was refused is not."""
+    with it.server.connect() as connection:
+        reply = connection("set", "a-write", "x")
+        check(
+            isinstance(reply, Error) and reply.startswith("MISCONF"), f"a write is answered {reply!r}"
+        )
+        for client in it.campaign.clients:
+            observed = {}
+            began = it.campaign.clock.lo()
+            it.campaign.observe(connection, client, observed)
+            client.compare(0, observed, (began, it.campaign.clock.hi()))
+
+
+def writes_work_again(it):
+    it.disk.ballast.unlink()
+    with it.server.connect() as connection:
+        wait_until(
+            lambda: connection("set", "probe", "x", "px", 10**6) == "OK", 20, "writes work again"
+        )
+    before = it.acked()
+    it.run(10, lambda: it.acked() > before + 2000)
+    check(it.acked() > before, "the load does not go on")
+
+
+@scene
+def refused_then_room_again(it):
+    it.start()
+    it.fill()
+    it.load.drain()
+    reads_go_on(it)
+    writes_work_again(it)
+    it.kill()
+    it.server.start()
+    it.campaign.verify()
+
+
+@scene
+def killed_on_the_full_disk(it):
+    """It must start again there, too: reads at once, writes when there is room."""
+    it.start()
+    it.fill()
+    it.kill()
+    try:
+        it.server.start()
+    except Wrong as wrong:
+        it.disk.ballast.unlink()
+        it.server.start()
+        print(f"  a start needs room: {wrong}", flush=True)
+    with it.server.connect() as connection:
+        if it.disk.ballast.exists():
+            it.disk.ballast.unlink()
+        wait_until(
+            lambda: connection("set", "probe", "x", "px", 10**6) == "OK", 20, "writes work again"
+        )
+    it.campaign.verify()
+
+
+@scene
+def stopped_on_the_full_disk(it):
+    """SIGTERM there ends the process; nothing is lost, whether its checkpoint succeeds or not."""
+    it.start()
+    it.fill()
+    it.load.drain()
+    it.server.process.terminate()
+    it.load.run(lambda: it.server.process.poll() is not None, lambda: True)
+    status = it.server.process.wait(timeout=60)
+    it.server.process = None
+    check(status in (0, 1), f"the server ended with {describe(status)}")
+    it.load.close()
+    it.disk.ballast.unlink()
+    it.server.start()
+    it.campaign.verify()
+
+
+if __name__ == "__main__":
+    try:
+        private_mounts()
+    except Skip as skip:
+        print(f"SKIPPED disk_full: {skip}", flush=True)
+        raise SystemExit(cases.SKIPPED) from None
+    cases.run(
+        "disk_full", [refused_then_room_again, killed_on_the_full_disk, stopped_on_the_full_disk]
+    )
