@@ -29,13 +29,13 @@ struct three_writes {
     uint64_t read_behind; /* on the connection of the writes */
 };
 
-/* Three entries in flight at a time, and a read that waits behind them. The second write of the
- * disk will fail. */
-static void begin_three(struct three_writes *three, uint64_t seed, int error)
+/* Three entries in flight of `slots` that there may be, and behind them a read, which has its place
+ * among them if there is one. The second write of the disk will fail. */
+static void begin_three(struct three_writes *three, uint64_t seed, unsigned slots, int error)
 {
     static const char *const texts[] = {"INCR a", "INCR b", "INCR c"};
     const struct simnode_options options = {
-        .seed = seed, .frames_in_flight = 3, .hot_max_value = 1 << 20};
+        .seed = seed, .frames_in_flight = slots, .hot_max_value = 1 << 20};
     three->disk = simnode_disk(seed);
     three->node = simnode_start(&options, three->disk);
     assert_string_equal(simnode_ask(three->node, "MSET a 0 b 0 c 0"), "+OK\r\n");
@@ -72,7 +72,7 @@ static void end_three(struct three_writes *three)
 static bool replies_of_three(uint64_t seed, int error)
 {
     struct three_writes three;
-    begin_three(&three, seed, error);
+    begin_three(&three, seed, 4, error);
     bool is_first_durable = finish_three(&three);
     expect_begins(simnode_reply(three.node, three.writes[1]), "-UNKNOWN ");
     expect_begins(simnode_reply(three.node, three.writes[2]), "-UNKNOWN ");
@@ -116,7 +116,7 @@ static void test_writes_that_wait_for_the_log_are_refused_when_it_fails(void **u
 {
     (void)unused;
     struct three_writes three;
-    begin_three(&three, 3, -EIO);
+    begin_three(&three, 3, 3, -EIO);
     uint64_t waiting = simnode_send(three.node, 2, "INCR a");
     uint64_t behind = simnode_send(three.node, 2, "GET b");
     simnode_dry(three.node);
@@ -141,7 +141,7 @@ static void test_what_is_unknown_is_decided_by_the_next_start(void **unused)
     unsigned seen[4] = {0};
     for (uint64_t seed = 0; seed < 60; seed++) {
         struct three_writes three;
-        begin_three(&three, seed, -EIO);
+        begin_three(&three, seed, 3, -EIO);
         unsigned low = finish_three(&three);
         expect_begins(simnode_ask(three.node, "SET d 1"), "-MISCONF ");
         struct simdisk *image = simdisk_image(three.disk, simdisk_steps(three.disk), seed);
