@@ -3,6 +3,7 @@
 others do not notice (P7, R33)."""
 
 import socket
+import threading
 import time
 
 import pytest
@@ -159,11 +160,20 @@ def test_half_commands_of_many(start_server):
 def test_one_that_never_finishes_does_not_hold_up_the_others(start_server):
     server = start_server(max_inflight_bytes="1mb")
     half = encode("SET", "k", b"x" * (4 * MB))[: 3 * MB]
-    stuck, other = server.connect(), server.connect(timeout=60)
+    stuck = server.connect(timeout=60)
     stuck.send(half)
-    other.send_command("SET", "other", b"x" * (4 * MB))
+    # However many threads serve connections, some of these are with the same one.
+    others = [server.connect(timeout=60) for _ in range(8)]
+    senders = [
+        threading.Thread(target=other.send_command, args=("SET", f"k{i}", b"x" * (4 * MB)))
+        for i, other in enumerate(others)
+    ]
+    for sender in senders:
+        sender.start()
     assert_serves(server)
-    assert other.read_reply() == "OK"
+    for sender, other in zip(senders, others):
+        assert other.read_reply() == "OK"
+        sender.join()
     assert stuck.is_closed()
     assert "does not finish" in server.log()
 
