@@ -55,7 +55,7 @@ def test_idle_connections_are_small(many_files, start_server):
     assert admin("SET", "k", "v") == "OK"
     server.close_clients()
     other = server.connect()
-    wait_until(lambda: other("CLIENT", "LIST").count(b"id=") == 1)
+    wait_for_clients(other, 1)
 
 
 # ---- Coming and going
@@ -87,7 +87,7 @@ def test_connections_that_come_and_go(own_server):
     total = sum(count[0] for count in counts)
     print(f"{total / seconds:.0f} connections a second")
     client = own_server.connect()
-    wait_until(lambda: client("CLIENT", "LIST").count(b"id=") == 2)
+    wait_for_clients(client, 2)
     wait_until(lambda: int(client("GET", "n")) >= total * 3 // 4)
     assert int(own_server.info()["total_connections_received"]) >= total
     assert open_files(own_server) <= files + 4
@@ -97,22 +97,30 @@ def test_connections_that_come_and_go(own_server):
 # ---- More than are allowed
 
 
+def wait_for_clients(client, count):
+    """Until the server knows that those who left have gone."""
+    wait_until(lambda: client("CLIENT", "LIST").count(b"id=") == count)
+
+
 def test_maxclients(start_server):
     server = start_server(maxclients=10)
-    clients = [server.connect() for _ in range(10)]
+    clients = [server.connect()]
+    wait_for_clients(clients[0], 1)
+    clients += [server.connect() for _ in range(9)]
     assert all(client("PING") == "PONG" for client in clients)
     extra = server.connect()
     assert extra.read() == MAX_REACHED
     assert extra.is_closed()
     assert clients[0]("INFO", "stats").count(b"rejected_connections:1\r\n") == 1
     clients.pop().close()
-    wait_until(lambda: clients[0]("CLIENT", "LIST").count(b"id=") == 9)
+    wait_for_clients(clients[0], 9)
     assert server.connect()("PING") == "PONG"
 
 
 def test_maxclients_can_be_changed(start_server):
     server = start_server(maxclients=2)
     client = server.connect()
+    wait_for_clients(client, 1)
     assert client("CONFIG", "SET", "maxclients", 3) == "OK"
     others = [server.connect() for _ in range(2)]
     assert all(other("PING") == "PONG" for other in others)
@@ -136,6 +144,7 @@ def test_a_low_limit_of_open_files(short_of_files):
     assert (
         "the limit of open files is 1024: maxclients is lowered from 10000 to 896" in server.log()
     )
+    wait_for_clients(client, 1)
     clients = [server.connect() for _ in range(895)]
     assert all(other("PING") == "PONG" for other in clients)
     for _ in range(100):
