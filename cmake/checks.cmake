@@ -16,7 +16,19 @@ if(CMAKE_BUILD_TYPE STREQUAL "Dev")
     ENVIRONMENT PYTHONDONTWRITEBYTECODE=1)
 endif()
 
-# e2e.<family> runs test/e2e/<family>/ against this preset's own server.
+# e2e.<family> runs test/e2e/<family>/ against this preset's own server; e2e.<family>.threads does
+# so with the components on threads of their own, whatever this machine's processors suggest.
+set(other_placement "--io-threads 2 --shard-threads 2 --shards 3")
+set(other_placement_families connection keyspace limits protocol server string transaction)
+
+function(e2e_test name family args)
+  add_test(NAME ${name} COMMAND ${FERRIC_PYTHON} -m pytest -q -p no:cacheprovider
+    test/e2e/${family})
+  set_tests_properties(${name} PROPERTIES
+    LABELS e2e TIMEOUT 900 WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
+    ENVIRONMENT "FERRIC_SERVER=$<TARGET_FILE:ferric-server>;FERRIC_ARGS=${args};PYTHONDONTWRITEBYTECODE=1;${FERRIC_SANITIZER_ENV}")
+endfunction()
+
 if(TARGET ferric-server)
   file(GLOB_RECURSE files CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/test/e2e
     ${PROJECT_SOURCE_DIR}/test/e2e/test_*.py ${PROJECT_SOURCE_DIR}/test/e2e/*.transcript)
@@ -24,10 +36,9 @@ if(TARGET ferric-server)
   list(REMOVE_DUPLICATES files)
   foreach(family IN LISTS files)
     string(REGEX REPLACE "^test_|\\.py$" "" subject ${family})
-    add_test(NAME e2e.${subject} COMMAND ${FERRIC_PYTHON} -m pytest -q -p no:cacheprovider
-      test/e2e/${family})
-    set_tests_properties(e2e.${subject} PROPERTIES
-      LABELS e2e TIMEOUT 600 WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
-      ENVIRONMENT "FERRIC_SERVER=$<TARGET_FILE:ferric-server>;PYTHONDONTWRITEBYTECODE=1;${FERRIC_SANITIZER_ENV}")
+    e2e_test(e2e.${subject} ${family} "")
+    if(family IN_LIST other_placement_families)
+      e2e_test(e2e.${subject}.threads ${family} "${other_placement}")
+    endif()
   endforeach()
 endif()

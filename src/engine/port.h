@@ -49,6 +49,10 @@ enum port_result {
 enum port_result port_execute(struct port *port, const struct port_request *request,
                               struct reply *reply);
 
+/* About how many bytes a reply will have that has not come yet, judged by the values as they are
+ * now. For limits on what one connection can have under way (P7). */
+size_t port_expected(struct port *port, const struct port_request *request);
+
 /* False while the port's share of bytes in flight is used up: stop reading until on_room. A port
  * with nothing in flight always has room (R33). */
 bool port_has_room(const struct port *port);

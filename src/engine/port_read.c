@@ -17,7 +17,8 @@
 #include "base/mem.h"
 #include "engine/engine_internal.h"
 
-#define READ_TRIES 3
+#define READ_TRIES        3
+#define EXPECTED_OF_WALKS (1024u * 1024)
 
 /* Values on their way for one request. */
 struct fetch {
@@ -393,6 +394,35 @@ int port_version_of(struct port *port, uint16_t db, struct slice key, uint64_t *
         *out_version = item.type == VALUE_NONE ? 0 : item.version.word;
     tx_reset(port->tx);
     return rc;
+}
+
+struct expectation {
+    struct tx *tx;
+    size_t bytes;
+};
+
+static void add_expected(void *ctx, uint16_t db, struct slice key)
+{
+    struct expectation *sum = ctx;
+    struct item item;
+    if (tx_peek(sum->tx, db, key, &item) == 0 && item.type != VALUE_NONE)
+        sum->bytes += item.size;
+}
+
+size_t port_expected(struct port *port, const struct port_request *request)
+{
+    const struct command_row *row = request->row;
+    if (row->scope == SCOPE_ALL && (row->flags & (CMD_READONLY | CMD_FAST)) == CMD_READONLY)
+        return EXPECTED_OF_WALKS;
+    if ((row->flags & CMD_SHOWS_VALUE) == 0)
+        return 0;
+    struct expectation sum = {.tx = port->tx};
+    begin_inline(port);
+    if (command_keys(port->group->options.table, row, request->argv, request->argc, request->db,
+                     add_expected, &sum) == KEYS_MALFORMED)
+        sum.bytes = 0;
+    tx_reset(port->tx);
+    return sum.bytes;
 }
 
 uint64_t port_appearances(const struct port *port, uint16_t db, struct slice key)

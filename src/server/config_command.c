@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/glob.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "command/args.h"
 #include "command/help.h"
 #include "server/server.h"
@@ -80,6 +81,22 @@ static void reply_failed(struct call *call, struct slice name, const char *why)
                  SLICE_FMT(slice_sub(name, 0, 100)), why);
 }
 
+/* Are there descriptors for so many clients? */
+static bool can_serve(enum config_id id, struct slice value, struct diag *diag)
+{
+    uint64_t wanted;
+    if (id != CONF_MAX_CLIENTS || !num_parse_u64(value, &wanted))
+        return true;
+    uint64_t fits = server_clients_that_fit(wanted);
+    if (fits >= wanted)
+        return true;
+    diag_set(diag, ERR_INVALID,
+             "The operating system is not able to handle the specified number of clients, try with "
+             "%llu",
+             (unsigned long long)fits);
+    return false;
+}
+
 /* All pairs are checked before the first is set. False after an error. */
 static bool check_pairs(struct call *call)
 {
@@ -106,8 +123,8 @@ static bool check_pairs(struct call *call)
         size_t count = row->takes_many ? words_of(call->argv[i + 1], words, 16) : 1;
         if (!row->takes_many)
             words[0] = call->argv[i + 1];
-        struct diag diag;
-        if (config_check(id, words, count, &diag) != 0) {
+        struct diag diag = {.text = ""};
+        if (config_check(id, words, count, &diag) != 0 || !can_serve(id, words[0], &diag)) {
             reply_failed(call, call->argv[i], diag.text);
             return false;
         }

@@ -75,18 +75,26 @@ void server_stop_listening(struct server *server)
 
 /* ---- Limits of the machine ---- */
 
+uint64_t server_clients_that_fit(uint64_t wanted)
+{
+    uint64_t limit = process_raise_open_files(wanted + RESERVED_FDS);
+    if (limit >= wanted + RESERVED_FDS)
+        return wanted;
+    return limit > 2 * RESERVED_FDS ? limit - RESERVED_FDS : limit / 2;
+}
+
 void server_fit_max_clients(struct server *server)
 {
     uint64_t wanted = config_number(server->config, CONF_MAX_CLIENTS);
-    uint64_t limit = process_raise_open_files(wanted + RESERVED_FDS);
-    if (limit >= wanted + RESERVED_FDS)
+    uint64_t fits = server_clients_that_fit(wanted);
+    if (fits == wanted)
         return;
-    uint64_t fits = limit > 2 * RESERVED_FDS ? limit - RESERVED_FDS : limit / 2;
     server->config->values[CONF_MAX_CLIENTS].number = fits;
     log_line(&server->log, LOG_WARNING,
              "the limit of open files is %llu: maxclients is lowered from %llu to %llu. Raise it "
              "with 'ulimit -n'",
-             (unsigned long long)limit, (unsigned long long)wanted, (unsigned long long)fits);
+             (unsigned long long)process_raise_open_files(0), (unsigned long long)wanted,
+             (unsigned long long)fits);
 }
 
 int server_write_pidfile(struct server *server, struct diag *diag)

@@ -45,6 +45,10 @@ void server_log_remarks(struct server *server);
 /* Makes live settings count. Called with the configuration's lock held. */
 void server_apply(struct server *server);
 
+/* Raises the limit of open files for `wanted` clients as far as that is allowed; how many of them
+ * it is enough for. */
+uint64_t server_clients_that_fit(uint64_t wanted);
+
 /* Begins to stop. Thread: any. */
 void server_shutdown(struct server *server, bool with_checkpoint);
 

@@ -174,6 +174,7 @@ static void run_data(struct session *session, const struct command_row *row,
     ASSERT(out->len == mark);
     pending_link(session, pending);
     pending_note_taken(session, pending, result);
+    pending_expect(session, pending, port_expected(session->host->port, &request));
 }
 
 static void run_here(struct session *session, const struct command_row *row,

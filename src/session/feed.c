@@ -18,8 +18,8 @@
 
 bool session_is_backed_up(const struct session *session)
 {
-    return conn_queued(&session->conn) + session->kept_bytes > OUTPUT_PAUSE ||
-           session->pending_count >= PENDING_MAX;
+    size_t bytes = conn_queued(&session->conn) + session->kept_bytes + session->expected_bytes;
+    return bytes > OUTPUT_PAUSE || session->pending_count >= PENDING_MAX;
 }
 
 static bool is_blocked(struct session *session)

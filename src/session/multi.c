@@ -98,14 +98,21 @@ static bool has_writes(const struct queued *queue)
     return false;
 }
 
+/* The queued command's arguments again; the caller frees them. */
+static struct slice *argv_of(const struct queued *queued, struct coded_command *coded)
+{
+    int rc = command_decode(buf_slice(&queued->coded), coded);
+    ASSERT(rc == 0);
+    struct slice *argv = mem_calloc(coded->argc, sizeof(*argv));
+    command_fill_argv(coded, argv);
+    return argv;
+}
+
 /* Runs a queued NODE command as if it had just been sent. */
 static void run_queued(struct session *session, const struct queued *queued, struct reply *reply)
 {
     struct coded_command coded;
-    int rc = command_decode(buf_slice(&queued->coded), &coded);
-    ASSERT(rc == 0);
-    struct slice *argv = mem_calloc(coded.argc, sizeof(*argv));
-    command_fill_argv(&coded, argv);
+    struct slice *argv = argv_of(queued, &coded);
     argv[0] = slice_str(queued->row->parent != NULL ? queued->row->parent : queued->row->name);
     session_run_node(session, queued->row, argv, coded.argc, reply);
     mem_free(argv);
@@ -137,6 +144,23 @@ void multi_splice(struct session *session, const struct queued *queue, struct sl
         buf_append_slice(out->out, slice_sub(reply, at, len));
         at += len;
     }
+}
+
+/* About how large the reply to EXEC will be. */
+static size_t expected_of(struct session *session, const struct queued *queue)
+{
+    size_t bytes = 0;
+    for (; queue != NULL; queue = queue->next) {
+        if (queue->row->scope == SCOPE_NODE)
+            continue;
+        struct coded_command coded;
+        struct slice *argv = argv_of(queue, &coded);
+        struct port_request request = {
+            .row = queue->row, .argv = argv, .argc = coded.argc, .db = queue->db};
+        bytes += port_expected(session->host->port, &request);
+        mem_free(argv);
+    }
+    return bytes;
 }
 
 /* argv of EXEC: name, watched keys, commands. The caller frees it. */
@@ -180,6 +204,7 @@ static void submit_exec(struct session *session, struct queued *queue, struct re
         pending->exec = is_mixed ? queue : NULL;
         pending_link(session, pending);
         pending_note_taken(session, pending, is_mixed ? PORT_TAKEN_ALONE : result);
+        pending_expect(session, pending, expected_of(session, queue));
         if (!is_mixed)
             queued_free(queue);
     }

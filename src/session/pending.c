@@ -75,6 +75,12 @@ void pending_note_taken(struct session *session, struct pending *pending, enum p
     }
 }
 
+void pending_expect(struct session *session, struct pending *pending, size_t bytes)
+{
+    pending->expected += bytes;
+    session->expected_bytes += bytes;
+}
+
 static void keep(struct session *session, struct pending *pending, struct slice reply)
 {
     session->kept_bytes += reply.len;
@@ -137,6 +143,9 @@ static void send_done(struct session *session)
 static bool note_answer(struct session *session, struct pending *pending)
 {
     bool may_resume = false;
+    ASSERT(session->expected_bytes >= pending->expected);
+    session->expected_bytes -= pending->expected;
+    pending->expected = 0;
     if (pending->is_ordering) {
         ASSERT(session->ordering_count > 0);
         session->ordering_count--;
@@ -202,4 +211,5 @@ void pending_orphan_all(struct session *session)
     session->last = NULL;
     session->pending_count = 0;
     session->kept_bytes = 0;
+    session->expected_bytes = 0;
 }

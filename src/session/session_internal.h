@@ -7,7 +7,7 @@
 
 #define PENDING_INLINE 24
 #define PENDING_MAX    16384          /* commands of one connection under way */
-#define OUTPUT_PAUSE   (1024u * 1024) /* a client with more queued or kept is not read from */
+#define OUTPUT_PAUSE   (1024u * 1024) /* a client with more to come or to read is not read from */
 #define SCRATCH_KEEP   65536
 
 /* ---- Replies that come later ---- */
@@ -31,6 +31,7 @@ struct pending {
     uint8_t proto;
     uint8_t inline_len;
     uint8_t inline_bytes[PENDING_INLINE];
+    size_t expected;  /* bytes of a reply that has not come */
     struct buf bytes; /* of a reply that is longer */
 };
 
@@ -61,7 +62,8 @@ struct session {
     struct pending *last;
     uint32_t pending_count;
     uint32_t ordering_count;
-    size_t kept_bytes; /* replies that wait behind others */
+    size_t kept_bytes;     /* replies that wait behind others */
+    size_t expected_bytes; /* of replies that have not come */
     uint16_t db;
     uint8_t proto;
     bool is_stalled;       /* parses nothing until its pending command is answered */
@@ -131,6 +133,7 @@ void pending_release(struct host *host, struct pending *pending);
 void pending_link(struct session *session, struct pending *pending);
 /* What it means for the connection that the port has taken the request. */
 void pending_note_taken(struct session *session, struct pending *pending, enum port_result result);
+void pending_expect(struct session *session, struct pending *pending, size_t bytes);
 void pending_answer(struct pending *pending, struct slice reply);
 void pending_orphan_all(struct session *session);
 /* Appends a finished reply behind what is pending. */

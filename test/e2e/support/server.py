@@ -15,7 +15,7 @@ import socket
 import subprocess
 import time
 
-from .client import Client, Closed, Error, encode
+from .client import Client, Closed, Error
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 START_SECONDS = float(os.environ.get("E2E_START_SECONDS", "30"))
@@ -210,8 +210,10 @@ class Server:
     def _answers_ping(self):
         try:
             with Client(self.port, timeout=START_SECONDS) as client:
-                client.send(encode("PING"))
-                reply = client.read()
+                if "requirepass" in self.options:
+                    client("AUTH", self.options["requirepass"])
+                reply = client("PING")
+                # A password may stand in its file.
                 return reply == "PONG" or (isinstance(reply, Error) and "NOAUTH" in reply)
         except (ConnectionError, Closed, TimeoutError):
             return False

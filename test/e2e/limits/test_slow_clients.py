@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clients that do not read, or do not finish what they say: they cost what the limits say, and the
+others do not notice (P7, R33)."""
+
+import socket
+import threading
+import time
+
+import pytest
+
+from support.client import Error, encode, wait_until
+from support.server import Server
+
+MB = 1 << 20
+SLACK = 24 * MB  # of the allocator and of what else goes on
+
+pytestmark = pytest.mark.ferric_only("the limits are Ferric's own")
+
+
+def say_without_reading(client, data):
+    """Sends until the server takes no more. Returns how much it took."""
+    client.socket.setblocking(False)
+    sent = 0
+    idle_since = time.monotonic()
+    while sent < len(data) and time.monotonic() - idle_since < 0.3:
+        try:
+            sent += client.socket.send(data[sent : sent + 65536])
+            idle_since = time.monotonic()
+        except BlockingIOError:
+            time.sleep(0.001)
+    return sent
+
+
+def assert_serves(server):
+    client = server.connect()
+    started = time.monotonic()
+    for i in range(100):
+        assert client("SET", f"other:{i}", i) == "OK"
+        assert client("GET", f"other:{i}") == str(i).encode()
+    assert time.monotonic() - started < 5
+
+
+def deaf_client(server):
+    client = server.connect()
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    return client
+
+
+# ---- They do not read
+
+
+@pytest.mark.parametrize("size", [10, 1000, 60000])
+def test_replies_nobody_reads(own_server, size):
+    own_server.connect()("SET", "k", b"x" * size)
+    before = own_server.memory()
+    clients = [deaf_client(own_server) for _ in range(4)]
+    for client in clients:
+        say_without_reading(client, encode("GET", "k") * 200000)
+    assert_serves(own_server)
+    assert own_server.memory() - before < 4 * 2 * MB + SLACK
+
+
+@pytest.mark.parametrize("size", [10, 60000])
+def test_replies_nobody_reads_behind_writes(own_server, size):
+    own_server.connect()("SET", "k", b"x" * size)
+    before = own_server.memory()
+    clients = [deaf_client(own_server) for _ in range(4)]
+    for client in clients:
+        say_without_reading(client, (encode("SET", "w", 1) + encode("GET", "k") * 50) * 2000)
+    assert_serves(own_server)
+    assert own_server.memory() - before < 4 * 8 * MB + SLACK
+
+
+def test_large_replies_nobody_reads(own_server):
+    """Values that are never kept in memory: each is read from the disk for its reply."""
+    own_server.connect()("SET", "k", b"x" * (8 * MB))
+    before = own_server.memory()
+    client = deaf_client(own_server)
+    say_without_reading(client, encode("GET", "k") * 2000)
+    assert_serves(own_server)
+    assert own_server.memory() - before < 100 * MB
+
+
+def test_large_replies_nobody_reads_behind_a_write(own_server):
+    own_server.connect()("SET", "k", b"x" * (8 * MB))
+    before = own_server.memory()
+    client = deaf_client(own_server)
+    say_without_reading(client, encode("SET", "w", 1) + encode("GET", "k") * 2000)
+    assert_serves(own_server)
+    assert own_server.memory() - before < 100 * MB
+
+
+def test_a_deaf_client_gets_everything_when_it_hears_again(own_server):
+    client = own_server.connect(timeout=60)
+    value = b"x" * 50000
+    client("SET", "k", value)
+    taken = say_without_reading(client, encode("GET", "k") * 2000)
+    client.socket.setblocking(True)
+    whole = taken // len(encode("GET", "k"))
+    assert whole > 20
+    for _ in range(whole):
+        assert client.read_reply() == value
+
+
+def test_a_limit_may_be_set_on_what_waits_for_a_client(own_server):
+    client = own_server.connect()
+    assert client("CONFIG", "SET", "client-output-limit", 100000) == "OK"
+    client("SET", "k", b"x" * 60000)
+    deaf = deaf_client(own_server)
+    say_without_reading(deaf, encode("GET", "k") * 1000)
+    wait_until(lambda: client("CLIENT", "LIST").count(b"id=") == 1)
+    assert "does not read its replies" in own_server.log()
+    assert own_server.info()["client_output_buffer_limit_disconnections"] == "1"
+
+
+# ---- They do not finish
+
+
+def test_half_a_command(own_server):
+    client = own_server.connect()
+    value = b"x" * (4 * MB)
+    command = encode("SET", "k", value)
+    client.send(command[: len(command) // 2])
+    assert_serves(own_server)
+    client.send(command[len(command) // 2 :])
+    assert client.read_reply() == "OK"
+    assert own_server.connect()("STRLEN", "k") == len(value)
+
+
+def test_announcements_alone_cost_nothing(own_server):
+    before = own_server.memory()
+    clients = [own_server.connect() for _ in range(300)]
+    for client in clients:
+        client.send(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$500000000\r\n" + b"x" * 1000)
+    assert_serves(own_server)
+    assert own_server.memory() - before < SLACK
+
+
+def test_half_commands_of_many(start_server):
+    """They hold as much as the budget allows, then wait; and all get their turn in the end."""
+    server = start_server(max_inflight_bytes="16mb")
+    assert_serves(server)
+    before = server.memory()
+    value = b"x" * (2 * MB)
+    commands = [encode("SET", f"k{i}", value) for i in range(50)]
+    clients = [server.connect(timeout=60) for _ in commands]
+    rests = []
+    for client, command in zip(clients, commands):
+        rests.append(command[say_without_reading(client, command[: MB + MB // 2]) :])
+    assert_serves(server)
+    # What a waiting connection holds by itself: one read, and what it was granted before.
+    assert server.memory() - before < 16 * MB + 50 * 300 * 1024 + SLACK
+    for client, rest in zip(clients, rests):
+        client.socket.setblocking(True)
+        client.send(rest)
+        assert client.read_reply() == "OK"
+    assert server.connect()("DBSIZE") == 50 + 100
+
+
+def test_one_that_never_finishes_does_not_hold_up_the_others(start_server):
+    server = start_server(max_inflight_bytes="1mb")
+    half = encode("SET", "k", b"x" * (4 * MB))[: 3 * MB]
+    stuck = server.connect(timeout=60)
+    stuck.send(half)
+    # However many threads serve connections, some of these are with the same one.
+    others = [server.connect(timeout=60) for _ in range(8)]
+    senders = [
+        threading.Thread(target=other.send_command, args=("SET", f"k{i}", b"x" * (4 * MB)))
+        for i, other in enumerate(others)
+    ]
+    for sender in senders:
+        sender.start()
+    assert_serves(server)
+    for sender, other in zip(senders, others):
+        assert other.read_reply() == "OK"
+        sender.join()
+    assert stuck.is_closed()
+    assert "does not finish" in server.log()
+
+
+def test_transactions_that_never_end(start_server):
+    """What is queued counts as well, and a transaction has an end."""
+    server = start_server(max_entry_bytes="1mb")
+    client = server.connect()
+    client("MULTI")
+    replies = [client("SET", f"k{i}", b"x" * 100000) for i in range(12)]
+    assert replies[0] == "QUEUED"
+    assert replies[-1] == Error("ERR the transaction is larger than max-entry-bytes")
+    assert client("EXEC") == Error("EXECABORT Transaction discarded because of previous errors.")
+    assert client("EXISTS", "k0") == 0
+
+
+def test_watched_keys_without_end(start_server):
+    server = start_server(max_entry_bytes="1mb")
+    client = server.connect()
+    replies = [client("WATCH", *[f"{i}:{j}" for j in range(1000)]) for i in range(20)]
+    assert replies[0] == "OK"
+    assert "too many watched keys" in replies[-1]
+    assert client("UNWATCH") == "OK"
+    assert client("WATCH", "k") == "OK"

@@ -1,0 +1,304 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a start goes wrong, and what the log says when it goes well."""
+
+import os
+import re
+
+import pytest
+
+from support.client import Error
+from support.server import Server, common_options
+
+pytestmark = pytest.mark.ferric_only("the texts are Ferric's own")
+
+
+@pytest.fixture
+def fresh(tmp_path):
+    """A server that has not been started; another(file=..) for more."""
+    made = []
+
+    def make(**options):
+        made.append(Server(tmp_path / f"data{len(made)}", **options))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.kill()
+
+
+# ---- The directory
+
+
+def test_a_second_server_on_the_same_directory(own_server):
+    other = Server(own_server.directory)
+    said = other.refuses_to_start(logfile="")
+    assert "is in use by another Ferric: stop that one, or give another --dir" in said
+    assert own_server.connect()("PING") == "PONG"
+
+
+def test_the_directory_is_free_after_a_crash(own_server):
+    own_server.connect()("SET", "k", "v")
+    own_server.crash_and_restart()
+    assert own_server.connect()("GET", "k") == b"v"
+
+
+def test_another_number_of_shards(fresh):
+    server = fresh(shards=2)
+    server.start()
+    server.connect()("SET", "k", "v")
+    server.stop()
+    said = server.refuses_to_start(shards=3)
+    assert "has 2 shards and cannot be opened with 3: leave --shards out, or give --shards 2" in said
+    server.start(shards=2)
+    assert server.connect()("GET", "k") == b"v"
+    server.restart(shards=0)
+    assert server.connect()("GET", "k") == b"v"
+
+
+def test_a_manifest_of_another_version(own_server):
+    own_server.connect()("SET", "k", "v")
+    own_server.stop()
+    manifest = next(own_server.directory.glob("*anifest*"))
+    good = manifest.read_bytes()
+    manifest.write_bytes(good[:8] + b"\x63\x00\x00\x00" + good[12:])
+    assert "its format version is 99, this program reads 1" in own_server.refuses_to_start()
+    manifest.write_bytes(good)
+    own_server.start()
+    assert own_server.connect()("GET", "k") == b"v"
+
+
+def test_a_directory_that_cannot_be_made(fresh):
+    said = fresh().refuses_to_start(dir="/proc/no/such/place")
+    assert "data directory /proc/no/such/place" in said
+
+
+def test_a_port_in_use(own_server, fresh):
+    said = fresh().refuses_to_start(port=own_server.port)
+    assert f"cannot listen on 127.0.0.1:{own_server.port}" in said
+
+
+# ---- The configuration
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("timeout 5\n\n# a comment\nnosuch 1\n", "line 4: unknown directive 'nosuch'"),
+        ("timeout abc\n", "line 1: 'timeout': argument couldn't be parsed into an integer"),
+        ("timeout -1\n", "line 1: 'timeout': argument must be between 0 and 2147483647"),
+        ("\n  appendonly maybe", "line 2: 'appendonly': argument must be 'yes' or 'no'"),
+        ("loglevel loud\n", "line 1: 'loglevel': argument(s) must be one of the following: debug"),
+        ("maxclients 1 2\n", "line 1: 'maxclients': wrong number of arguments"),
+        ("maxclients\n", "line 1: 'maxclients': wrong number of arguments"),
+        ('requirepass "open\n', "line 1: unbalanced quotes"),
+        ("log-segment-size 3mb\n", "line 1: 'log-segment-size': argument must be a power of two"),
+        ("daemonize yes\n", "line 1: 'daemonize': Ferric stays in the foreground"),
+        ("shards 65\n", "line 1: 'shards': argument must be between 0 and 64"),
+    ],
+    ids=lambda text: text.strip().split()[0] if "\n" in text else "",
+)
+def test_a_bad_line_is_named(fresh, text, said):
+    assert said in fresh(file=text).refuses_to_start()
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        ({"nosuch": 1}, "command line: unknown directive 'nosuch'"),
+        ({"timeout": "soon"}, "command line: 'timeout': argument couldn't be parsed"),
+        ({"bind": "example"}, "example"),
+    ],
+    ids=["nosuch", "timeout", "bind"],
+)
+def test_a_bad_directive_of_the_command_line(fresh, options, said):
+    assert said in fresh().refuses_to_start(**options)
+
+
+def test_a_file_that_is_missing(fresh, tmp_path):
+    server = fresh()
+    server.file = tmp_path / "missing.conf"
+    assert f"configuration file {server.file}: No such file" in server.refuses_to_start()
+
+
+def test_a_file_is_read_as_redis_reads_it(fresh):
+    server = fresh(
+        file="""# Comment
+            TIMEOUT 17
+            maxclients 100
+            maxclients 50
+            requirepass "se\\x63ret \\"word\\""
+            client-query-buffer-limit 3mb
+            save 900 1
+        """
+    )
+    server.start()
+    client = server.connect()
+    assert client("AUTH", 'secret "word"') == "OK"
+    got = client("CONFIG", "GET", "timeout", "maxclients", "client-query-buffer-limit")
+    assert dict(zip(got[::2], got[1::2])) == {
+        b"timeout": b"17",
+        b"maxclients": b"50",
+        b"client-query-buffer-limit": b"3145728",
+    }
+
+
+def test_the_command_line_wins_over_the_file(fresh):
+    server = fresh(file="timeout 17\n", timeout=18)
+    server.start()
+    assert server.connect()("CONFIG", "GET", "timeout") == [b"timeout", b"18"]
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        ({"appendfsync": "everysec"}, "appendfsync: writes are always durable"),
+        ({"appendfsync": "no"}, "appendfsync: writes are always durable"),
+        ({"appendonly": "no"}, "appendonly no: Ferric always writes its log"),
+        ({"save": "900 1"}, "save: every write is durable by itself"),
+    ],
+    ids=["everysec", "no", "appendonly", "save"],
+)
+def test_directives_that_promise_less_change_nothing(fresh, options, said):
+    server = fresh(**options)
+    server.start()
+    assert server.log().count(said) == 1
+    client = server.connect()
+    assert client("CONFIG", "GET", "appendfsync") == [b"appendfsync", b"always"]
+    assert client("CONFIG", "GET", "appendonly") == [b"appendonly", b"yes"]
+    assert client("SET", "k", "v") == "OK"
+    server.crash_and_restart()
+    assert server.connect()("GET", "k") == b"v"
+
+
+def test_the_promise_cannot_be_set_away(own_server):
+    client = own_server.connect()
+    for name, value in [("appendfsync", "no"), ("appendfsync", "everysec"), ("appendonly", "no")]:
+        reply = client("CONFIG", "SET", name, value)
+        assert isinstance(reply, Error) and "durable" in reply
+    assert client("CONFIG", "SET", "appendfsync", "always", "appendonly", "yes") == "OK"
+    assert client("CONFIG", "SET", "save", "900 1") == "OK"
+    assert "save: every write is durable by itself" in own_server.log()
+
+
+def test_nothing_is_remarked_without_cause(own_server):
+    for word in ("appendfsync", "appendonly", "save:", "#"):
+        assert word not in own_server.log()
+
+
+# ---- CONFIG REWRITE
+
+
+def test_rewrite_keeps_what_people_wrote(fresh):
+    text = "# Ours.\nmaxclients 100\n\n  timeout 17   \ntimeout 18\nbind 127.0.0.1\n"
+    server = fresh(file=text)
+    server.start()
+    client = server.connect()
+    assert client("CONFIG", "SET", "timeout", 19, "requirepass", 'a "b"') == "OK"
+    assert client("CONFIG", "REWRITE") == "OK"
+    lines = server.file.read_text().split("\n")
+    assert lines[:6] == text.replace("timeout 18", "timeout 19").split("\n")[:6]
+    assert 'requirepass "a \\"b\\""' in lines
+    assert f"dir {server.directory}" in lines
+    before = server.file.read_text()
+    assert client("CONFIG", "REWRITE") == "OK"
+    assert server.file.read_text() == before
+
+
+def test_a_rewritten_file_can_be_read(fresh):
+    server = fresh(file="timeout 17\n")
+    server.start()
+    client = server.connect()
+    client("CONFIG", "SET", "requirepass", "\x01\x7f #'\\", "save", "900 1 300 10", "timeout", "3")
+    assert client("CONFIG", "REWRITE") == "OK"
+    server.restart()
+    client = server.connect()
+    assert client("AUTH", "\x01\x7f #'\\") == "OK"
+    assert client("CONFIG", "GET", "save") == [b"save", b"900 1 300 10"]
+    assert client("CONFIG", "GET", "timeout") == [b"timeout", b"3"]
+
+
+def test_a_file_that_cannot_be_rewritten(fresh):
+    server = fresh(file="timeout 17\n")
+    server.start()
+    server.file.write_text("timeout abc\n")
+    reply = server.connect()("CONFIG", "REWRITE")
+    assert reply.startswith("ERR Rewriting config file: ")
+    assert server.file.read_text() == "timeout abc\n"
+
+
+# ---- Files for people
+
+
+def test_the_pid_file(fresh, tmp_path):
+    path = tmp_path / "ferric.pid"
+    server = fresh(pidfile=path)
+    server.start()
+    assert path.read_text() == f"{server.process.pid}\n"
+    server.stop()
+    assert not path.exists()
+
+
+def test_a_pid_file_that_is_left_over(fresh, tmp_path):
+    path = tmp_path / "ferric.pid"
+    path.write_text("12345678901234567890\n")
+    server = fresh(pidfile=path)
+    server.start()
+    assert path.read_text() == f"{server.process.pid}\n"
+
+
+def test_a_log_file(fresh, tmp_path):
+    path = tmp_path / "ferric.log"
+    server = fresh(logfile=path)
+    server.start()
+    assert "ready on port" in path.read_text()
+    assert "ready on port" not in server.log()
+    server.restart()
+    assert path.read_text().count("ready on port") == 2
+    assert "cannot listen" in (
+        fresh(logfile=path).refuses_to_start(port=server.port) and path.read_text()
+    )
+
+
+@pytest.mark.parametrize("level, levels", [("debug", ".-*#"), ("notice", "*#"), ("warning", "#")])
+def test_log_levels(fresh, level, levels):
+    server = fresh(loglevel=level, appendonly="no")
+    server.start()
+    server.stop()
+    lines = server.log().splitlines()
+    pattern = r"\d+:M \d\d \w{3} \d{4} \d\d:\d\d:\d\d\.\d{3} ([.\-*#]) \S"
+    letters = {re.match(pattern, line).group(1) for line in lines}
+    assert letters <= set(levels) and "#" in letters
+    assert ("ready on port" in server.log()) == ("*" in levels)
+
+
+def test_nothing_is_logged_if_that_is_wanted(fresh):
+    server = fresh(loglevel="nothing", appendonly="no")
+    server.start()
+    server.stop()
+    assert server.log() == ""
+
+
+def test_the_log_level_can_be_changed(own_server):
+    client = own_server.connect()
+    assert client("CONFIG", "SET", "loglevel", "nothing") == "OK"
+    before = own_server.log()
+    assert client("CONFIG", "SET", "save", "1 1") == "OK"
+    assert client("CONFIG", "SET", "loglevel", "notice") == "OK"
+    assert own_server.log() == before
+
+
+def test_the_placement_is_told(own_server):
+    info = own_server.info()
+    assert info["ferric_placement"] in own_server.log()
+    if "io-threads" in common_options():
+        assert info["ferric_placement"].startswith(common_options()["io-threads"] + " io loops")
+
+
+def test_a_directory_and_files_are_private(own_server):
+    """Values and passwords are nobody else's business."""
+    own_server.connect()("SET", "k", "v")
+    for folder, _, names in os.walk(own_server.directory):
+        for name in names:
+            if not name.startswith("server."):
+                mode = os.stat(os.path.join(folder, name)).st_mode
+                assert mode & 0o077 == 0, name
