@@ -381,6 +381,10 @@ static void take_defaults(struct group_options *options)
         if (*sizes[i].option == 0)
             *sizes[i].option = sizes[i].value;
     }
+    /* No checkpoint frees the segment that is being written: a smaller budget would never be met,
+     * and writes would wait for that. */
+    if (options->log_budget < options->segment_size)
+        options->log_budget = options->segment_size;
     /* A frame fits half a segment (R33). */
     if (options->max_entry_bytes > options->segment_size / 2)
         options->max_entry_bytes = options->segment_size / 2;
