@@ -36,6 +36,12 @@ else()
   message(FATAL_ERROR "unknown build type '${CMAKE_BUILD_TYPE}': use a preset of CMakePresets.json")
 endif()
 
+# Proof that the tests would notice: a build that breaks one promise (src/base/broken.h).
+set(FERRIC_BROKEN "" CACHE STRING "name of a switch in src/base/broken.h, without BROKEN_; never shipped")
+if(FERRIC_BROKEN)
+  add_compile_definitions(FERRIC_BROKEN=BROKEN_${FERRIC_BROKEN})
+endif()
+
 set(FERRIC_SANITIZER_ENV "")
 if(CMAKE_BUILD_TYPE STREQUAL "Asan")
   set(FERRIC_SANITIZER_ENV "ASAN_OPTIONS=detect_leaks=1:abort_on_error=1"

@@ -160,7 +160,7 @@ bool appends_suit(struct claims *claims, const uint32_t *items, size_t count)
 {
     struct appends appends;
     appends_init(&appends, claims, items, count);
-    bool suits = collect_tokens(&appends);
+    bool suits = collect_tokens(&appends) && appends.token_names.count > 0;
     appends_fini(&appends);
     return suits;
 }

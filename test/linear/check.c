@@ -157,10 +157,11 @@ static bool parse_rule(struct check *check, const char *text, struct rule *out)
     size_t first = out->is_sum ? 2 : 1;
     if (count <= first || (out->is_sum && !num_parse_i64(words[1], &out->sum)))
         return false;
-    uint32_t known = check->claims.keys.count;
-    out->has_key = mem_calloc(known + count, sizeof(*out->has_key));
+    out->has_key = mem_calloc(check->claims.keys.count + 1, sizeof(*out->has_key));
     for (size_t i = first; i < count; i++) {
-        out->has_key[intern_put(&check->claims.keys, words[i])] = true;
+        uint32_t key;
+        if (intern_find(&check->claims.keys, words[i], &key))
+            out->has_key[key] = true;
         out->key_count++;
     }
     return true;
@@ -199,13 +200,27 @@ static bool obeys(const struct check *check, const struct rule *rule, const stru
     return is_same;
 }
 
+/* What shares keys with the claim, directly or not. */
+static void note_bad_component_of(struct check *check, const struct claim *claim)
+{
+    uint32_t leader = leader_of_claim(check, claim);
+    size_t first = 0;
+    while (leader_of_claim(check, &check->claims.items[check->order[first]]) != leader)
+        first++;
+    size_t end = first;
+    while (end < check->claims.count &&
+           leader_of_claim(check, &check->claims.items[check->order[end]]) == leader)
+        end++;
+    note_bad(check, &check->order[first], end - first);
+}
+
 static void judge_rule(struct check *check, const struct rule *rule)
 {
     for (uint32_t i = 0; i < check->claims.count; i++) {
         const struct claim *claim = &check->claims.items[i];
         if (!claim_is_sure(claim) || obeys(check, rule, claim))
             continue;
-        note_bad(check, &i, 1);
+        note_bad_component_of(check, claim);
         if (check->verdict->bad_count == 1)
             history_add_rule(&check->verdict->bad, rule->text);
         if (check->explain != NULL) {
@@ -247,9 +262,9 @@ void check_history(struct history *history, uint64_t budget, FILE *explain,
             history_write_op(check.claims.bad_op, explain);
         }
     }
-    judge_rules(&check);
     join_keys(&check);
     order_claims(&check);
+    judge_rules(&check);
     judge_components(&check);
     mem_free(check.leader_of_key);
     mem_free(check.order);

@@ -306,9 +306,10 @@ static void take_exec(struct taking *taking)
 
 /* ---- Ops ---- */
 
-static bool is_reading(enum verb verb)
+/* It cannot have changed anything, also because its reply says so. */
+static bool is_reading(const struct step *step)
 {
-    switch (verb) {
+    switch (step->verb) {
     case VERB_GET:
     case VERB_STRLEN:
     case VERB_EXISTS:
@@ -316,6 +317,13 @@ static bool is_reading(enum verb verb)
     case VERB_PTTL:
     case VERB_IS:
         return true;
+    case VERB_SET:
+    case VERB_RENAME:
+    case VERB_PEXPIRE:
+    case VERB_PERSIST:
+        return step->is_told && step->told == 0;
+    case VERB_GETDEL:
+        return step->is_told && step->said == VALUE_NIL;
     default:
         return false;
     }
@@ -325,7 +333,7 @@ static bool is_all_reading(const struct claims *claims, const struct claim *clai
 {
     const struct step *steps = claim_steps(claims, claim);
     for (uint32_t i = 0; i < claim->step_count; i++) {
-        if (!is_reading(steps[i].verb))
+        if (!is_reading(&steps[i]))
             return false;
     }
     return true;

@@ -43,6 +43,17 @@ static void grow(struct intern *intern)
     }
 }
 
+bool intern_find(const struct intern *intern, struct slice bytes, uint32_t *out_id)
+{
+    if (intern->count == 0)
+        return false;
+    uint32_t at = place_of_hash(intern, hash_check(bytes), bytes);
+    if (intern->table[at] == 0)
+        return false;
+    *out_id = intern->table[at] - 1;
+    return true;
+}
+
 uint32_t intern_put(struct intern *intern, struct slice bytes)
 {
     if (intern->count == intern->cap)

@@ -24,6 +24,9 @@ void intern_fini(struct intern *intern);
 /* The number of `bytes`, a new one if they are new. */
 uint32_t intern_put(struct intern *intern, struct slice bytes);
 
+/* Its number, if it has one. */
+bool intern_find(const struct intern *intern, struct slice bytes, uint32_t *out_id);
+
 static inline struct slice intern_get(const struct intern *intern, uint32_t id)
 {
     return intern->items[id];

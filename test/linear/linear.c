@@ -20,7 +20,8 @@
 #include "linear/check.h"
 #include "linear/load.h"
 
-#define DEFAULT_SECONDS 12
+#define DEFAULT_SECONDS 13
+#define MAX_LOAD_MS     1500
 #define MAX_SHOWN       40 /* ops of a small history that are shown at once */
 
 struct placement {
@@ -202,14 +203,15 @@ static enum outcome run_plans(const struct options *options, struct target *targ
         fprintf(stderr, "no such load: %s\n", options->loads);
         return OUTCOME_BROKEN;
     }
-    /* Half of the time goes into judging, at most. */
-    unsigned ms = options->seconds * 1000 / wanted * 3 / 4;
-    if (ms > 1500)
-        ms = 1500;
+    /* The rest of the time goes into judging. */
+    unsigned ms = options->seconds * 1000 / wanted * 4 / 5;
+    if (ms > MAX_LOAD_MS)
+        ms = MAX_LOAD_MS;
     int64_t until_ns = client_now_ns() + (int64_t)options->seconds * 1000000000;
     for (unsigned pass = 0; pass == 0 || client_now_ns() < until_ns; pass++) {
         for (size_t i = 0; i < ARRAY_COUNT(plans); i++) {
-            if (!is_wanted(options, &plans[i]))
+            bool is_over = pass > 0 && client_now_ns() >= until_ns;
+            if (is_over || !is_wanted(options, &plans[i]))
                 continue;
             enum outcome outcome = run_plan(options, target, &plans[i], pass, ms);
             if (outcome != OUTCOME_RIGHT)

@@ -6,6 +6,9 @@
  * the search comes to a telling, that claim should have been ordered and none of the others leads
  * there: the last one ordered is put back, and the search goes on behind it.
  *
+ * A claim that changes nothing is ordered as soon as it may be and fits: in whatever order it would
+ * come later, it could be moved to here. So only claims that change something are ways to be tried.
+ *
  * Claims that were never told have no telling: they may be ordered or not.
  *
  * What has been tried is a set of claims with a state, and from equal ones the search would go on
@@ -35,6 +38,7 @@ struct frame {
     uint32_t nth;
     uint32_t state; /* before it */
     unsigned choice;
+    bool is_free; /* ordered because it changes nothing: there was nothing to choose */
 };
 
 struct tried {
@@ -205,9 +209,10 @@ static bool note_tried(struct run *run, uint32_t state)
 
 /* ---- Searching ---- */
 
-static void order(struct run *run, uint32_t nth, unsigned choice, uint32_t state)
+static void order(struct run *run, const struct frame *frame, uint32_t state)
 {
-    run->stack[run->depth++] = (struct frame){.nth = nth, .state = run->state, .choice = choice};
+    uint32_t nth = frame->nth;
+    run->stack[run->depth++] = *frame;
     run->state = state;
     run->is_ordered[nth] = true;
     take_out(run, 2 * nth);
@@ -231,6 +236,27 @@ static struct frame undo(struct run *run)
     return frame;
 }
 
+/* Orders what changes nothing and fits, until nothing more does. */
+static void order_free(struct run *run)
+{
+    uint32_t at = run->events[run->end].next;
+    while (run->sure_left > 0 && (at & 1) == 0) {
+        uint32_t nth = at / 2;
+        uint32_t state;
+        at = run->events[at].next;
+        if (!claim_of(run, nth)->is_read || !has_all_before(run, nth))
+            continue;
+        run->steps++;
+        if (model_apply(run->model, run->state, claim_of(run, nth), 0, &state) != MODEL_FITS ||
+            state != run->state)
+            continue;
+        toggle(run, nth);
+        order(run, &(struct frame){.nth = nth, .state = run->state, .is_free = true}, state);
+        /* What comes after it in its connection, or was asked after it was told, may follow. */
+        at = run->events[run->end].next;
+    }
+}
+
 /* Orders the claim with the first choice from `choice` on that fits and is new. */
 static bool try_claim(struct run *run, uint32_t nth, unsigned choice)
 {
@@ -247,7 +273,7 @@ static bool try_claim(struct run *run, uint32_t nth, unsigned choice)
             continue;
         toggle(run, nth);
         if (note_tried(run, state)) {
-            order(run, nth, choice, state);
+            order(run, &(struct frame){.nth = nth, .state = run->state, .choice = choice}, state);
             return true;
         }
         toggle(run, nth);
@@ -264,25 +290,39 @@ static void note_best(struct run *run, uint32_t stuck)
     memcpy(run->best.stack, run->stack, run->depth * sizeof(*run->stack));
 }
 
+/* Puts back the last claim that was chosen, and those after it. False if none was. */
+static bool undo_choice(struct run *run, struct frame *out_frame)
+{
+    while (run->depth > 0) {
+        *out_frame = undo(run);
+        if (!out_frame->is_free)
+            return true;
+    }
+    return false;
+}
+
 static enum search_result search_orders(struct run *run)
 {
+    order_free(run);
     uint32_t at = run->events[run->end].next;
     unsigned choice = 0;
     while (run->sure_left > 0) {
         if (run->steps > run->search->budget)
             return SEARCH_GAVE_UP;
         if ((at & 1) != 0) {
+            struct frame frame;
             note_best(run, at / 2);
-            if (run->depth == 0)
+            if (!undo_choice(run, &frame))
                 return SEARCH_NONE;
-            struct frame frame = undo(run);
             at = 2 * frame.nth;
             choice = frame.choice + 1;
         }
-        if (try_claim(run, at / 2, choice))
+        if (try_claim(run, at / 2, choice)) {
+            order_free(run);
             at = run->events[run->end].next;
-        else
+        } else {
             at = run->events[at].next;
+        }
         choice = 0;
     }
     return SEARCH_FOUND;

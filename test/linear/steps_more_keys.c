@@ -183,7 +183,7 @@ static enum client_result transfer(struct client *client, const char *round, uns
     return client_send(client);
 }
 
-/* A balance as it was read: none is 0. False for an error: the server is starting. */
+/* A balance as it was read: none is 0. False for an error: a server that starts reads nothing. */
 static bool parse_balance(const char *text, int64_t *out)
 {
     *out = 0;
@@ -196,22 +196,28 @@ static enum client_result transfer_watched(struct client *client, const char *ro
 {
     client_ask_aside(client, "WATCH %s:acct%u %s:acct%u", round, from, round, to);
     bool is_pipelined = client_dice(client, 2) == 0;
+    bool is_watching = true;
     enum client_result result = is_pipelined ? CLIENT_OK : client_send(client);
     if (result != CLIENT_OK)
         return result;
+    if (!is_pipelined)
+        is_watching = strcmp(client_reply(client, 0), "OK") == 0;
     size_t first = is_pipelined ? 1 : 0;
     client_ask(client, "GET %s:acct%u", round, from);
     client_ask(client, "GET %s:acct%u", round, to);
     result = client_send(client);
     if (result != CLIENT_OK)
         return result;
+    if (is_pipelined)
+        is_watching = strcmp(client_reply(client, 0), "OK") == 0;
     char from_text[64];
     char to_text[64];
     int64_t from_balance;
     int64_t to_balance;
     snprintf(from_text, sizeof(from_text), "%s", client_reply(client, first));
     snprintf(to_text, sizeof(to_text), "%s", client_reply(client, first + 1));
-    if (!parse_balance(from_text, &from_balance) || !parse_balance(to_text, &to_balance)) {
+    if (!is_watching || !parse_balance(from_text, &from_balance) ||
+        !parse_balance(to_text, &to_balance)) {
         client_ask_aside(client, "UNWATCH");
         return client_send(client);
     }
