@@ -42,7 +42,11 @@ static void send(struct port *port, struct batch **slot)
         if (batch->frame != NULL)
             port->frame_hint = batch->frame->size;
     }
-    loop_post(port->group->sequencer.loop, &batch->post);
+    /* The sequencer of this very loop pulls what is gathered later: a post would come behind it. */
+    if (port->loop == port->group->sequencer.loop)
+        sequencer_on_batch(&batch->post);
+    else
+        loop_post(port->group->sequencer.loop, &batch->post);
 }
 
 struct batch *port_take_ordered(struct port *port)

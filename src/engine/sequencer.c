@@ -95,15 +95,14 @@ static void dispatch_reads_behind(struct sequencer *sequencer)
 {
     while (sequencer->pending != NULL && sequencer->pending->index == 0) {
         struct pending_entry *entry = pop_pending(sequencer);
-        uint64_t time_ms = sequencer->dispatched_ms;
         uint64_t now_ms = sequencer_now_for_reads(sequencer);
-        if (entry->time_ms > time_ms) {
+        if (entry->time_ms != 0) {
             /* The clock was raised for it: everything stamped before is dispatched. */
-            time_ms = entry->time_ms;
-            now_ms = time_ms;
-            sequencer->dispatched_ms = time_ms;
+            if (entry->time_ms > sequencer->dispatched_ms)
+                sequencer->dispatched_ms = entry->time_ms;
+            now_ms = sequencer->dispatched_ms;
         }
-        sequencer_dispatch_reads(sequencer, entry->batches, time_ms, now_ms);
+        sequencer_dispatch_reads(sequencer, entry->batches, sequencer->dispatched_ms, now_ms);
         mem_free(entry);
     }
 }
@@ -350,7 +349,7 @@ static bool run_phase(struct loop_phase *phase)
 
 /* ---- The second's tick: what is due when nothing happens ---- */
 
-static bool has_due_keys(const struct sequencer *sequencer, uint64_t now_ms)
+bool sequencer_has_due_keys(const struct sequencer *sequencer, uint64_t now_ms)
 {
     const struct group *group = sequencer->group;
     for (uint32_t i = 0; i < group->stores.count; i++) {
@@ -366,7 +365,7 @@ static void tick_clock(struct sequencer *sequencer)
 {
     uint64_t now_ms = hlc_now_ms(&sequencer->hlc);
     if (group_state(sequencer->group) != GROUP_READY || sequencer->waiting != NULL ||
-        !has_due_keys(sequencer, now_ms) || now_ms <= sequencer->dispatched_ms)
+        !sequencer_has_due_keys(sequencer, now_ms) || now_ms <= sequencer->dispatched_ms)
         return;
     struct batch *batch = batch_new(NULL, BATCH_CLOCK);
     sequencer_wait(sequencer, batch);

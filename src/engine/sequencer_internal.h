@@ -67,6 +67,8 @@ void sequencer_on_batch(struct loop_post *post);
 void sequencer_on_round_ended(struct loop_post *post);
 void sequencer_set_log_error(struct sequencer *sequencer, int error);
 const struct consensus_events *sequencer_events(void);
+/* Is a key due by `now_ms` and still there? By what the shards have published. */
+bool sequencer_has_due_keys(const struct sequencer *sequencer, uint64_t now_ms);
 /* Sends a round to its shards. */
 void sequencer_dispatch(struct sequencer *sequencer, struct round *round);
 /* Answers every op of the batches and frees them. */

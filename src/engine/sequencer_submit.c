@@ -30,6 +30,46 @@ static struct batch *pop_waiting(struct sequencer *sequencer)
     return batch;
 }
 
+/* The time by which reads behind all that has been stamped can be judged; what is stamped later is
+ * not before it (R22). 0: no ceiling covers it, it would take an entry (R23). */
+static uint64_t raise_clock(struct sequencer *sequencer, uint64_t now_ms)
+{
+    uint64_t ceiling_ms =
+        sequencer->pending == NULL ? sequencer->committed_ceiling_ms : sequencer->hlc.ceiling_ms;
+    if (now_ms > ceiling_ms)
+        return 0;
+    hlc_raise(&sequencer->hlc, now_ms);
+    atomic_store(&sequencer->group->hlc_ms, now_ms);
+    return now_ms;
+}
+
+/* Is an entry wanted before reads are executed, because they might meet a key that is due? */
+static bool wants_clock_entry(const struct sequencer *sequencer, uint64_t now_ms,
+                              uint64_t raised_ms)
+{
+    return raised_ms == 0 && sequencer->log_error == 0 && sequencer_has_due_keys(sequencer, now_ms);
+}
+
+/* Reads that wait for nothing. While entries are in flight they are judged by the time of what was
+ * dispatched: a key that has fallen due since is still there for them, as it may be for those
+ * entries. They do not take a later place, for commands of their connection follow them (R29). */
+static void dispatch_urgent(struct sequencer *sequencer, struct batch *batch)
+{
+    if (sequencer->pending != NULL) {
+        uint64_t time_ms = sequencer->dispatched_ms;
+        sequencer_dispatch_reads(sequencer, batch, time_ms, time_ms);
+        return;
+    }
+    uint64_t now_ms = sequencer_now_for_reads(sequencer);
+    uint64_t raised_ms = raise_clock(sequencer, now_ms);
+    if (wants_clock_entry(sequencer, now_ms, raised_ms)) {
+        batch->kind = BATCH_CLOCK;
+        sequencer_wait(sequencer, batch);
+    } else {
+        sequencer_pend_reads(sequencer, batch, raised_ms);
+    }
+}
+
 void sequencer_on_batch(struct loop_post *post)
 {
     struct batch *batch = CONTAINER_OF(post, struct batch, post);
@@ -41,18 +81,14 @@ void sequencer_on_batch(struct loop_post *post)
         sequencer_wait(sequencer, batch);
         return;
     case BATCH_URGENT:
-        sequencer_dispatch_reads(sequencer, batch, sequencer->dispatched_ms,
-                                 sequencer_now_for_reads(sequencer));
+        dispatch_urgent(sequencer, batch);
         return;
     case BATCH_CLOCK: {
-        uint64_t now_ms = sequencer_now_for_reads(sequencer);
-        if (now_ms > sequencer->committed_ceiling_ms) {
+        uint64_t raised_ms = raise_clock(sequencer, sequencer_now_for_reads(sequencer));
+        if (raised_ms == 0)
             sequencer_wait(sequencer, batch);
-            return;
-        }
-        hlc_raise(&sequencer->hlc, now_ms);
-        atomic_store(&sequencer->group->hlc_ms, now_ms);
-        sequencer_pend_reads(sequencer, batch, now_ms);
+        else
+            sequencer_pend_reads(sequencer, batch, raised_ms);
         return;
     }
     default:
@@ -280,9 +316,15 @@ bool sequencer_submit_one(struct sequencer *sequencer)
         return refuse_waiting(sequencer, TEXT_LOG_FAILED);
     bool needs_entry;
     struct batch *batches = take_entry(sequencer, &needs_entry);
+    uint64_t raised_ms = 0;
+    if (!needs_entry) {
+        uint64_t now_ms = sequencer_now_for_reads(sequencer);
+        raised_ms = raise_clock(sequencer, now_ms);
+        needs_entry = wants_clock_entry(sequencer, now_ms, raised_ms);
+    }
     if (needs_entry)
         submit(sequencer, batches);
     else
-        sequencer_pend_reads(sequencer, batches, 0);
+        sequencer_pend_reads(sequencer, batches, raised_ms);
     return true;
 }

@@ -140,7 +140,8 @@ static void fill_call(struct shard *shard, const struct op *op, const struct rou
 }
 
 /* The read met a key of which only a raised clock can tell whether it has expired: it takes a new
- * place, behind everything stamped so far (R22). */
+ * place, behind everything stamped so far (R22). That is for what the sequencer could not foresee:
+ * nothing was written for a second, and the shards had not published that a key was due. */
 static void requeue_clocked(const struct op *op, const struct round *round)
 {
     struct batch *batch = batch_new(op->batch->port, BATCH_CLOCK);

@@ -170,14 +170,20 @@ static void touch_lfu(struct tx *tx, const struct row *row)
                           memory_order_relaxed);
 }
 
+/* Up to when everything has been applied to what will be looked up now. To be asked before that: a
+ * row found earlier may have been replaced by one that lives on. */
+static uint64_t decided_ms(const struct tx *tx, const struct store *store)
+{
+    return tx->mode == TX_INLINE ? store_applied_ms(store) : tx->time_ms;
+}
+
 /* 0 if the row counts as there, ERR_NOT_FOUND if it has expired, ERR_RETRY if that is undecided. */
-static int judge_expiry(struct tx *tx, const struct located *at, const struct row *row)
+static int judge_expiry(struct tx *tx, uint64_t until_ms, const struct row *row)
 {
     uint64_t expire_at_ms = row_expire_at_ms(row);
     if (expire_at_ms == 0)
         return 0;
-    uint64_t applied_ms = tx->mode == TX_INLINE ? store_applied_ms(at->store) : tx->time_ms;
-    if (expire_at_ms <= applied_ms)
+    if (expire_at_ms <= until_ms)
         return ERR_NOT_FOUND;
     if (expire_at_ms > tx->now_ms)
         return 0;
@@ -214,11 +220,12 @@ int tx_peek(struct tx *tx, uint16_t db, struct slice key, struct item *out_item)
     bool must_validate = tx->mode == TX_INLINE && !tx->stores->is_single_threaded;
     if (must_validate)
         note_word(tx, &at);
+    uint64_t until_ms = decided_ms(tx, at.store);
     const struct row *row = keydir_find(at.dir, key, at.hash);
     if (must_validate)
         note_seen(tx, &at, key, row);
     if (row != NULL) {
-        int rc = judge_expiry(tx, &at, row);
+        int rc = judge_expiry(tx, until_ms, row);
         if (rc == ERR_RETRY)
             return rc;
         if (rc != 0)
@@ -406,6 +413,7 @@ uint64_t tx_count(struct tx *tx, uint16_t db)
 struct tx_walk {
     struct tx *tx;
     struct located at; /* of the shard that is being walked; hash unused */
+    uint64_t until_ms; /* decided when the walk began */
     tx_visit_fn visit;
     void *ctx;
 };
@@ -420,7 +428,7 @@ static void visit_row(void *ctx, const struct row *row)
         if (overlay_find(&tx->overlay, &at, row_key(row)) != NULL)
             return;
     }
-    if (judge_expiry(tx, &walk->at, row) != 0)
+    if (judge_expiry(tx, walk->until_ms, row) != 0)
         return;
     struct item item;
     fill_item(&item, &walk->at, row_key(row), row);
@@ -447,6 +455,7 @@ static struct tx_walk walk_of(struct tx *tx, uint16_t db, uint32_t shard, tx_vis
     return (struct tx_walk){
         .tx = tx,
         .at = {.store = store, .dir = store_keydir(store, db), .shard = shard, .db = db},
+        .until_ms = decided_ms(tx, store),
         .visit = visit,
         .ctx = ctx};
 }
@@ -511,7 +520,7 @@ bool tx_random(struct tx *tx, uint16_t db, struct item *out_item)
         if (row == NULL)
             continue;
         struct located at = {.store = store, .shard = shard, .db = db};
-        if (judge_expiry(tx, &at, row) != 0)
+        if (judge_expiry(tx, tx->time_ms, row) != 0)
             continue;
         fill_item(out_item, &at, row_key(row), row);
         return true;

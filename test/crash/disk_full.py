@@ -128,7 +128,8 @@ def reads_go_on(it):
     with it.server.connect() as connection:
         reply = connection("set", "a-write", "x")
         check(
-            isinstance(reply, Error) and reply.startswith("MISCONF"), f"a write is answered {reply!r}"
+            isinstance(reply, Error) and reply.startswith("MISCONF"),
+            f"a write is answered {reply!r}"
         )
         for client in it.campaign.clients:
             observed = {}

@@ -74,7 +74,8 @@ class Moment:
     def __repr__(self):
         text = f"{self.seconds * 1000:.0f} ms"
         if self.pattern:
-            text = f"{self.pattern!r} the {self.nth}th time + {self.behind * 1000:.1f} ms, or {text}"
+            late = f"{self.behind * 1000:.1f} ms"
+            text = f"{self.pattern!r} the {self.nth}th time + {late}, or {text}"
         return text
 
 

@@ -85,7 +85,8 @@ class Plan:
     def __repr__(self):
         kills = f", killed in recovery: {self.recovery_kills}" if self.recovery_kills else ""
         cold = ", cold" if self.is_forgetting else ""
-        return f"{' '.join(self.options)}, {self.sizes} values{cold}, {self.end} at {self.moment}{kills}"
+        what = f"{' '.join(self.options)}, {self.sizes} values{cold}"
+        return f"{what}, {self.end} at {self.moment}{kills}"
 
 
 class Campaign:
@@ -168,7 +169,10 @@ class Campaign:
             with server.connect() as connection:
                 connection.socket.sendall((plan.end + "\r\n").encode())
         # Goes on while it ends: what is refused must not be done, what is answered must.
-        load.run(lambda: server.process.poll() is not None, lambda: server.process.poll() is not None)
+        def has_ended():
+            return server.process.poll() is not None
+
+        load.run(has_ended, has_ended)
         server.wait_end()
         self.must_not_replay = plan.end != "shutdown nosave"
 

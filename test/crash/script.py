@@ -16,8 +16,10 @@ FAR_MS = 100_000_000
 # (weight, lowest size, highest size)
 SIZES = {
     "small": [(4, 0, 0), (30, 1, 20), (30, 20, 300), (6, 500, 520), (6, 4000, 4200), (1, 0, 20000)],
-    "mixed": [(4, 0, 0), (20, 1, 20), (30, 20, 300), (10, 500, 8192), (4, 60000, 70000), (3, 0, MAX_VALUE)],
-    "large": [(4, 0, 0), (10, 20, 300), (20, 4000, 4200), (20, 8000, 40000), (20, 40000, MAX_VALUE)],
+    "mixed": [(4, 0, 0), (20, 1, 20), (30, 20, 300), (10, 500, 8192), (4, 60000, 70000),
+              (3, 0, MAX_VALUE)],
+    "large": [(4, 0, 0), (10, 20, 300), (20, 4000, 4200), (20, 8000, 40000),
+              (20, 40000, MAX_VALUE)],
 }
 
 
@@ -289,7 +291,8 @@ class Script:
     # ---- Reads
 
     def read(self):
-        name = self.rng.choice(["get", "get", "mget", "exists", "strlen", "getrange", "pexpiretime"])
+        name = self.rng.choice(["get", "get", "mget", "exists", "strlen", "getrange",
+                                "pexpiretime"])
         if name in ("mget", "exists"):
             return self.one(name, *self.strings(1, 6))
         if name == "getrange":

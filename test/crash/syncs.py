@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes cost what is said: one after the other costs one durable log write each (R10). See README.md."""
+"""Writes cost what is said: one after the other costs one durable log write each (R10)."""
 
 import cases
 from cases import check, wait_until
@@ -9,7 +9,7 @@ FIGURE = "log_entries_frames"
 
 
 def settled(connection, least):
-    """The figure, which is published once a second, when it has reached `least` and stands still."""
+    """The figure, published once a second, when it has reached `least` and stands still."""
     wait_until(lambda: int(connection.info()[FIGURE]) >= least, 10, f"{FIGURE} reaches {least}")
     before = connection.info()
     wait_until(

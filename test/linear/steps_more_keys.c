@@ -183,13 +183,11 @@ static enum client_result transfer(struct client *client, const char *round, uns
     return client_send(client);
 }
 
-/* A balance as it was read: none is 0. */
-static int64_t balance_of(const char *text)
+/* A balance as it was read: none is 0. False for an error: the server is starting. */
+static bool parse_balance(const char *text, int64_t *out)
 {
-    int64_t balance = 0;
-    if (strcmp(text, "nil") != 0)
-        ASSERT(num_parse_i64(slice_str(text), &balance));
-    return balance;
+    *out = 0;
+    return strcmp(text, "nil") == 0 || num_parse_i64(slice_str(text), out);
 }
 
 /* Reads both balances and sets both, if nobody was faster. */
@@ -207,15 +205,21 @@ static enum client_result transfer_watched(struct client *client, const char *ro
     result = client_send(client);
     if (result != CLIENT_OK)
         return result;
-    char from_text[32];
-    char to_text[32];
+    char from_text[64];
+    char to_text[64];
+    int64_t from_balance;
+    int64_t to_balance;
     snprintf(from_text, sizeof(from_text), "%s", client_reply(client, first));
     snprintf(to_text, sizeof(to_text), "%s", client_reply(client, first + 1));
+    if (!parse_balance(from_text, &from_balance) || !parse_balance(to_text, &to_balance)) {
+        client_ask_aside(client, "UNWATCH");
+        return client_send(client);
+    }
     client_ask_exec(client,
                     "WATCHED %s:acct%u %s ; WATCHED %s:acct%u %s ; SET %s:acct%u %" PRId64
                     " ; SET %s:acct%u %" PRId64,
-                    round, from, from_text, round, to, to_text, round, from,
-                    balance_of(from_text) - amount, round, to, balance_of(to_text) + amount);
+                    round, from, from_text, round, to, to_text, round, from, from_balance - amount,
+                    round, to, to_balance + amount);
     return client_send(client);
 }
 

@@ -2,12 +2,14 @@
 """Server processes under test: Ferric, or a real Redis or Valkey to check the tests themselves.
 
 FERRIC_SERVER  the binary; default build/dev/ferric-server of this tree
+FERRIC_ARGS    directives for each Ferric that is started, "--io-threads 2 --shards 3"
 PEER_SERVER    a redis-server or valkey-server to run instead
 """
 
 import ctypes
 import os
 import pathlib
+import resource
 import signal
 import socket
 import subprocess
@@ -37,6 +39,12 @@ def kind():
     return "valkey" if "valkey" in os.path.basename(peer) else "redis"
 
 
+def common_options():
+    """Those of FERRIC_ARGS."""
+    words = os.environ.get("FERRIC_ARGS", "").split() if kind() == "ferric" else []
+    return {name.removeprefix("--"): value for name, value in zip(words[::2], words[1::2])}
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -48,11 +56,19 @@ def die_with_parent():
 
 
 class Server:
-    """One data directory and the process that serves it, which may be stopped and started again."""
+    """One data directory and the process that serves it, which may be stopped and started again.
 
-    def __init__(self, directory, **options):
+    `file` is the text of a configuration file, `open_files` the limit of descriptors it is given.
+    """
+
+    def __init__(self, directory, file=None, open_files=None, **options):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
+        self.file = None
+        if file is not None:
+            self.file = self.directory / "server.conf"
+            self.file.write_text(file)
+        self.open_files = open_files
         self.options = {name.replace("_", "-"): value for name, value in options.items()}
         self.kind = kind()
         self.port = None
@@ -80,6 +96,18 @@ class Server:
             if "in use" not in self.log().lower() or attempt == 4:
                 raise RuntimeError(f"the server did not start:\n{self.log()[-4000:]}")
         raise RuntimeError("no port to be had")
+
+    def refuses_to_start(self, **options):
+        """Starts a process that must end by itself, with status 1; returns what it said."""
+        assert self.process is None, "it runs already"
+        before = len(self.log())
+        self.port = free_port()
+        self._spawn(options)
+        status = self.process.wait(timeout=STOP_SECONDS)
+        self.process = None
+        said = self.log()[before:]
+        assert status == 1, f"status {status}:\n{said}"
+        return said
 
     def stop(self):
         """Asks it to end (SIGTERM) and returns its exit status."""
@@ -122,6 +150,18 @@ class Server:
         path = self.directory / "server.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
+    def memory(self, field="VmRSS"):
+        """Bytes, from /proc/<pid>/status."""
+        text = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        line = next(line for line in text.splitlines() if line.startswith(field + ":"))
+        return int(line.split()[1]) * 1024
+
+    def info(self):
+        """All fields of INFO."""
+        with Client(self.port) as client:
+            lines = client("INFO").decode().splitlines()
+        return dict(line.split(":", 1) for line in lines if ":" in line)
+
     def reset(self):
         """Back to an empty server, with all connections of tests closed."""
         self.close_clients()
@@ -135,8 +175,8 @@ class Server:
         used = {"port": self.port, "bind": "127.0.0.1", "dir": self.directory}
         if self.kind != "ferric":
             used |= PEER_OPTIONS
-        used |= self.options | {name.replace("_", "-"): value for name, value in options.items()}
-        command = [binary()]
+        used |= common_options() | self.options | {name.replace("_", "-"): value for name, value in options.items()}
+        command = [binary()] + ([str(self.file)] if self.file else [])
         for name, value in used.items():
             command += [f"--{name}", str(value)]
         with open(self.directory / "server.log", "ab") as log:
@@ -146,8 +186,13 @@ class Server:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.directory,
-                preexec_fn=die_with_parent,
+                preexec_fn=self._prepare,
             )
+
+    def _prepare(self):
+        die_with_parent()
+        if self.open_files is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (self.open_files, self.open_files))
 
     def _wait_until_ready(self):
         deadline = time.monotonic() + START_SECONDS

@@ -193,6 +193,72 @@ static void run_trial(uint32_t shard_count)
     storebench_free(world.bench);
 }
 
+/* ---- A key that is kept in the last moment ---- */
+
+struct watcher {
+    struct world *world;
+    struct thread thread;
+    uint64_t there;
+    uint64_t undecided;
+    uint64_t gone;
+};
+
+static void watch_key(void *ctx)
+{
+    struct watcher *watcher = ctx;
+    struct storebench *bench = watcher->world->bench;
+    struct epoch_reader *reader = epoch_register(bench->epoch);
+    struct tx *tx = tx_new(&bench->stores);
+    while (!atomic_load(&watcher->world->is_over)) {
+        struct item item;
+        tx_begin(tx, &(struct tx_begin){.mode = TX_INLINE, .now_ms = UINT64_MAX});
+        if (tx_peek(tx, 0, SLICE_LIT("kept"), &item) != 0)
+            watcher->undecided++;
+        else if (tx_is_valid(tx))
+            item.type == VALUE_NONE ? watcher->gone++ : watcher->there++;
+        tx_reset(tx);
+        epoch_quiescent(reader);
+    }
+    tx_free(tx);
+    epoch_unregister(reader);
+}
+
+/* Before the key's time is applied it has been kept: nobody may find it gone. A reader that takes
+ * the old row and only then asks what has been applied would (R22). */
+static void a_key_that_was_kept_has_never_ended(void **state)
+{
+    (void)state;
+    struct world world = {
+        .bench = storebench_new(&(struct storebench_options){
+            .max_file_size = 1u << 20, .hot_max_value = SIZE_MAX, .has_threads = true})};
+    struct watcher watchers[READERS] = {{.world = NULL}};
+    storebench_put(world.bench, 0, "kept", SLICE_LIT("v"), 0);
+    for (size_t i = 0; i < READERS; i++) {
+        watchers[i].world = &world;
+        assert_int_equal(thread_start(&watchers[i].thread, "watcher", watch_key, &watchers[i]), 0);
+    }
+    for (int i = 0; i < CHANGES * 2; i++) {
+        storebench_put(world.bench, 0, "kept", SLICE_LIT("v"), world.bench->now_ms + 1);
+        storebench_put(world.bench, 0, "kept", SLICE_LIT("v"), 0);
+        storebench_advance(world.bench, 1);
+        if (i % 64 == 0)
+            storebench_settle(world.bench);
+        if (i % 4096 == 0)
+            storebench_write(world.bench);
+    }
+    atomic_store(&world.is_over, true);
+    for (size_t i = 0; i < READERS; i++) {
+        thread_join(&watchers[i].thread);
+        print_message("%llu times there, %llu times undecided\n",
+                      (unsigned long long)watchers[i].there,
+                      (unsigned long long)watchers[i].undecided);
+        assert_int_equal(watchers[i].gone, 0);
+        assert_true(watchers[i].there > 0 && watchers[i].undecided > 0);
+    }
+    storebench_settle(world.bench);
+    storebench_free(world.bench);
+}
+
 static void reads_are_one_instant_of_one_shard(void **state)
 {
     (void)state;
@@ -209,6 +275,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_are_one_instant_of_one_shard),
+        cmocka_unit_test(a_key_that_was_kept_has_never_ended),
         cmocka_unit_test(reads_are_one_instant_of_three_shards),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -359,6 +359,30 @@ static void cold_values_are_asked_for_and_handed_in(void **state)
     storebench_free(bench);
 }
 
+/* The key has been set again since: what was read is not its value. */
+static void a_loaded_value_is_of_one_version(void **state)
+{
+    (void)state;
+    struct storebench *bench = cold_bench();
+    struct tx *writer = tx_new(&bench->stores);
+    struct slice value;
+    make_cold(bench, TX_READ, "a");
+    storebench_load(bench);
+    tx_begin(writer, &(struct tx_begin){.mode = TX_APPLY,
+                                        .time_ms = bench->now_ms,
+                                        .now_ms = bench->now_ms,
+                                        .position = position_of(++bench->index, 0)});
+    put(writer, 0, "a", "other of a");
+    tx_commit(writer);
+    storebench_write(bench);
+    storebench_begin(bench, TX_READ);
+    struct item item = get(bench->tx, 0, "a");
+    int rc = tx_load(bench->tx, &item, &value);
+    assert_true(rc == ERR_COLD || (rc == 0 && slice_eq(value, SLICE_LIT("other of a"))));
+    tx_free(writer);
+    storebench_free(bench);
+}
+
 /* What is wanted and not taken is given back. */
 static void wants_are_let_go(void **state)
 {
@@ -622,6 +646,7 @@ int main(void)
         cmocka_unit_test(walks_see_the_changes),
         cmocka_unit_test(a_flush_gives_its_memory_back),
         cmocka_unit_test(cold_values_are_asked_for_and_handed_in),
+        cmocka_unit_test(a_loaded_value_is_of_one_version),
         cmocka_unit_test(wants_are_let_go),
         cmocka_unit_test(a_frozen_item_stays),
         cmocka_unit_test(a_row_is_hot_until_its_record_is_written),
