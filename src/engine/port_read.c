@@ -71,8 +71,12 @@ static void on_warm(struct loop_post *post)
     struct warm *warm = CONTAINER_OF(post, struct warm, post);
     /* A lent shard is not ours to change (R20); warmth can wait for the next read. */
     if (warm->shard->state != SHARD_AT_BARRIER)
-        store_warm(warm->store, warm->db, buf_slice(&warm->key), warm->version, warm->place,
-                   buf_slice(&warm->value), warm->now_ms);
+        store_warm(warm->store, &(struct store_warmth){.key = buf_slice(&warm->key),
+                                                       .value = buf_slice(&warm->value),
+                                                       .version = warm->version,
+                                                       .place = warm->place,
+                                                       .now_ms = warm->now_ms,
+                                                       .db = warm->db});
     buf_fini(&warm->key);
     buf_fini(&warm->value);
     mem_free(warm);
@@ -377,6 +381,7 @@ enum prefetch_outcome port_prefetch(struct port *port, const struct port_request
         return PREFETCH_NOTHING;
     struct cold_search search = {.port = port};
     begin_inline(port);
+<<<<<<< HEAD
     enum keys_found found = command_keys(port->group->options.table, request->row, request->argv,
                                          request->argc, request->db, look_for_cold, &search);
     if (found != KEYS_MALFORMED && search.error == 0 && search.is_cold) {
@@ -384,6 +389,15 @@ enum prefetch_outcome port_prefetch(struct port *port, const struct port_request
         fetch->is_write = true;
         start_values(fetch);
         return PREFETCH_TAKEN;
+=======
+    enum keys_found found = command_keys(
+        port->group->options.table, request->row,
+        &(struct request){.argv = request->argv, .argc = request->argc, .db = request->db},
+        look_for_cold, &search);
+    if (found == KEYS_MALFORMED || !search.is_cold) {
+        tx_reset(port->tx);
+        return false;
+>>>>>>> main
     }
     tx_reset(port->tx);
     if (search.error == 0)

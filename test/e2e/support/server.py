@@ -175,7 +175,8 @@ class Server:
         used = {"port": self.port, "bind": "127.0.0.1", "dir": self.directory}
         if self.kind != "ferric":
             used |= PEER_OPTIONS
-        used |= common_options() | self.options | {name.replace("_", "-"): value for name, value in options.items()}
+        used |= common_options() | self.options
+        used |= {name.replace("_", "-"): value for name, value in options.items()}
         command = [binary()] + ([str(self.file)] if self.file else [])
         for name, value in used.items():
             command += [f"--{name}", str(value)]
