@@ -36,6 +36,11 @@ else()
   message(FATAL_ERROR "unknown build type '${CMAKE_BUILD_TYPE}': use a preset of CMakePresets.json")
 endif()
 
+set(FERRIC_BROKEN "" CACHE STRING "A switch of base/broken.h: breaks one promise. Never shipped")
+if(FERRIC_BROKEN)
+  add_compile_definitions(FERRIC_BROKEN=${FERRIC_BROKEN})
+endif()
+
 set(FERRIC_SANITIZER_ENV "")
 if(CMAKE_BUILD_TYPE STREQUAL "Asan")
   set(FERRIC_SANITIZER_ENV "ASAN_OPTIONS=detect_leaks=1:abort_on_error=1"

@@ -381,23 +381,15 @@ enum prefetch_outcome port_prefetch(struct port *port, const struct port_request
         return PREFETCH_NOTHING;
     struct cold_search search = {.port = port};
     begin_inline(port);
-<<<<<<< HEAD
-    enum keys_found found = command_keys(port->group->options.table, request->row, request->argv,
-                                         request->argc, request->db, look_for_cold, &search);
+    enum keys_found found = command_keys(
+        port->group->options.table, request->row,
+        &(struct request){.argv = request->argv, .argc = request->argc, .db = request->db},
+        look_for_cold, &search);
     if (found != KEYS_MALFORMED && search.error == 0 && search.is_cold) {
         struct fetch *fetch = fetch_new(port, request);
         fetch->is_write = true;
         start_values(fetch);
         return PREFETCH_TAKEN;
-=======
-    enum keys_found found = command_keys(
-        port->group->options.table, request->row,
-        &(struct request){.argv = request->argv, .argc = request->argc, .db = request->db},
-        look_for_cold, &search);
-    if (found == KEYS_MALFORMED || !search.is_cold) {
-        tx_reset(port->tx);
-        return false;
->>>>>>> main
     }
     tx_reset(port->tx);
     if (search.error == 0)
