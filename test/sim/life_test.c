@@ -223,6 +223,30 @@ static void test_another_shard_count_is_refused(void **unused)
     past_fini(&past);
 }
 
+/* A database that is new with this start holds writes before the first checkpoint; whoever starts
+ * with fewer databases afterwards does not see it, and loses nothing of it. */
+static void test_databases_may_become_more_and_fewer(void **unused)
+{
+    (void)unused;
+    struct past past;
+    past_init(&past, 10);
+    struct simnode_options options = options_of(&past);
+    options.database_count = 9;
+    struct simnode *node = simnode_start(&options, past.disk);
+    assert_string_equal(simnode_ask(node, "@8 SET a 1"), "+OK\r\n");
+    struct simdisk *image = simdisk_image_synced(past.disk, simdisk_steps(past.disk));
+    simnode_close(node);
+    simdisk_free(past.disk);
+    past.disk = image;
+    node = start(&past);
+    simnode_expect_state(node, past.state);
+    simnode_close(node);
+    node = simnode_start(&options, past.disk);
+    assert_string_equal(simnode_ask(node, "@8 GET a"), "$1\r\n1\r\n");
+    simnode_close(node);
+    past_fini(&past);
+}
+
 /* R1: what a lost manifest named must not look like garbage. */
 static void test_data_without_a_manifest_is_refused_and_left_alone(void **unused)
 {
@@ -314,6 +338,7 @@ int main(void)
         cmocka_unit_test(test_a_stop_leaves_nobody_without_an_answer),
         cmocka_unit_test(test_a_directory_in_use_is_refused),
         cmocka_unit_test(test_another_shard_count_is_refused),
+        cmocka_unit_test(test_databases_may_become_more_and_fewer),
         cmocka_unit_test(test_data_without_a_manifest_is_refused_and_left_alone),
         cmocka_unit_test(test_rot_is_refused_by_its_file),
         cmocka_unit_test(test_a_rotten_manifest_is_refused),
