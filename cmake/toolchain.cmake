@@ -36,10 +36,10 @@ else()
   message(FATAL_ERROR "unknown build type '${CMAKE_BUILD_TYPE}': use a preset of CMakePresets.json")
 endif()
 
-# Proof that the tests would notice: a build that breaks one promise (src/base/broken.h).
-set(FERRIC_BROKEN "" CACHE STRING "name of a switch in src/base/broken.h, without BROKEN_; never shipped")
+# Proof that the tests would notice: see cmake/broken.cmake.
+set(FERRIC_BROKEN "" CACHE STRING "A switch of base/broken.h: breaks one promise. Never shipped")
 if(FERRIC_BROKEN)
-  add_compile_definitions(FERRIC_BROKEN=BROKEN_${FERRIC_BROKEN})
+  add_compile_definitions(FERRIC_BROKEN=${FERRIC_BROKEN})
 endif()
 
 set(FERRIC_SANITIZER_ENV "")

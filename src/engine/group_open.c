@@ -136,11 +136,12 @@ static void new_manifest(struct group *group)
 
 /* ---- With one ---- */
 
-/* More databases than before get the next free ids; fewer than before only hides the rest. */
-static void grow_databases(struct manifest *manifest, uint32_t count)
+/* More databases than before get the next free ids; fewer than before only hides the rest. True if
+ * there are more. */
+static bool grow_databases(struct manifest *manifest, uint32_t count)
 {
     if (count <= manifest->database_count)
-        return;
+        return false;
     uint16_t next = 0;
     for (uint32_t i = 0; i < manifest->database_count; i++) {
         if (manifest->database_ids[i] >= next)
@@ -151,9 +152,11 @@ static void grow_databases(struct manifest *manifest, uint32_t count)
     for (uint32_t i = manifest->database_count; i < count; i++)
         manifest->database_ids[i] = next++;
     manifest->database_count = count;
+    return true;
 }
 
-static int check_manifest(struct group *group, struct diag *diag)
+/* Sets *out_grown if the manifest has to be saved before the first entry that relies on it. */
+static int check_manifest(struct group *group, bool *out_grown, struct diag *diag)
 {
     const struct group_options *options = &group->options;
     struct manifest *manifest = &group->manifest;
@@ -166,7 +169,7 @@ static int check_manifest(struct group *group, struct diag *diag)
                         "give --shards %u",
                         options->dir, manifest->shard_count, options->shard_count,
                         manifest->shard_count);
-    grow_databases(manifest, options->database_count);
+    *out_grown = grow_databases(manifest, options->database_count);
     return 0;
 }
 
@@ -441,13 +444,14 @@ static int open_state(struct group *group, struct diag *diag)
         return rc;
     if (is_new)
         new_manifest(group);
-    rc = check_manifest(group, diag);
+    bool has_grown = false;
+    rc = check_manifest(group, &has_grown, diag);
     if (rc == 0)
         rc = make_dirs(options, group->manifest.shard_count, diag);
     struct seglog_found found;
     if (rc == 0)
         rc = open_log(group, is_new, &found, diag);
-    if (rc == 0 && is_new)
+    if (rc == 0 && (is_new || has_grown))
         rc = manifest_save(options->os.fs, options->dir, &group->manifest, diag);
     if (rc != 0)
         return rc;

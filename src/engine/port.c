@@ -205,9 +205,11 @@ const char *port_write(struct port *port, const struct port_request *request, ch
 static enum port_result execute_write(struct port *port, const struct port_request *request,
                                       struct reply *reply)
 {
-    if ((request->row->flags & CMD_LOADS_VALUE) != 0 && !request->must_follow &&
-        port_prefetch(port, request))
-        return PORT_TAKEN_ALONE;
+    if ((request->row->flags & CMD_LOADS_VALUE) != 0) {
+        enum prefetch_outcome outcome = port_prefetch(port, request, reply);
+        if (outcome != PREFETCH_NOTHING)
+            return outcome == PREFETCH_TAKEN ? PORT_TAKEN_ALONE : PORT_ANSWERED;
+    }
     char text[160];
     const char *refusal = port_write(port, request, text, sizeof(text));
     if (refusal == NULL)

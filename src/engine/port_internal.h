@@ -73,9 +73,16 @@ enum read_outcome {
 enum read_outcome port_read_now(struct port *port, const struct port_request *request,
                                 struct reply *reply);
 
+enum prefetch_outcome {
+    PREFETCH_NOTHING, /* submit it now */
+    PREFETCH_TAKEN,   /* it is submitted when the values have been read */
+    PREFETCH_REFUSED  /* the reply says which value cannot be read */
+};
+
 /* Reads old values that a write needs and that are neither in memory nor in the page cache (R19).
- * True if it has to wait: the write is submitted when they are there. */
-bool port_prefetch(struct port *port, const struct port_request *request);
+ */
+enum prefetch_outcome port_prefetch(struct port *port, const struct port_request *request,
+                                    struct reply *reply);
 
 /* Adds the write to the batch. NULL, or the error's text (static or in `text`). */
 const char *port_write(struct port *port, const struct port_request *request, char *text,

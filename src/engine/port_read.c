@@ -346,6 +346,8 @@ enum read_outcome port_read_now(struct port *port, const struct port_request *re
 struct cold_search {
     struct port *port;
     bool is_cold;
+    int error; /* of the first value that cannot be read */
+    struct diag diag;
 };
 
 static void look_for_cold(void *ctx, uint16_t db, struct slice key)
@@ -355,32 +357,46 @@ static void look_for_cold(void *ctx, uint16_t db, struct slice key)
     struct slice value;
     if (tx_peek(search->port->tx, db, key, &item) != 0 || item.type == VALUE_NONE)
         return;
-    /* Other errors are met again, and told, where the value is really needed. */
-    if (tx_load(search->port->tx, &item, &value) == ERR_COLD)
+    int rc = tx_load(search->port->tx, &item, &value);
+    if (rc == ERR_COLD) {
         search->is_cold = true;
+    } else if (rc != 0 && search->error == 0) {
+        search->error = rc;
+        search->diag = *tx_diag(search->port->tx);
+    }
 }
 
-bool port_prefetch(struct port *port, const struct port_request *request)
+static void reply_unreadable(struct port *port, struct reply *reply, const struct diag *diag)
+{
+    group_log(port->group, '#', "a value cannot be read: %s", diag->text);
+    reply_errorf(reply, "ERR %s", diag->text);
+}
+
+enum prefetch_outcome port_prefetch(struct port *port, const struct port_request *request,
+                                    struct reply *reply)
 {
     bool may_be_cold = false;
     for (uint32_t i = 0; i < port->group->stores.count; i++)
         may_be_cold |= store_has_cold(port->group->stores.shards[i]);
     if (!may_be_cold)
-        return false;
+        return PREFETCH_NOTHING;
     struct cold_search search = {.port = port};
     begin_inline(port);
     enum keys_found found = command_keys(
         port->group->options.table, request->row,
         &(struct request){.argv = request->argv, .argc = request->argc, .db = request->db},
         look_for_cold, &search);
-    if (found == KEYS_MALFORMED || !search.is_cold) {
-        tx_reset(port->tx);
-        return false;
+    if (found != KEYS_MALFORMED && search.error == 0 && search.is_cold) {
+        struct fetch *fetch = fetch_new(port, request);
+        fetch->is_write = true;
+        start_values(fetch);
+        return PREFETCH_TAKEN;
     }
-    struct fetch *fetch = fetch_new(port, request);
-    fetch->is_write = true;
-    start_values(fetch);
-    return true;
+    tx_reset(port->tx);
+    if (search.error == 0)
+        return PREFETCH_NOTHING;
+    reply_unreadable(port, reply, &search.diag);
+    return PREFETCH_REFUSED;
 }
 
 int port_version_of(struct port *port, uint16_t db, struct slice key, uint64_t *out_version)

@@ -267,12 +267,14 @@ static bool take_commits(struct sequencer *sequencer)
 static void note_ready(struct sequencer *sequencer)
 {
     struct group *group = sequencer->group;
-    if (group_state(group) != GROUP_REPLAYING)
+    if (group_state(group) != GROUP_REPLAYING || sequencer->is_stopping)
         return;
     if (consensus_is_ready(sequencer->consensus) && sequencer->rounds_out == 0) {
         hlc_resume(&sequencer->hlc);
         atomic_store(&group->hlc_ms, hlc_ms(sequencer->hlc.word));
         group_set_state(group, GROUP_READY);
+        if (sequencer->wanted != NULL)
+            checkpoint_begin(sequencer);
     } else if (sequencer->log_error != 0) {
         group_fail(group,
                    "%.200s/log, while it was replayed: %s. Nothing was changed; check the disk, "

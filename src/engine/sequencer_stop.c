@@ -13,7 +13,11 @@ void group_stop(struct group *group, bool with_checkpoint, void (*on_stopped)(vo
     sequencer->stop_with_checkpoint = with_checkpoint;
     sequencer->on_stopped = on_stopped;
     sequencer->stop_ctx = ctx;
-    if (group_state(group) != GROUP_LOG_FAILED)
+    /* Half a state is no state: it stays LOADING to readers (R34) and makes no checkpoint. What has
+     * not been replayed is in the log for the next start. */
+    if (group_state(group) == GROUP_REPLAYING)
+        sequencer->stop_phase = STOP_VOUCHING;
+    else if (group_state(group) != GROUP_LOG_FAILED)
         group_set_state(group, GROUP_STOPPING);
     loop_again(sequencer->loop);
 }
@@ -61,7 +65,8 @@ bool sequencer_stop_step(struct sequencer *sequencer)
         if (!consensus_finish(sequencer->consensus))
             return false;
         sequencer->stop_phase = STOP_DONE;
-        group_set_state(group, GROUP_STOPPED);
+        if (group_state(group) != GROUP_REPLAYING)
+            group_set_state(group, GROUP_STOPPED);
         sequencer->on_stopped(sequencer->stop_ctx, sequencer->stop_error);
         return false;
     case STOP_DONE:

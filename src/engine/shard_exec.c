@@ -73,17 +73,26 @@ static void run_load(struct pool_job *job)
     load->error = datafile_read_value(load->want.file, &query, &load->value, &load->diag);
 }
 
+/* Of a logged command neither skipped nor answered as failed: another copy may be good (R19). A
+ * read is answered with what is wrong. */
+static void note_unreadable(struct shard *shard, const struct cold_load *load)
+{
+    if ((load->op->flags & OP_LOGGED) != 0)
+        group_fail(shard->group,
+                   "a value that a command needs cannot be read: %s. Nothing acknowledged is lost; "
+                   "check the disk, then restore the file or start from a backup",
+                   load->diag.text);
+    shard->cold_error = load->error;
+    shard->cold_diag = load->diag;
+}
+
 static void on_loaded(struct pool_job *job)
 {
     struct cold_load *load = CONTAINER_OF(job, struct cold_load, job);
     struct shard *shard = load->shard;
     const struct item *item = &load->want.item;
     if (load->error != 0) {
-        /* Neither skipped nor answered as failed: another copy may be good (R19). */
-        group_fail(shard->group,
-                   "a value that a command needs cannot be read: %s. Nothing acknowledged is lost; "
-                   "check the disk, then restore the file or start from a backup",
-                   load->diag.text);
+        note_unreadable(shard, load);
     } else {
         store_warm(shard->group->stores.shards[item->shard],
                    &(struct store_warmth){.key = item->key,
@@ -93,9 +102,9 @@ static void on_loaded(struct pool_job *job)
                                           .now_ms = tx_time_ms(shard->tx),
                                           .db = item->db});
         tx_put_loaded(shard->tx, item->shard, item->db, item->key, item->version, &load->value);
-        if (--shard->cold_missing == 0)
-            shard->state = SHARD_RUNNING;
     }
+    if (--shard->cold_missing == 0)
+        shard->state = SHARD_RUNNING;
     datafile_unref(load->want.file);
     buf_fini(&load->value);
     mem_free(load);
@@ -161,9 +170,8 @@ static void requeue_clocked(const struct op *op, const struct round *round)
     loop_post(round->group->sequencer.loop, &batch->post);
 }
 
-static void reply_failure(struct shard *shard, struct op *op, int error)
+static void reply_failure(struct shard *shard, struct op *op, int error, const struct diag *diag)
 {
-    const struct diag *diag = tx_diag(shard->tx);
     if ((op->flags & OP_LOGGED) != 0) {
         group_fail(shard->group, "a committed command cannot be executed: %s (%s)", diag->text,
                    err_text(error));
@@ -188,9 +196,21 @@ static struct tx_begin begin_of(const struct round *round, const struct op *op)
     };
 }
 
+/* The read that the shard was parked at has met a value that cannot be read. */
+static void give_up_read(struct shard *shard, struct op *op)
+{
+    reply_failure(shard, op, shard->cold_error, &shard->cold_diag);
+    shard->cold_error = 0;
+    tx_reset(shard->tx);
+}
+
 enum exec_result shard_execute(struct shard *shard, const struct round *round, struct op *op)
 {
     struct call call;
+    if (UNLIKELY(shard->cold_error != 0)) {
+        give_up_read(shard, op);
+        return EXEC_DONE;
+    }
     fill_call(shard, op, round, &call);
     struct tx_begin begin = begin_of(round, op);
     tx_begin(shard->tx, &begin);
@@ -218,7 +238,7 @@ enum exec_result shard_execute(struct shard *shard, const struct round *round, s
     if (!is_done && begin.mode == TX_READ && tx_needs_clock(shard->tx))
         requeue_clocked(op, round);
     else if (!is_done)
-        reply_failure(shard, op, rc);
+        reply_failure(shard, op, rc, tx_diag(shard->tx));
     tx_reset(shard->tx);
     return EXEC_DONE;
 }

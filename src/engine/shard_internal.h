@@ -92,6 +92,8 @@ struct shard {
     struct bitcask_sync *sync;
     struct checkpoint *mark; /* being made durable */
     uint32_t cold_missing;
+    int cold_error; /* of a read under way: answered with cold_diag */
+    struct diag cold_diag;
     struct cold_load *cold;
     struct loop_post released; /* from a barrier's executor */
     struct shard_stats stats;

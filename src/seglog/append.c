@@ -22,6 +22,7 @@
 #include <errno.h>
 
 #include "base/assert.h"
+#include "base/broken.h"
 #include "base/err.h"
 #include "seglog/seglog_internal.h"
 
@@ -82,6 +83,8 @@ static void submit_waiting(struct seglog *log)
         log->waiting_count--;
         list_push_back(&log->in_flight, node);
         log->submitted++;
+        if (BROKEN(ACK_UNSYNCED))
+            frame_ref(frame); /* the disk's: ours may go before it answers */
         aio_submit(log->options.aio, &frame->write);
     }
 }
@@ -280,7 +283,8 @@ static struct frame *first_answered(const struct seglog *log)
     if (list_is_empty(&log->in_flight))
         return NULL;
     struct frame *frame = LIST_ENTRY(log->in_flight.next, struct frame, node);
-    return frame->result == FRAME_IN_FLIGHT ? NULL : frame;
+    bool is_answered = frame->result != FRAME_IN_FLIGHT || BROKEN(ACK_UNSYNCED);
+    return is_answered ? frame : NULL;
 }
 
 static void become_durable(struct seglog *log, struct frame *frame)
@@ -336,6 +340,8 @@ int seglog_poll(struct seglog *log)
         frame->result = write->result;
         if (write->result != 0)
             fail(log, write->result); /* S4 */
+        if (BROKEN(ACK_UNSYNCED))
+            frame_unref(frame);
     }
     settle(log);
     submit_waiting(log);

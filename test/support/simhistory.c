@@ -19,6 +19,7 @@ struct simhistory {
     size_t count;
     size_t cap;
     uint64_t acknowledged;
+    uint64_t settled;
     struct simmodel **states; /* states[i] is state i * STATE_EVERY; made when first asked for */
     size_t state_count;
     size_t state_cap;
@@ -106,6 +107,9 @@ void simhistory_answer(struct simhistory *history, uint64_t number, struct slice
         history->acknowledged = number;
     if (write->answer == SIM_REFUSED)
         forget_states(history, number);
+    while (history->settled < history->count &&
+           history->writes[history->settled].answer != SIM_NO_ANSWER)
+        history->settled++;
 }
 
 enum simanswer simhistory_answer_of(const struct simhistory *history, uint64_t number)
@@ -117,6 +121,11 @@ enum simanswer simhistory_answer_of(const struct simhistory *history, uint64_t n
 uint64_t simhistory_acknowledged(const struct simhistory *history)
 {
     return history->acknowledged;
+}
+
+uint64_t simhistory_settled(const struct simhistory *history)
+{
+    return history->settled;
 }
 
 /* ---- States ---- */

@@ -36,6 +36,10 @@ enum simanswer simhistory_answer_of(const struct simhistory *history, uint64_t n
 /* The highest number that has been answered as executed, 0 if there is none. */
 uint64_t simhistory_acknowledged(const struct simhistory *history);
 
+/* The first so many have all been answered. Shards answer independently of each other: a read is
+ * sure to see no less than this. */
+uint64_t simhistory_settled(const struct simhistory *history);
+
 /* A copy of state `n`. */
 struct simmodel *simhistory_state(struct simhistory *history, uint64_t n);
 

@@ -212,6 +212,35 @@ static void do_get(struct step *step)
     say_value(step, find(step, arg(step, 1)));
 }
 
+static void do_mget(struct step *step)
+{
+    buf_append_format(step->reply, "*%u\r\n", step->command->argc - 1);
+    for (uint32_t i = 1; i < step->command->argc; i++)
+        say_value(step, find(step, arg(step, i)));
+}
+
+static void do_exists(struct step *step)
+{
+    int64_t count = 0;
+    for (uint32_t i = 1; i < step->command->argc; i++)
+        count += find(step, arg(step, i)) != NULL;
+    say_int(step, count);
+}
+
+static void do_strlen(struct step *step)
+{
+    const struct model_row *row = find(step, arg(step, 1));
+    say_int(step, row == NULL ? 0 : (int64_t)row->value.len);
+}
+
+/* Of the whole: from 0 to -1. */
+static void do_getrange(struct step *step)
+{
+    const struct model_row *row = find(step, arg(step, 1));
+    ASSERT(number(step, 2) == 0 && number(step, 3) == -1);
+    say_bulk(step, row == NULL ? SLICE_EMPTY : buf_slice(&row->value));
+}
+
 static void do_getdel(struct step *step)
 {
     say_value(step, find(step, arg(step, 1)));
@@ -355,11 +384,13 @@ static const struct {
     const char *name;
     void (*run)(struct step *step);
 } commands[] = {
-    {"set", do_set},         {"get", do_get},         {"getdel", do_getdel},
-    {"incr", do_incr},       {"incrby", do_incrby},   {"append", do_append},
-    {"mset", do_mset},       {"del", do_del},         {"rename", do_rename},
-    {"copy", do_copy},       {"pexpire", do_pexpire}, {"pexpireat", do_pexpireat},
-    {"persist", do_persist}, {"flushdb", do_flushdb}, {"flushall", do_flushall},
+    {"mget", do_mget},           {"exists", do_exists},   {"strlen", do_strlen},
+    {"getrange", do_getrange},   {"set", do_set},         {"get", do_get},
+    {"getdel", do_getdel},       {"incr", do_incr},       {"incrby", do_incrby},
+    {"append", do_append},       {"mset", do_mset},       {"del", do_del},
+    {"rename", do_rename},       {"copy", do_copy},       {"pexpire", do_pexpire},
+    {"pexpireat", do_pexpireat}, {"persist", do_persist}, {"flushdb", do_flushdb},
+    {"flushall", do_flushall},
 };
 
 static void apply_one(struct step *step)

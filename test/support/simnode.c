@@ -205,9 +205,14 @@ bool simnode_wait_ready(struct simnode *node)
     return false;
 }
 
-int simnode_stop(struct simnode *node, bool with_checkpoint)
+void simnode_ask_stop(struct simnode *node, bool with_checkpoint)
 {
     group_stop(node->group, with_checkpoint, on_stopped, node);
+}
+
+int simnode_stop(struct simnode *node, bool with_checkpoint)
+{
+    simnode_ask_stop(node, with_checkpoint);
     for (unsigned i = 0; i < WAIT_ROUNDS && node->fatal_count == 0; i++) {
         simnode_dry(node);
         if (node->is_stopped)

@@ -105,6 +105,8 @@ struct simhistory *simnode_close_for_history(struct simnode *node);
 void simnode_begin_history(struct simnode *node, const struct simmodel *base);
 /* Stops it in order; 0 or what on_stopped said. ERR_BUSY: it never came to an end. */
 int simnode_stop(struct simnode *node, bool with_checkpoint);
+/* Only asks; node->is_stopped says when. */
+void simnode_ask_stop(struct simnode *node, bool with_checkpoint);
 
 /* ---- Turning ---- */
 
