@@ -168,9 +168,15 @@ static inline bool command_arity_fits(const struct command_row *row, uint32_t ar
 /* Redis's signed form: -n for "at least n". */
 int command_signed_arity(const struct command_row *row);
 
+/* A request as it came. */
+struct request {
+    const struct slice *argv;
+    uint32_t argc;
+    uint16_t db;
+};
+
 /* Calls on_key for every key. Scope ALL is KEYS_EVERYWHERE, its keys are still named. */
 enum keys_found command_keys(const struct command_table *table, const struct command_row *row,
-                             const struct slice *argv, uint32_t argc, uint16_t db,
-                             command_key_fn on_key, void *ctx);
+                             const struct request *request, command_key_fn on_key, void *ctx);
 
 #endif

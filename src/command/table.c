@@ -205,9 +205,11 @@ static bool numkeys_keys(const struct key_rule *rule, const struct slice *argv, 
 }
 
 enum keys_found command_keys(const struct command_table *table, const struct command_row *row,
-                             const struct slice *argv, uint32_t argc, uint16_t db,
-                             command_key_fn on_key, void *ctx)
+                             const struct request *request, command_key_fn on_key, void *ctx)
 {
+    const struct slice *argv = request->argv;
+    uint32_t argc = request->argc;
+    uint16_t db = request->db;
     bool is_good = true;
     switch (row->keys.kind) {
     case KEY_RULE_NONE:

@@ -118,8 +118,10 @@ static enum keys_found find_keys(const struct command_table *table, const struct
         enum keys_found of_one = KEYS_MALFORMED;
         if (open_queued(table, argv[i], &queued) &&
             (may_write || (queued.row->flags & CMD_READONLY) != 0))
-            of_one =
-                command_keys(table, queued.row, queued.argv, queued.argc, queued.db, on_key, ctx);
+            of_one = command_keys(
+                table, queued.row,
+                &(struct request){.argv = queued.argv, .argc = queued.argc, .db = queued.db},
+                on_key, ctx);
         if (of_one != KEYS_FOUND)
             found = of_one;
     }

@@ -70,7 +70,8 @@ bool group_involved(const struct group *group, const struct command_row *row,
         group->stores.count == STORES_MAX ? UINT64_MAX : (UINT64_C(1) << group->stores.count) - 1;
     struct shard_search search = {.stores = &group->stores};
     enum keys_found found =
-        command_keys(group->options.table, row, argv, argc, db, add_key, &search);
+        command_keys(group->options.table, row,
+                     &(struct request){.argv = argv, .argc = argc, .db = db}, add_key, &search);
     if (found == KEYS_MALFORMED || search.is_too_long)
         return false;
     bool is_for_all = found == KEYS_EVERYWHERE || search.shards == 0;

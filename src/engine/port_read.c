@@ -71,8 +71,12 @@ static void on_warm(struct loop_post *post)
     struct warm *warm = CONTAINER_OF(post, struct warm, post);
     /* A lent shard is not ours to change (R20); warmth can wait for the next read. */
     if (warm->shard->state != SHARD_AT_BARRIER)
-        store_warm(warm->store, warm->db, buf_slice(&warm->key), warm->version, warm->place,
-                   buf_slice(&warm->value), warm->now_ms);
+        store_warm(warm->store, &(struct store_warmth){.key = buf_slice(&warm->key),
+                                                       .value = buf_slice(&warm->value),
+                                                       .version = warm->version,
+                                                       .place = warm->place,
+                                                       .now_ms = warm->now_ms,
+                                                       .db = warm->db});
     buf_fini(&warm->key);
     buf_fini(&warm->value);
     mem_free(warm);
@@ -364,8 +368,10 @@ bool port_prefetch(struct port *port, const struct port_request *request)
         return false;
     struct cold_search search = {.port = port};
     begin_inline(port);
-    enum keys_found found = command_keys(port->group->options.table, request->row, request->argv,
-                                         request->argc, request->db, look_for_cold, &search);
+    enum keys_found found = command_keys(
+        port->group->options.table, request->row,
+        &(struct request){.argv = request->argv, .argc = request->argc, .db = request->db},
+        look_for_cold, &search);
     if (found == KEYS_MALFORMED || !search.is_cold) {
         tx_reset(port->tx);
         return false;

@@ -6,6 +6,7 @@
  * when its jobs have come back; from then on a shard sends none. What it has collected and not
  * written is in the log.
  */
+#include "base/assert.h"
 #include "base/mem.h"
 #include "engine/engine_internal.h"
 
@@ -86,6 +87,7 @@ void group_settle(struct group *group, struct loop *loop, void (*on_settled)(voi
     /* The last part to come back frees them all, so nothing is touched behind its post. */
     for (uint32_t i = 0; i < count; i++) {
         struct settle_part *part = &settling->parts[i];
+        ASSERT(part->shard != NULL || part->port != NULL);
         loop_post(part->shard != NULL ? part->shard->loop : part->port->loop, &part->post);
     }
 }

@@ -85,8 +85,13 @@ static void on_loaded(struct pool_job *job)
                    "check the disk, then restore the file or start from a backup",
                    load->diag.text);
     } else {
-        store_warm(shard->group->stores.shards[item->shard], item->db, item->key, item->version,
-                   load->want.place, buf_slice(&load->value), tx_time_ms(shard->tx));
+        store_warm(shard->group->stores.shards[item->shard],
+                   &(struct store_warmth){.key = item->key,
+                                          .value = buf_slice(&load->value),
+                                          .version = item->version,
+                                          .place = load->want.place,
+                                          .now_ms = tx_time_ms(shard->tx),
+                                          .db = item->db});
         tx_put_loaded(shard->tx, item->shard, item->db, item->key, item->version, &load->value);
         if (--shard->cold_missing == 0)
             shard->state = SHARD_RUNNING;

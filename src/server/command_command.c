@@ -396,7 +396,8 @@ static int run_getkeys(struct call *call)
     struct buf body = {0};
     struct reply inner = reply_to(&body, call->reply->proto);
     struct key_list list = {.reply = &inner};
-    if (command_keys(call->table, row, argv, argc, 0, add_key, &list) == KEYS_MALFORMED ||
+    if (command_keys(call->table, row, &(struct request){.argv = argv, .argc = argc}, add_key,
+                     &list) == KEYS_MALFORMED ||
         list.count == 0) {
         reply_error(call->reply, "ERR Invalid arguments specified for command");
     } else {

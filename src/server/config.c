@@ -287,7 +287,7 @@ static void remark(struct config *config, enum config_id id)
 int config_set(struct config *config, enum config_id id, const struct slice *args, size_t count,
                struct diag *diag)
 {
-    uint64_t number;
+    uint64_t number = 0;
     int rc = parse_value(id, args, count, &number, diag);
     if (rc != 0)
         return rc;

@@ -10,7 +10,8 @@
 static bool is_pattern(struct slice name)
 {
     for (size_t i = 0; i < name.len; i++) {
-        if (memchr("*?[", name.data[i], 3) != NULL)
+        uint8_t c = name.data[i];
+        if (c == '*' || c == '?' || c == '[')
             return true;
     }
     return false;

@@ -404,26 +404,25 @@ uint64_t store_next_due_ms(const struct store *store)
     return next;
 }
 
-void store_warm(struct store *store, uint16_t number, struct slice key, struct position version,
-                struct place place, struct slice value, uint64_t now_ms)
+void store_warm(struct store *store, const struct store_warmth *warmth)
 {
-    struct db *db = store_db(store, number);
-    uint64_t hash = keydir_hash(db->dir, key);
-    const struct row *row = keydir_find(db->dir, key, hash);
-    if (row == NULL || row_is_hot(row) || row->version != version.word ||
-        row_place(row).word != place.word || row->value_size != value.len ||
-        value.len > store->hot_max_value)
+    struct db *db = store_db(store, warmth->db);
+    uint64_t hash = keydir_hash(db->dir, warmth->key);
+    const struct row *row = keydir_find(db->dir, warmth->key, hash);
+    if (row == NULL || row_is_hot(row) || row->version != warmth->version.word ||
+        row_place(row).word != warmth->place.word || row->value_size != warmth->value.len ||
+        warmth->value.len > store->hot_max_value)
         return;
     struct row *hot = row_new(&(struct row_desc){
-        .key = key,
-        .value = value,
+        .key = warmth->key,
+        .value = warmth->value,
         .has_value = true,
         .type = row->type,
-        .value_size = (uint32_t)value.len,
+        .value_size = (uint32_t)warmth->value.len,
         .expire_at_ms = row_expire_at_ms(row),
-        .version = version,
-        .place = place,
-        .lfu = lfu_new(now_ms),
+        .version = warmth->version,
+        .place = warmth->place,
+        .lfu = lfu_new(warmth->now_ms),
     });
     if (hot == NULL)
         return;

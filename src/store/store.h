@@ -100,9 +100,17 @@ bool store_step(struct store *store, size_t budget);
 /* When a key will next be due, at the earliest; UINT64_MAX for none. */
 uint64_t store_next_due_ms(const struct store *store);
 
+struct store_warmth {
+    struct slice key;
+    struct slice value;
+    struct position version;
+    struct place place;
+    uint64_t now_ms;
+    uint16_t db;
+};
+
 /* A value that a reader has fetched: makes the row hot if it is still the same (R18). */
-void store_warm(struct store *store, uint16_t db, struct slice key, struct position version,
-                struct place place, struct slice value, uint64_t now_ms);
+void store_warm(struct store *store, const struct store_warmth *warmth);
 
 struct store_stats {
     uint64_t keys;

@@ -162,8 +162,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct command_row *row = command_by_id(table_of_all(), coded.id);
     if (row != NULL && command_arity_fits(row, coded.argc)) {
         struct keys keys = {0};
-        enum keys_found found =
-            command_keys(table_of_all(), row, argv, coded.argc, coded.db, on_key, &keys);
+        enum keys_found found = command_keys(
+            table_of_all(), row,
+            &(struct request){.argv = argv, .argc = coded.argc, .db = coded.db}, on_key, &keys);
         /* What EXEC holds is too deep to be looked into here: its small inputs are run. */
         bool is_bounded =
             (row->flags & CMD_INTERNAL) != 0 ? size < 200 : !is_large(argv, coded.argc);

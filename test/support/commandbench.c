@@ -93,8 +93,9 @@ static void commit_within(struct commandbench *bench, const struct coded_command
     struct storebench *store = bench->store;
     struct named_shards named = {.stores = &store->stores};
     uint64_t before[STORES_MAX];
-    enum keys_found found =
-        command_keys(bench->table, row, argv, coded->argc, coded->db, name_shard, &named);
+    enum keys_found found = command_keys(
+        bench->table, row, &(struct request){.argv = argv, .argc = coded->argc, .db = coded->db},
+        name_shard, &named);
     assert_int_not_equal(found, KEYS_MALFORMED);
     for (uint32_t i = 0; i < store->stores.count; i++)
         before[i] = record_count(store, i);

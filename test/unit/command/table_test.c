@@ -222,7 +222,10 @@ static void expect_keys(const struct command_table *table, const struct command_
     for (; words[argc] != NULL; argc++)
         argv[argc] = slice_str(words[argc]);
     struct found_keys found = {.text = ""};
-    assert_int_equal(command_keys(table, row, argv, argc, 3, add_key, &found), want);
+    assert_int_equal(command_keys(table, row,
+                                  &(struct request){.argv = argv, .argc = argc, .db = 3}, add_key,
+                                  &found),
+                     want);
     assert_string_equal(found.text, want_keys);
 }
 

@@ -280,7 +280,8 @@ static enum keys_found keys_of(const struct command_table *table, const struct e
                                bool has_writes, char *text)
 {
     text[0] = '\0';
-    return command_keys(table, transaction_row(has_writes), exec->argv, 4, 0, add_key, text);
+    return command_keys(table, transaction_row(has_writes),
+                        &(struct request){.argv = exec->argv, .argc = 4}, add_key, text);
 }
 
 static void its_keys_are_those_of_all(void **state)

@@ -460,18 +460,48 @@ static void only_the_same_row_is_warmed(void **state)
     storebench_put(bench, 0, "k", SLICE_LIT("new"), 0);
     storebench_write(bench);
     store_set_hot_max_value(store, 100);
-    store_warm(store, 0, key, old.version, old_place, SLICE_LIT("old"), bench->now_ms);
+    store_warm(store, &(struct store_warmth){.db = 0,
+                                             .key = key,
+                                             .version = old.version,
+                                             .place = old_place,
+                                             .value = SLICE_LIT("old"),
+                                             .now_ms = bench->now_ms});
     assert_int_equal(store_stats(store).cold_rows, 1);
     storebench_begin(bench, TX_READ);
     struct item now = get(bench->tx, 0, "k");
     struct place now_place = row_place(now.row);
     tx_reset(bench->tx);
-    store_warm(store, 0, key, now.version, old_place, SLICE_LIT("new"), bench->now_ms);
-    store_warm(store, 0, key, old.version, now_place, SLICE_LIT("new"), bench->now_ms);
-    store_warm(store, 0, SLICE_LIT("l"), now.version, now_place, SLICE_LIT("new"), bench->now_ms);
-    store_warm(store, 1, key, now.version, now_place, SLICE_LIT("new"), bench->now_ms);
+    store_warm(store, &(struct store_warmth){.db = 0,
+                                             .key = key,
+                                             .version = now.version,
+                                             .place = old_place,
+                                             .value = SLICE_LIT("new"),
+                                             .now_ms = bench->now_ms});
+    store_warm(store, &(struct store_warmth){.db = 0,
+                                             .key = key,
+                                             .version = old.version,
+                                             .place = now_place,
+                                             .value = SLICE_LIT("new"),
+                                             .now_ms = bench->now_ms});
+    store_warm(store, &(struct store_warmth){.db = 0,
+                                             .key = SLICE_LIT("l"),
+                                             .version = now.version,
+                                             .place = now_place,
+                                             .value = SLICE_LIT("new"),
+                                             .now_ms = bench->now_ms});
+    store_warm(store, &(struct store_warmth){.db = 1,
+                                             .key = key,
+                                             .version = now.version,
+                                             .place = now_place,
+                                             .value = SLICE_LIT("new"),
+                                             .now_ms = bench->now_ms});
     assert_int_equal(store_stats(store).cold_rows, 1);
-    store_warm(store, 0, key, now.version, now_place, SLICE_LIT("new"), bench->now_ms);
+    store_warm(store, &(struct store_warmth){.db = 0,
+                                             .key = key,
+                                             .version = now.version,
+                                             .place = now_place,
+                                             .value = SLICE_LIT("new"),
+                                             .now_ms = bench->now_ms});
     assert_int_equal(store_stats(store).cold_rows, 0);
     storebench_expect(bench, 0, "k", "new");
     storebench_free(bench);
