@@ -7,6 +7,7 @@
 SEED      what is done, and when; printed, drawn if absent
 ROUNDS    how often (12)
 CLIENTS   connections at a time (16)
+LONGEST   seconds of load in a round, at most (6)
 See README.md.
 """
 
@@ -280,7 +281,7 @@ def main():
     seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(10**9))
     rounds = int(os.environ.get("ROUNDS") or 12)
     clients = int(os.environ.get("CLIENTS") or 16)
-    longest = float(os.environ.get("LONGEST") or 4)
+    longest = float(os.environ.get("LONGEST") or 6)
     print(f"SEED={seed} ROUNDS={rounds} CLIENTS={clients}", flush=True)
     sys.setswitchinterval(0.0005)
     with Workplace("crash") as place:
