@@ -8,6 +8,7 @@ SHELL := /bin/bash
 JOBS ?= $(shell nproc)
 PORT ?= 6379
 SECONDS ?= 60
+ROUNDS ?= 100
 
 ifneq ($(shell command -v ccache),)
 export CMAKE_C_COMPILER_LAUNCHER ?= ccache
@@ -67,6 +68,12 @@ fuzz: ## SECONDS=60 of fuzzing for every decoder
 	tools/install build test
 	FUZZ_SECONDS=$(SECONDS) $(call build,fuzz)
 	$(call tests,fuzz) -L fuzz
+
+.PHONY: crash
+crash: ## kill -9 under load, ROUNDS=100 times; SEED=... replays, PRESET=asan takes another build
+	tools/install build test
+	$(call build,$(or $(PRESET),dev),ferric-server)
+	FERRIC_SERVER=build/$(or $(PRESET),dev)/ferric-server ROUNDS=$(ROUNDS) test/crash/rounds.py
 
 .PHONY: bench
 bench: build ## Ferric beside Valkey and Redis in one run; ARGS="..." is passed on

@@ -169,7 +169,7 @@ static const char *write_refusal(const struct port *port)
 {
     const struct group *group = port->group;
     if (group_state(group) == GROUP_STOPPING || group_state(group) == GROUP_STOPPED)
-        return "ERR Ferric is shutting down";
+        return TEXT_STOPPING;
     if (atomic_load_explicit(&group->log_error, memory_order_relaxed) != 0)
         return TEXT_LOG_FAILED;
     if (atomic_load_explicit(&group->is_disk_full, memory_order_relaxed))

@@ -255,10 +255,18 @@ static bool take_commits(struct sequencer *sequencer)
 {
     if (sequencer->rounds_out >= MAX_ROUNDS_OUT || sequencer->round_bytes_out >= MAX_ROUND_BYTES)
         return false;
+    /* In replay once a turn: who connects meanwhile is told so. */
+    bool is_replaying = group_state(sequencer->group) == GROUP_REPLAYING;
+    uint64_t turn = loop_stats(sequencer->loop).turns;
+    if (is_replaying && turn == sequencer->replay_turn)
+        return false;
+    sequencer->replay_turn = turn;
     int error = 0;
     bool has_more = consensus_step(sequencer->consensus, REPLAY_BUDGET, &error);
     if (error != 0)
         sequencer_set_log_error(sequencer, error);
+    if (is_replaying && has_more)
+        loop_again(sequencer->loop);
     return has_more;
 }
 
@@ -415,6 +423,7 @@ static void on_log_event(struct loop_watch *watch, unsigned events)
 void sequencer_start(struct sequencer *sequencer)
 {
     struct loop *loop = sequencer->loop;
+    sequencer->replay_turn = UINT64_MAX;
     loop_timer_init(loop, &sequencer->consensus_timer, on_consensus_timer);
     loop_timer_init(loop, &sequencer->second_timer, on_second);
     loop_timer_arm(&sequencer->second_timer, SECOND_MS);

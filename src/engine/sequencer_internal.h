@@ -49,6 +49,7 @@ struct sequencer {
     uint64_t dirty_since_ms; /* loop time; 0: nothing new since the last checkpoint */
     uint64_t last_write_ms;
     uint64_t replayed;
+    uint64_t replay_turn; /* of the loop, in which entries were last taken */
     bool is_stopping;
     bool stop_with_checkpoint;
     enum { STOP_DRAINING, STOP_CHECKPOINTING, STOP_VOUCHING, STOP_DONE } stop_phase;

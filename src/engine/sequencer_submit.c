@@ -292,6 +292,10 @@ bool sequencer_submit_one(struct sequencer *sequencer)
         return false;
     if (sequencer->log_error != 0)
         return refuse_waiting(sequencer, TEXT_LOG_FAILED);
+    /* A port on another loop may have taken it before it saw the end begin: nothing comes behind
+     * the last checkpoint. */
+    if (sequencer->is_stopping && sequencer->stop_phase != STOP_DRAINING)
+        return refuse_waiting(sequencer, TEXT_STOPPING);
     /* What is applied now could only pile up in memory, and no checkpoint would ever give the log
      * room (P7). */
     if (atomic_load_explicit(&sequencer->group->shards_failing, memory_order_relaxed) != 0)

@@ -1,38 +1,27 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A machine whose wall clock is wrong: set back or forward between runs, or while the server runs.
-
-CLOCKSHIFT_LIBRARY names the library built from clockshift.c. See README.md.
+See README.md.
 """
 
-import os
-import pathlib
 import struct
 
 import cases
 from cases import check, wait_until
-from process import ROOT
+from process import preload
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
 SLACK = 5_000  # what a test may take on a busy machine
-SHIFT = None
 
 
 class Shift:
     """The offset that the preloaded library reads."""
 
     def __init__(self, server):
-        default = ROOT / "build/dev/test/libclockshift.so"
-        library = pathlib.Path(os.environ.get("CLOCKSHIFT_LIBRARY") or default)
-        check(library.exists(), f"there is no {library}: build the target clockshift")
         self.path = server.directory.with_name("clockshift")
         self.path.write_bytes(bytes(8))
-        server.env = {
-            "LD_PRELOAD": str(library),
-            "CLOCKSHIFT": str(self.path),
-            "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0",
-        }
+        server.env = preload("clockshift", self.path)
 
     def to(self, ms):
         """In place: the library has the file mapped."""

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When a server is killed: after a time, or right behind something it did in its directory.
+"""When a server is killed: after a time, right behind something it did in its directory, or in the
+nth of its calls that change files (crashpoint.c).
 
 A thread of its own waits for the moment, so that the load's business does not delay it. Another
 takes the data files out of the page cache, so that cold values are read from the disk.
 """
 
 import ctypes
+import math
 import os
 import re
 import select
@@ -13,6 +15,8 @@ import signal
 import struct
 import threading
 import time
+
+from process import preload
 
 IN_MODIFY, IN_MOVED_TO, IN_CREATE, IN_DELETE = 0x2, 0x80, 0x100, 0x200
 IN_NONBLOCK = os.O_NONBLOCK
@@ -27,6 +31,9 @@ PATTERNS = [
 ]
 # ... or bytes are written to one.
 WRITES = r"^(manifest.*|\d+\.log)$"
+# How the nth call ends, numbered as in crashpoint.c.
+ENDINGS = ["before", "middle", "behind"]
+CRASHPOINT = struct.Struct("=qq")
 
 
 class Watch:
@@ -58,13 +65,21 @@ class Watch:
 
 
 class Moment:
-    """Drawn from a seed: `seconds` at the latest, and maybe the nth event of a kind before."""
+    """Drawn from a seed: `seconds` at the latest, and maybe the nth event of a kind before, or the
+    nth call, of which there are about `calls`."""
 
-    def __init__(self, rng, longest):
+    def __init__(self, rng, longest, calls):
         self.seconds = longest * rng.random() ** 1.5
         self.pattern = None
-        if rng.random() < 0.5:
+        self.nth = 0
+        self.ending = rng.choice(ENDINGS)
+        kind = rng.choices(["time", "event", "call"], [4, 3, 3])[0]
+        self.is_call = kind == "call"
+        if kind != "time":
             self.seconds = longest
+        if self.is_call:
+            self.nth = int(math.exp(rng.random() * math.log(calls)))
+        if kind == "event":
             is_write = rng.random() < 0.3
             self.pattern = WRITES if is_write else rng.choice(PATTERNS)
             self.mask = IN_MODIFY if is_write else IN_MOVED_TO | IN_CREATE | IN_DELETE
@@ -76,19 +91,37 @@ class Moment:
         if self.pattern:
             late = f"{self.behind * 1000:.1f} ms"
             text = f"{self.pattern!r} the {self.nth}th time + {late}, or {text}"
+        if self.is_call:
+            text = f"{self.ending} call {self.nth}, or {text}"
         return text
 
 
-class Killer(threading.Thread):
-    """Sends `signum` to the process at the moment, and notes when."""
+class Crashpoint:
+    """The file that the preloaded library reads."""
 
-    def __init__(self, process, directory, moment, signum=signal.SIGKILL):
+    def __init__(self, path):
+        self.path = path
+        self.arm(0, "before")
+
+    def env(self):
+        return preload("crashpoint", self.path)
+
+    def arm(self, nth, ending):
+        """In place, for it may be mapped: the nth call from now on is the last; 0: none is."""
+        with open(self.path, "r+b" if self.path.exists() else "wb") as file:
+            file.write(CRASHPOINT.pack(nth, ENDINGS.index(ending)))
+
+
+class Killer(threading.Thread):
+    """Kills the process at the moment, or sees it die in the call."""
+
+    def __init__(self, process, directory, moment):
         super().__init__(daemon=True)
         self.process = process
         self.moment = moment
-        self.signum = signum
         self.fired = False
         self.by_event = False
+        self.by_call = False
         self.is_over = False
         self.watch = Watch(directory, moment.mask) if moment.pattern else None
         self.start()
@@ -97,6 +130,12 @@ class Killer(threading.Thread):
         deadline = time.monotonic() + self.moment.seconds
         left = self.moment.nth if self.watch else 0
         while not self.is_over and time.monotonic() < deadline:
+            if self.moment.is_call:
+                if self.process.poll() == -signal.SIGKILL:
+                    self.by_call = self.fired = True
+                    return
+                time.sleep(0.001)
+                continue
             if self.watch is None:
                 time.sleep(min(0.05, max(0, deadline - time.monotonic())))
                 continue
@@ -109,7 +148,7 @@ class Killer(threading.Thread):
         if not self.is_over:
             # First: whoever sees the process gone must know that it was killed.
             self.fired = True
-            self.process.send_signal(self.signum)
+            self.process.kill()
 
     def finish(self):
         self.is_over = True

@@ -163,6 +163,10 @@ class Load:
                     f"INFO: {self.info}\n{self.server.log_tail()}"
                 )
 
+    def run_for(self, seconds):
+        end = time.monotonic() + seconds
+        self.run(lambda: time.monotonic() > end)
+
     def wait_expected(self, is_expected):
         deadline = time.monotonic() + STOP_SECONDS
         while not is_expected():

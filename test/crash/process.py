@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The server as a process: started, watched, killed. And simple blocking connections to it.
 
-FERRIC_SERVER  the binary; default build/dev/ferric-server of this tree
+FERRIC_SERVER    the binary; default build/dev/ferric-server of this tree
+FERRIC_PRELOADS  where libclockshift.so and libcrashpoint.so are; default test/ beside the binary
 """
 
 import ctypes
@@ -29,8 +30,25 @@ class Wrong(Exception):
     """The server broke a promise."""
 
 
+class Killed(Wrong):
+    """... or was killed, which somebody may have wanted."""
+
+
 def binary():
     return os.environ.get("FERRIC_SERVER") or str(ROOT / "build/dev/ferric-server")
+
+
+def preload(name, file):
+    """What has to be in a server's environment so that the library is there and reads `file`."""
+    directory = os.environ.get("FERRIC_PRELOADS") or pathlib.Path(binary()).parent / "test"
+    library = pathlib.Path(directory).resolve() / f"lib{name}.so"
+    if not library.exists():
+        raise RuntimeError(f"there is no {library}: build the target {name}")
+    return {
+        "LD_PRELOAD": str(library),
+        name.upper(): str(file),
+        "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0",
+    }
 
 
 def _die_with_parent():
@@ -148,6 +166,14 @@ class Server:
             time.sleep(0.002)
         raise Wrong(f"not ready in {START_SECONDS} s\n{self.stacks()}\n{self.log_tail()}")
 
+    def wait_ready_or_killed(self):
+        """True when it executes commands, False when it has been killed."""
+        try:
+            self.wait_ready()
+        except Killed:
+            return False
+        return True
+
     def start(self, options=(), env=None):
         for _ in range(5):
             self.spawn(options, env)
@@ -162,6 +188,8 @@ class Server:
         status = self.process.poll()
         if status is not None:
             self.process = None
+            if status == -signal.SIGKILL:
+                raise Killed(f"the server was killed\n{self.log_tail()}")
             raise Wrong(f"the server ended by itself ({describe(status)})\n{self.log_tail()}")
 
     def kill(self):
@@ -169,6 +197,14 @@ class Server:
             self.process.kill()
             self.process.wait()
             self.process = None
+
+    def wait_killed(self):
+        """Ends it, whatever it does; it must not have ended otherwise."""
+        self.process.kill()
+        status = self.process.wait()
+        self.process = None
+        if status != -signal.SIGKILL:
+            raise Wrong(f"the server ended by itself ({describe(status)})\n{self.log_tail()}")
 
     def wait_end(self):
         """Waits for an end that was asked for; it must be a clean one."""

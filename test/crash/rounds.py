@@ -7,6 +7,7 @@
 SEED      what is done, and when; printed, drawn if absent
 ROUNDS    how often (12)
 CLIENTS   connections at a time (16)
+LONGEST   seconds of load in a round, at most (6)
 See README.md.
 """
 
@@ -18,7 +19,7 @@ import sys
 import time
 
 from client import Client, Clock
-from kill import Forgetter, Killer, Moment
+from kill import Crashpoint, Forgetter, Killer, Moment
 from load import Load
 from process import Server, Workplace, Wrong
 from script import SHARED, joint_key, own_db, part_key, shared_key
@@ -48,6 +49,7 @@ HAVE_HAPPENED = [
     "expired_keys",
     "reads_cold",
     "killed by event",
+    "killed in a call",
     "killed in recovery",
     "unknown units",
 ]
@@ -76,11 +78,11 @@ class Plan:
             self.options += ["--log-segment-size", rng.choice(["1mb", "2mb", "4mb"])]
         self.sizes = rng.choice(["small", "mixed", "mixed", "large"])
         self.end = rng.choice(ENDS)
-        self.moment = Moment(rng, longest)
+        self.moment = Moment(rng, longest, 10000)
         self.is_forgetting = rng.random() < 0.5
         self.recovery_kills = []
         if rng.random() < 0.35:
-            self.recovery_kills = [Moment(rng, 0.15) for _ in range(rng.randint(1, 3))]
+            self.recovery_kills = [Moment(rng, 0.15, 100) for _ in range(rng.randint(1, 3))]
 
     def __repr__(self):
         kills = f", killed in recovery: {self.recovery_kills}" if self.recovery_kills else ""
@@ -111,6 +113,8 @@ class Campaign:
         self.server = Server(
             self.place / f"generation-{self.generation}", [str(word) for word in options]
         )
+        self.crashpoint = Crashpoint(self.place / "crashpoint")
+        self.server.env = self.crashpoint.env()
         self.clients = [Client(i, count, self.clock) for i in range(count)]
         self.shared = collections.Counter()
         self.must_not_replay = False
@@ -134,6 +138,7 @@ class Campaign:
         try:
             self.drive(load, plan)
         finally:
+            self.crashpoint.arm(0, "before")
             if forgetter:
                 forgetter.finish()
             server.kill()
@@ -152,6 +157,8 @@ class Campaign:
         server = self.server
         is_kill = plan.end == "kill"
         if is_kill:
+            if plan.moment.is_call:
+                self.crashpoint.arm(plan.moment.nth, plan.moment.ending)
             killer = Killer(server.process, server.directory, plan.moment)
             try:
                 load.run(
@@ -160,6 +167,7 @@ class Campaign:
             finally:
                 killer.finish()
             self.totals["killed by event"] += killer.by_event
+            self.totals["killed in a call"] += killer.by_call
             return
         deadline = time.monotonic() + plan.moment.seconds
         load.run(lambda: time.monotonic() > deadline)
@@ -178,15 +186,21 @@ class Campaign:
 
     def kill_in_recovery(self, plan, moment):
         server = self.server
+        if moment.is_call:
+            self.crashpoint.arm(moment.nth, moment.ending)
         server.spawn(plan.options)
         killer = Killer(server.process, server.directory, moment)
         try:
             while not killer.fired:
-                server.check_alive()
+                if not moment.is_call:
+                    server.check_alive()
+                elif server.process.poll() is not None:
+                    break
                 time.sleep(0.001)
         finally:
             killer.finish()
-            server.kill()
+            self.crashpoint.arm(0, "before")
+            server.wait_killed()
         self.totals["killed in recovery"] += 1
 
     # ---- What must hold after a start
@@ -280,7 +294,7 @@ def main():
     seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(10**9))
     rounds = int(os.environ.get("ROUNDS") or 12)
     clients = int(os.environ.get("CLIENTS") or 16)
-    longest = float(os.environ.get("LONGEST") or 4)
+    longest = float(os.environ.get("LONGEST") or 6)
     print(f"SEED={seed} ROUNDS={rounds} CLIENTS={clients}", flush=True)
     sys.setswitchinterval(0.0005)
     with Workplace("crash") as place:

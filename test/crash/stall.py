@@ -6,7 +6,6 @@ See README.md.
 
 import random
 import signal
-import time
 
 import cases
 from cases import check
@@ -26,12 +25,12 @@ def stopped_for_seconds(server):
         campaign.verify()
         load = Load(ours, campaign.clients, random.Random(campaign.seed))
         for seconds in (0.5, STOPPED_SECONDS, 1):
-            run_for(load, 0.5)
+            load.run_for(0.5)
             ours.process.send_signal(signal.SIGSTOP)
-            run_for(load, seconds)  # clients go on sending until nothing more is taken
+            load.run_for(seconds)  # clients go on sending until nothing more is taken
             ours.process.send_signal(signal.SIGCONT)
             before = sum(client.acked for client in campaign.clients)
-            run_for(load, 0.5)
+            load.run_for(0.5)
             done = sum(client.acked for client in campaign.clients) - before
             check(done > 0, "nothing is answered after SIGCONT")
         load.drain()
@@ -43,11 +42,6 @@ def stopped_for_seconds(server):
         campaign.verify()
     finally:
         ours.kill()
-
-
-def run_for(load, seconds):
-    end = time.monotonic() + seconds
-    load.run(lambda: time.monotonic() > end)
 
 
 if __name__ == "__main__":
