@@ -434,8 +434,9 @@ size_t port_expected(struct port *port, const struct port_request *request)
         return 0;
     struct expectation sum = {.tx = port->tx};
     begin_inline(port);
-    if (command_keys(port->group->options.table, row, request->argv, request->argc, request->db,
-                     add_expected, &sum) == KEYS_MALFORMED)
+    struct request asked = {.argv = request->argv, .argc = request->argc, .db = request->db};
+    if (command_keys(port->group->options.table, row, &asked, add_expected, &sum) ==
+        KEYS_MALFORMED)
         sum.bytes = 0;
     tx_reset(port->tx);
     return sum.bytes;

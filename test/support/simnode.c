@@ -158,7 +158,9 @@ struct simnode *simnode_open(const struct simnode_options *options, struct simdi
     take_defaults(&node->options);
     node->disk = disk;
     simclock_init(&node->clock, node->options.wall_ms);
-    simchance_init(&node->chance, options->seed);
+    /* Each life draws other words: a segment used again must not get the epoch it had. */
+    simchance_init(&node->chance,
+                   options->seed + 1000003 * options->wall_ms + 7 * simdisk_steps(disk));
     simdisk_note(disk, NOTE_WALL_MS, node->options.wall_ms);
     node->epoch = epoch_new();
     node->table = make_table();
