@@ -260,6 +260,27 @@ static void idle_log_is_vouched_for_once_and_then_left_alone(void **state)
     member_fini(&m);
 }
 
+/* A disk that takes its time wakes by its answer: until then there is nothing to be early for. */
+static void vouching_waits_for_a_slow_disk_without_a_timer(void **state)
+{
+    (void)state;
+    struct member m;
+    make_leader(&m);
+    member_run(&m, 2000);
+    simdisk_hold(m.disk, true);
+    uint64_t index;
+    assert_int_equal(member_submit(&m, 1, &index), 0);
+    member_step(&m);
+    simclock_advance(&clock_of_test, 5000);
+    member_step(&m);
+    assert_true(seglog_needs_vouch(m.log));
+    assert_int_equal(consensus_deadline_ms(m.consensus), UINT64_MAX);
+    simdisk_hold(m.disk, false);
+    member_settle(&m);
+    assert_false(seglog_needs_vouch(m.log));
+    member_fini(&m);
+}
+
 static void assert_failed(struct member *m)
 {
     uint64_t index;
@@ -384,6 +405,7 @@ int main(void)
         cmocka_unit_test(writes_during_replay_come_after_it),
         cmocka_unit_test(checkpoint_recycles_and_restart_begins_behind_it),
         cmocka_unit_test(idle_log_is_vouched_for_once_and_then_left_alone),
+        cmocka_unit_test(vouching_waits_for_a_slow_disk_without_a_timer),
         cmocka_unit_test(failed_log_tells_the_truth_about_each_entry),
         cmocka_unit_test(failure_during_replay_still_hands_out_what_was_durable),
         cmocka_unit_test(unreadable_log_stops_the_group_loudly),
