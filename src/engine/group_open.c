@@ -18,6 +18,8 @@
 #define MAX_OPENERS  16
 #define ELECTION_MS  1000
 #define HEARTBEAT_MS 100
+#define LOCK_WAIT_MS 3000
+#define LOCK_TRY_MS  10
 
 static int path_of(char *to, const char *dir, const char *name, struct diag *diag)
 {
@@ -422,6 +424,19 @@ static void start_components(struct group *group)
     sequencer_start(&group->sequencer);
 }
 
+/* A process that was killed holds the lock until its last writes have landed (O9). */
+static int take_lock(struct group *group, const char *path)
+{
+    const struct group_options *options = &group->options;
+    int rc = fs_lock(options->os.fs, path, &group->lock);
+    unsigned tries = options->is_serial ? 0 : LOCK_WAIT_MS / LOCK_TRY_MS;
+    for (unsigned i = 0; rc == ERR_BUSY && i < tries; i++) {
+        thread_sleep_ms(LOCK_TRY_MS);
+        rc = fs_lock(options->os.fs, path, &group->lock);
+    }
+    return rc;
+}
+
 static int open_state(struct group *group, struct diag *diag)
 {
     const struct group_options *options = &group->options;
@@ -429,13 +444,16 @@ static int open_state(struct group *group, struct diag *diag)
     int rc = path_of(path, options->dir, "lock", diag);
     if (rc != 0)
         return rc;
-    rc = fs_lock(options->os.fs, path, &group->lock);
+    rc = take_lock(group, path);
     if (rc == ERR_BUSY)
         return diag_set(diag, rc,
                         "%.300s is in use by another Ferric: stop that one, or give another --dir",
                         options->dir);
     if (rc != 0)
         return diag_set(diag, rc, "%.300s: %s", path, err_text(rc));
+    rc = aio_hold(options->aio, group->lock);
+    if (rc != 0)
+        return diag_set(diag, rc, "%.300s cannot be held: %s", path, err_text(rc));
     rc = manifest_load(options->os.fs, options->dir, &group->manifest, diag);
     bool is_new = rc == ERR_NOT_FOUND;
     if (is_new)
