@@ -61,6 +61,7 @@ struct seglog_found {
     uint64_t last_term;
     uint64_t configuration_index;
     struct slice configuration; /* newest OPEN's, until close */
+    uint64_t newest_change;     /* no entry above it is a CHANGE; 0: none is */
     uint64_t cut_frames;        /* of a torn tail */
     uint64_t cut_bytes;
 };
