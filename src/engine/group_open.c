@@ -245,7 +245,8 @@ static void tell_progress(struct group *group, const char *what, uint64_t done, 
         group->options.on_progress(group->options.ctx, what, done, total);
 }
 
-static void open_in_parallel(struct opening *opening)
+/* False if there is no thread to be had. */
+static bool open_in_parallel(struct opening *opening)
 {
     struct thread threads[MAX_OPENERS] = {0};
     uint32_t count = opening->group->stores.count;
@@ -257,8 +258,7 @@ static void open_in_parallel(struct opening *opening)
         if (thread_start(&threads[i], "recovery", open_some, opening) == 0)
             opening->running++;
     }
-    if (opening->running == 0)
-        opening->error = -EAGAIN;
+    bool has_threads = opening->running > 0;
     while (opening->running > 0) {
         signal_wait_ms(&opening->changed, &opening->lock, PROGRESS_MS);
         tell_progress(opening->group, "data files", atomic_load(&opening->done_bytes),
@@ -267,6 +267,7 @@ static void open_in_parallel(struct opening *opening)
     lock_drop(&opening->lock);
     for (uint32_t i = 0; i < count; i++)
         thread_join(&threads[i]);
+    return has_threads;
 }
 
 static int open_stores(struct group *group, struct diag *diag)
@@ -279,11 +280,9 @@ static int open_stores(struct group *group, struct diag *diag)
     }
     lock_init(&opening.lock);
     signal_init(&opening.changed);
-    if (group->options.is_serial) {
+    if (group->options.is_serial || !open_in_parallel(&opening)) {
         opening.running = 1;
         open_some(&opening);
-    } else {
-        open_in_parallel(&opening);
     }
     signal_fini(&opening.changed);
     lock_fini(&opening.lock);
