@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "bitcask/datafile.h"
 #include "engine/engine_internal.h"
 #include "os/thread.h"
 
@@ -270,13 +271,19 @@ static bool open_in_parallel(struct opening *opening)
     return has_threads;
 }
 
+/* What the scan of a file counts: its records, without the header. */
+static uint64_t bytes_to_scan(uint64_t length)
+{
+    return length > DATAFILE_HEADER_SIZE ? length - DATAFILE_HEADER_SIZE : 0;
+}
+
 static int open_stores(struct group *group, struct diag *diag)
 {
     const struct manifest *manifest = &group->manifest;
     struct opening opening = {.group = group, .hash_seed = group->stores.hash_seed};
     for (uint32_t i = 0; i < manifest->shard_count; i++) {
         for (size_t j = 0; j < manifest->shards[i].file_count; j++)
-            opening.total_bytes += manifest->shards[i].files[j].length;
+            opening.total_bytes += bytes_to_scan(manifest->shards[i].files[j].length);
     }
     lock_init(&opening.lock);
     signal_init(&opening.changed);
@@ -449,7 +456,9 @@ static int open_state(struct group *group, struct diag *diag)
                         "%.300s is in use by another Ferric: stop that one, or give another --dir",
                         options->dir);
     if (rc != 0)
-        return diag_set(diag, rc, "%.300s: %s", path, err_text(rc));
+        return diag_set(diag, rc,
+                        "%.300s: %s. The data directory must be a folder that this user may write",
+                        path, err_text(rc));
     rc = aio_hold(options->aio, group->lock);
     if (rc != 0)
         return diag_set(diag, rc, "%.300s cannot be held: %s", path, err_text(rc));

@@ -139,6 +139,9 @@ int config_rewrite_text(const struct config *config, struct slice old, struct bu
 MUST_CHECK
 int config_rewrite_file(struct config *config, struct diag *diag);
 
+/* What --help says: the command line, and every directive with its default. Appended. */
+void config_put_usage(struct buf *to);
+
 /* [file] [--directive value ...]. */
 MUST_CHECK
 int config_load_args(struct config *config, int argc, char **argv, struct diag *diag);
