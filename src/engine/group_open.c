@@ -452,9 +452,11 @@ static int open_state(struct group *group, struct diag *diag)
         return rc;
     rc = take_lock(group, path);
     if (rc == ERR_BUSY)
-        return diag_set(diag, rc,
-                        "%.300s is in use by another Ferric: stop that one, or give another --dir",
-                        options->dir);
+        return diag_set(
+            diag, rc,
+            "%.300s is in use by another Ferric: stop that one, or give another --dir (one "
+            "that was killed holds it until its last writes have reached the disk)",
+            options->dir);
     if (rc != 0)
         return diag_set(diag, rc,
                         "%.300s: %s. The data directory must be a folder that this user may write",
