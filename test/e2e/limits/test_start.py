@@ -44,6 +44,17 @@ def test_the_directory_is_free_after_a_crash(own_server):
     assert own_server.connect()("GET", "k") == b"v"
 
 
+def test_the_lock_outlasts_the_log_writes_of_a_killed_process(own_server):
+    """What io_uring has handed to the disk lands after kill -9, too: the ring keeps the lock."""
+    if own_server.info()["log_writer"] != "io_uring":
+        pytest.skip("only io_uring's writes outlast the process")
+    descriptors = pathlib.Path(f"/proc/{own_server.process.pid}/fdinfo").iterdir()
+    rings = [text for text in map(pathlib.Path.read_text, descriptors) if "UserFiles" in text]
+    if not rings:
+        pytest.skip("this kernel does not tell what a ring keeps")
+    assert any(f"{own_server.directory}/lock" in text for text in rings)
+
+
 def test_another_number_of_shards(fresh):
     server = fresh(shards=2)
     server.start()
