@@ -102,7 +102,7 @@ uint64_t session_id(const struct session *session)
 struct session_ticket *session_defer(struct call *call)
 {
     struct session *session = call->session;
-    ASSERT(!session->is_deferred);
+    ASSERT(!session->is_deferred && (call->row->flags & CMD_DEFERS) != 0);
     session->is_deferred = true;
     session->host->ticket_count++;
     struct pending *pending = pending_new(session, PENDING_REPLY);
