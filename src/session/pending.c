@@ -177,6 +177,7 @@ void pending_answer(struct pending *pending, struct slice reply)
         multi_splice(session, pending->exec, reply, &out);
         reply = buf_slice(&spliced);
     } else if (pending->kind == PENDING_RETRY) {
+        session_note_retry(session, reply);
         reply = SLICE_EMPTY;
     }
     pending->is_done = true;

@@ -16,6 +16,7 @@ void session_on_conn_closed(struct conn *conn, int error)
     pending_orphan_all(session);
     multi_reset(session);
     session_drop_parser(session);
+    buf_fini(&session->retry_error);
     budget_drop(session);
     list_del(&session->node);
     list_del(&session->no_room_node);
