@@ -275,6 +275,16 @@ static bool is_log_too_long(const struct sequencer *sequencer)
     return seglog_stats(sequencer->log).live_bytes > 2 * sequencer->group->options.log_budget;
 }
 
+/* The next try after a failure is the second's tick (checkpoint.c); at the end there is none. */
+static bool wait_for_checkpoint(struct sequencer *sequencer)
+{
+    if (!sequencer->is_checkpoint_failing)
+        checkpoint_begin(sequencer);
+    else if (sequencer->is_stopping)
+        return refuse_waiting(sequencer, TEXT_STOPPING);
+    return false;
+}
+
 static size_t next_size(const struct sequencer *sequencer)
 {
     /* Nothing that take_entry() makes passes max-entry-bytes, and the log admits that much; asking
@@ -303,10 +313,8 @@ bool sequencer_submit_one(struct sequencer *sequencer)
     /* Is there a slot at all? Until then the ports go on gathering. */
     int rc = consensus_can_submit(sequencer->consensus, FRAME_ALIGN);
     if (rc == 0) {
-        if (is_log_too_long(sequencer)) {
-            checkpoint_begin(sequencer);
-            return false;
-        }
+        if (is_log_too_long(sequencer))
+            return wait_for_checkpoint(sequencer);
         pull_ports(sequencer);
         rc = consensus_can_submit(sequencer->consensus, next_size(sequencer));
     }
