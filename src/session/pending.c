@@ -197,6 +197,17 @@ void pending_answer(struct pending *pending, struct slice reply)
         session_note_less_queued(session);
 }
 
+void pending_place(struct pending *pending)
+{
+    struct session *session = pending->session;
+    /* The others are alone for reasons of their own until they are answered. */
+    if (session == NULL || pending->kind != PENDING_REPLY || !pending->is_alone)
+        return;
+    pending->is_alone = false;
+    session->is_stalled = false;
+    session_resume(session);
+}
+
 void pending_orphan_all(struct session *session)
 {
     struct pending *pending = session->first;

@@ -136,6 +136,8 @@ void pending_link(struct session *session, struct pending *pending);
 void pending_note_taken(struct session *session, struct pending *pending, enum port_result result);
 void pending_expect(struct session *session, struct pending *pending, size_t bytes);
 void pending_answer(struct pending *pending, struct slice reply);
+/* What it was alone for is done: more of its connection may follow it. */
+void pending_place(struct pending *pending);
 void pending_orphan_all(struct session *session);
 /* Appends a finished reply behind what is pending. */
 void pending_push_done(struct session *session, struct slice reply);
