@@ -52,9 +52,9 @@ void port_post_error(struct port *port, void *token, uint32_t cost, const char *
 #define TEXT_LOG_FAILED                                                                           \
     "MISCONF The log on disk has failed, so nothing can be written: see the server's log, check " \
     "the disk and restart Ferric"
-#define TEXT_DISK_FULL                                                                            \
-    "MISCONF No space for the log on disk, so nothing can be written: free space on the volume; " \
-    "no restart is needed"
+#define TEXT_DISK_FULL                                                                     \
+    "MISCONF No space for the log on disk (the server's log says why), so nothing can be " \
+    "written: free space on the volume; no restart is needed"
 #define TEXT_DATA_FULL                                                                     \
     "MISCONF Data files cannot be written (the server's log says why), so nothing can be " \
     "written: free space on the volume; no restart is needed"

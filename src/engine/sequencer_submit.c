@@ -320,12 +320,13 @@ bool sequencer_submit_one(struct sequencer *sequencer)
     }
     if (rc == ERR_AGAIN || rc == ERR_NOT_LEADER)
         return false;
-    if (rc == -ENOSPC || rc == -EIO || rc == -EDQUOT) {
+    if (rc == ERR_LOG_FAILED)
+        return refuse_waiting(sequencer, TEXT_LOG_FAILED);
+    if (rc != 0) {
+        /* No segment could be prepared; the next try is the second's. */
         atomic_store(&sequencer->group->is_disk_full, true);
         return refuse_waiting(sequencer, TEXT_DISK_FULL);
     }
-    if (rc != 0)
-        return refuse_waiting(sequencer, TEXT_LOG_FAILED);
     bool needs_entry;
     struct batch *batches = take_entry(sequencer, &needs_entry);
     uint64_t raised_ms = 0;

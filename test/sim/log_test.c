@@ -200,6 +200,33 @@ static void test_a_full_disk_refuses_writes_until_there_is_space(void **unused)
     simdisk_free(disk);
 }
 
+/* The same for any other reason: the log has not failed, and goes on when one can be made. */
+static void test_writes_go_on_when_there_are_descriptors_again(void **unused)
+{
+    (void)unused;
+    struct simdisk *disk = simnode_disk(4);
+    struct simnode *node = simnode_start(&(struct simnode_options){.seed = 4}, disk);
+    char text[8192] = "SET k";
+    memset(text + 5, 'v', sizeof(text) - 6);
+    text[5] = ' ';
+    for (uint64_t n = 1; n <= 3; n++)
+        simdisk_fail_nth(disk, SIM_OPEN, "/log/", n, -EMFILE);
+    const char *reply = "+OK\r\n";
+    for (int i = 0; i < 400 && reply[0] == '+'; i++) {
+        uint64_t number = simnode_send(node, 0, text);
+        simnode_dry(node);
+        reply = simnode_reply(node, number);
+    }
+    expect_begins(reply, "-MISCONF No space");
+    assert_true(simnode_stats(node).is_log_full);
+    for (int i = 0; i < 5; i++)
+        simnode_advance(node, 1000);
+    assert_string_equal(simnode_ask(node, text), "+OK\r\n");
+    assert_false(simnode_stats(node).is_log_full);
+    simnode_close(node);
+    simdisk_free(disk);
+}
+
 /* ---- The budget (P7) ---- */
 
 /* A log that has grown past twice its budget waits for a checkpoint; one that no checkpoint could
@@ -356,6 +383,7 @@ int main(void)
         cmocka_unit_test(test_writes_that_wait_for_the_log_are_refused_when_it_fails),
         cmocka_unit_test(test_what_is_unknown_is_decided_by_the_next_start),
         cmocka_unit_test(test_a_full_disk_refuses_writes_until_there_is_space),
+        cmocka_unit_test(test_writes_go_on_when_there_are_descriptors_again),
         cmocka_unit_test(test_a_budget_below_one_segment_stops_nobody),
         cmocka_unit_test(test_writes_wait_for_a_checkpoint_when_the_log_is_too_long),
         cmocka_unit_test(test_a_checkpoint_that_fails_is_not_tried_again_at_once),
