@@ -66,6 +66,11 @@ static void check_session(struct host *host, struct session *session)
         session_close_now(session);
         return;
     }
+    if (session->conn.bytes_out != session->last_bytes_out) {
+        /* It reads: not idle. */
+        session->last_bytes_out = session->conn.bytes_out;
+        session->last_ms = loop_now_ms(host->loop);
+    }
     uint64_t timeout_s = atomic_load_explicit(&settings->idle_timeout_s, memory_order_relaxed);
     if (timeout_s > 0 && session->first == NULL &&
         loop_now_ms(host->loop) - session->last_ms > timeout_s * 1000)

@@ -91,6 +91,7 @@ struct session {
     uint64_t id;
     uint64_t created_ms;
     uint64_t last_ms;
+    uint64_t last_bytes_out; /* as the last second saw it */
     uint64_t command_count;
     const struct command_row *last_row;
     struct buf name;
