@@ -61,7 +61,8 @@ enum command_flags {
     CMD_IN_MULTI_NOW = 1 << 22, /* not queued by MULTI */
     CMD_WANTS_QUIET = 1 << 23,  /* runs only while nothing of its connection is in flight */
     CMD_INTERNAL = 1 << 24,     /* found by id alone: no client can name it, no list shows it */
-    CMD_SHOWS_VALUE = 1 << 25   /* its reply may be as large as the values of its keys */
+    CMD_SHOWS_VALUE = 1 << 25,  /* its reply may be as large as the values of its keys */
+    CMD_DEFERS = 1 << 26        /* NODE: answers later, and so not within EXEC */
 };
 
 enum command_scope {

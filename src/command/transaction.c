@@ -216,7 +216,7 @@ static const struct command_row rows[] = {
         .id = 201,
         .name = "exec",
         .arity = {FIRST_QUEUED, ARITY_ANY},
-        .flags = CMD_READONLY | CMD_INTERNAL,
+        .flags = CMD_READONLY | CMD_INTERNAL | CMD_SHOWS_VALUE,
         .keys = {.kind = KEY_RULE_FN, .access = KEY_RO, .fn = find_reading_keys},
         .categories = "slow transaction",
         .group = "transactions",

@@ -72,6 +72,8 @@ static void conclude(struct checkpoint *checkpoint)
         take_over(sequencer, checkpoint);
     else
         group_log(group, '#', "checkpoint failed, will be tried again: %s", checkpoint->diag.text);
+    sequencer->is_checkpoint_failing = checkpoint->error != 0;
+    group_publish(group, PUB_CHECKPOINT_FAILING, checkpoint->error != 0);
     tell(checkpoint->requests, checkpoint->error);
     if (checkpoint->error != 0 && sequencer->is_stopping) {
         /* The end does not wait for the disk to be well again. */

@@ -26,6 +26,7 @@ struct group {
     struct sequencer sequencer;
     _Atomic int state; /* enum group_state */
     _Atomic bool is_fatal;
+    _Atomic bool is_ending;  /* group_stop() has been called */
     _Atomic uint64_t hlc_ms; /* last stamp or raised time, for readers (R22) */
     _Atomic int log_error;
     _Atomic bool is_disk_full;       /* no segment can be prepared */
@@ -46,6 +47,7 @@ enum published {
     PUB_LAST_CHECKPOINT_MS,
     PUB_LAST_CHECKPOINT_US,
     PUB_CHECKPOINT_RUNNING,
+    PUB_CHECKPOINT_FAILING,
     PUB_ENTRIES_FRAMES,
     PUB_OTHER_FRAMES,
     PUB_LOG_BYTES,

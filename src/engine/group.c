@@ -148,6 +148,11 @@ struct group_stats group_stats(const struct group *group)
         .last_checkpoint_ms = group_published(group, PUB_LAST_CHECKPOINT_MS),
         .last_checkpoint_took_us = group_published(group, PUB_LAST_CHECKPOINT_US),
         .is_checkpoint_running = group_published(group, PUB_CHECKPOINT_RUNNING) != 0,
+        .is_checkpoint_failing = group_published(group, PUB_CHECKPOINT_FAILING) != 0,
+        .is_log_failed = atomic_load_explicit(&group->log_error, memory_order_relaxed) != 0,
+        .is_log_full = atomic_load_explicit(&group->is_disk_full, memory_order_relaxed),
+        .shards_failing = (uint32_t)__builtin_popcountll(
+            atomic_load_explicit(&group->shards_failing, memory_order_relaxed)),
         .log_entries_frames = group_published(group, PUB_ENTRIES_FRAMES),
         .log_other_frames = group_published(group, PUB_OTHER_FRAMES),
         .log_bytes = group_published(group, PUB_LOG_BYTES),

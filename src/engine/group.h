@@ -131,6 +131,10 @@ struct group_stats {
     uint64_t last_checkpoint_ms; /* wall clock */
     uint64_t last_checkpoint_took_us;
     bool is_checkpoint_running;
+    bool is_checkpoint_failing; /* the last one that was tried has failed */
+    bool is_log_failed;         /* for good: no write until a restart */
+    bool is_log_full;           /* no write until a log segment can be prepared */
+    uint32_t shards_failing;    /* cannot write their data files: no write until they can */
     uint64_t log_entries_frames;
     uint64_t log_other_frames;
     uint64_t log_bytes;

@@ -206,7 +206,7 @@ static enum port_result execute_write(struct port *port, const struct port_reque
                                       struct reply *reply)
 {
     if ((request->row->flags & CMD_LOADS_VALUE) != 0) {
-        enum prefetch_outcome outcome = port_prefetch(port, request, reply);
+        enum prefetch_outcome outcome = port_prefetch(port, request, BATCH_ORDERED, reply);
         if (outcome != PREFETCH_NOTHING)
             return outcome == PREFETCH_TAKEN ? PORT_TAKEN_ALONE : PORT_ANSWERED;
     }
@@ -234,6 +234,17 @@ static enum port_result queue_read(struct port *port, const struct port_request 
     return PORT_ANSWERED;
 }
 
+/* A read that is executed by the shards. What it needs of a disk is read before, so that nobody
+ * else waits for that there. */
+static enum port_result place_read(struct port *port, const struct port_request *request,
+                                   enum batch_kind kind, struct reply *reply)
+{
+    if ((request->row->flags & CMD_SHOWS_VALUE) != 0 &&
+        port_prefetch(port, request, kind, reply) == PREFETCH_TAKEN)
+        return PORT_TAKEN_ALONE;
+    return queue_read(port, request, kind, reply);
+}
+
 enum port_result port_execute(struct port *port, const struct port_request *request,
                               struct reply *reply)
 {
@@ -246,9 +257,9 @@ enum port_result port_execute(struct port *port, const struct port_request *requ
         return execute_write(port, request, reply);
     bool must_follow = request->must_follow && !BROKEN(READ_NOT_QUEUED);
     if (must_follow)
-        return queue_read(port, request, BATCH_ORDERED, reply);
+        return place_read(port, request, BATCH_ORDERED, reply);
     if ((flags & CMD_POINT) == 0)
-        return queue_read(port, request, BATCH_URGENT, reply);
+        return place_read(port, request, BATCH_URGENT, reply);
     switch (port_read_now(port, request, reply)) {
     case READ_DONE:
         return PORT_ANSWERED;

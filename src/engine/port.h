@@ -17,6 +17,9 @@
 struct port_events {
     /* `reply` holds whole RESP replies; borrowed for the call. */
     void (*on_reply)(void *ctx, void *token, struct slice reply);
+    /* A request that was taken alone has its place: more of its connection may be sent now, which
+     * follows it. May be left out; on_reply comes in any case. */
+    void (*on_placed)(void *ctx, void *token);
     /* There is room again after port_has_room() said no. */
     void (*on_room)(void *ctx);
 };
@@ -39,7 +42,8 @@ enum port_result {
     PORT_TAKEN,      /* on_reply will come; later requests of the connection must follow it */
     PORT_TAKEN_FREE, /* on_reply will come; the read has its place already, later ones need not
                         follow */
-    PORT_TAKEN_ALONE /* on_reply will come; send nothing of this connection before */
+    PORT_TAKEN_ALONE /* on_reply will come; send nothing of this connection before it or on_placed
+                      */
 };
 
 /* Executes a data command (scope KEYS or ALL) whose arity fits. Refusals (-LOADING, -MISCONF, too

@@ -52,9 +52,9 @@ void port_post_error(struct port *port, void *token, uint32_t cost, const char *
 #define TEXT_LOG_FAILED                                                                           \
     "MISCONF The log on disk has failed, so nothing can be written: see the server's log, check " \
     "the disk and restart Ferric"
-#define TEXT_DISK_FULL                                                                            \
-    "MISCONF No space for the log on disk, so nothing can be written: free space on the volume; " \
-    "no restart is needed"
+#define TEXT_DISK_FULL                                                                     \
+    "MISCONF No space for the log on disk (the server's log says why), so nothing can be " \
+    "written: free space on the volume; no restart is needed"
 #define TEXT_DATA_FULL                                                                     \
     "MISCONF Data files cannot be written (the server's log says why), so nothing can be " \
     "written: free space on the volume; no restart is needed"
@@ -77,13 +77,15 @@ enum read_outcome port_read_now(struct port *port, const struct port_request *re
 enum prefetch_outcome {
     PREFETCH_NOTHING, /* submit it now */
     PREFETCH_TAKEN,   /* it is submitted when the values have been read */
-    PREFETCH_REFUSED  /* the reply says which value cannot be read */
+    PREFETCH_REFUSED  /* a write: the reply says which value cannot be read */
 };
 
-/* Reads old values that a write needs and that are neither in memory nor in the page cache (R19).
+/* Reads values that a command needs and that are neither in memory nor in the page cache (R19).
+ * `kind` is where it goes then. Only writes are refused: a read may find another value at its
+ * place.
  */
 enum prefetch_outcome port_prefetch(struct port *port, const struct port_request *request,
-                                    struct reply *reply);
+                                    enum batch_kind kind, struct reply *reply);
 
 /* Adds the write to the batch. NULL, or the error's text (static or in `text`). */
 const char *port_write(struct port *port, const struct port_request *request, char *text,

@@ -9,7 +9,9 @@
  * - a command with several keys runs anew when all values are there; until then the connection
  *   waits;
  * - a write that needs old values is submitted when they have been read, so that an unreadable
- *   value refuses it cleanly and the shard need not stop for it (R19).
+ *   value refuses it cleanly and the shard need not stop for it (R19); so is a read that the shards
+ *   execute, behind writes or as a transaction, but for the refusal: what it needs at its place may
+ *   be another value.
  */
 #include <stdio.h>
 
@@ -27,8 +29,8 @@ struct fetch {
     struct port_request request;
     struct slice *argv;
     bool is_frozen;
-    bool is_write;
-    unsigned tries;
+    bool is_ahead;        /* the values are for the shards, which execute it */
+    enum batch_kind kind; /* where it goes then */
     size_t cost;
     size_t missing;
     size_t count;
@@ -217,7 +219,18 @@ static void answer_error(struct fetch *fetch, const char *text)
     buf_fini(&out);
 }
 
-/* Hands the request on to the shards after all; its reply comes from there. */
+/* It has its place, or the reply was an error. */
+static void release(struct fetch *fetch, bool is_placed)
+{
+    struct port *port = fetch->port;
+    void *token = fetch->request.token;
+    port_settle(port, fetch->cost);
+    fetch_free(fetch);
+    if (is_placed && port->events->on_placed != NULL)
+        port->events->on_placed(port->ctx, token);
+}
+
+/* Hands the request on to the shards; its reply comes from there. */
 static void pass_on(struct fetch *fetch, enum batch_kind kind)
 {
     struct port *port = fetch->port;
@@ -228,8 +241,8 @@ static void pass_on(struct fetch *fetch, enum batch_kind kind)
         answer_error(fetch, TEXT_NO_MEMORY);
         return;
     }
-    port_settle(port, fetch->cost);
-    fetch_free(fetch);
+    /* The place of a clocked read is not among the ordered ones (R29). */
+    release(fetch, kind != BATCH_CLOCK);
 }
 
 static void finish_write(struct fetch *fetch)
@@ -241,8 +254,7 @@ static void finish_write(struct fetch *fetch)
         answer_error(fetch, refusal);
         return;
     }
-    port_settle(port, fetch->cost);
-    fetch_free(fetch);
+    release(fetch, true);
 }
 
 static int run_inline(struct port *port, const struct port_request *request, struct reply *reply)
@@ -286,17 +298,28 @@ static void finish_read(struct fetch *fetch)
     buf_fini(&out);
 }
 
+static void finish_ahead(struct fetch *fetch)
+{
+    for (size_t i = 0; i < fetch->count; i++) {
+        if (fetch->values[i].error == 0)
+            send_warm(fetch->port, &fetch->values[i]);
+    }
+    if ((fetch->request.row->flags & CMD_WRITE) != 0)
+        finish_write(fetch);
+    else
+        pass_on(fetch, fetch->kind);
+}
+
 static void finish(struct fetch *fetch)
 {
-    if (fetch->error != 0) {
+    bool is_read_ahead = fetch->is_ahead && (fetch->request.row->flags & CMD_WRITE) == 0;
+    if (fetch->error != 0 && !is_read_ahead) {
         char text[DIAG_SIZE + 8];
         group_log(fetch->port->group, '#', "a value cannot be read: %s", fetch->diag.text);
         snprintf(text, sizeof(text), "ERR %s", fetch->diag.text);
         answer_error(fetch, text);
-    } else if (fetch->is_write) {
-        for (size_t i = 0; i < fetch->count; i++)
-            send_warm(fetch->port, &fetch->values[i]);
-        finish_write(fetch);
+    } else if (fetch->is_ahead) {
+        finish_ahead(fetch);
     } else {
         finish_read(fetch);
     }
@@ -373,8 +396,9 @@ static void reply_unreadable(struct port *port, struct reply *reply, const struc
 }
 
 enum prefetch_outcome port_prefetch(struct port *port, const struct port_request *request,
-                                    struct reply *reply)
+                                    enum batch_kind kind, struct reply *reply)
 {
+    bool is_write = (request->row->flags & CMD_WRITE) != 0;
     bool may_be_cold = false;
     for (uint32_t i = 0; i < port->group->stores.count; i++)
         may_be_cold |= store_has_cold(port->group->stores.shards[i]);
@@ -386,14 +410,16 @@ enum prefetch_outcome port_prefetch(struct port *port, const struct port_request
         port->group->options.table, request->row,
         &(struct request){.argv = request->argv, .argc = request->argc, .db = request->db},
         look_for_cold, &search);
-    if (found != KEYS_MALFORMED && search.error == 0 && search.is_cold) {
+    bool is_refused = is_write && search.error != 0;
+    if (found != KEYS_MALFORMED && !is_refused && search.is_cold) {
         struct fetch *fetch = fetch_new(port, request);
-        fetch->is_write = true;
+        fetch->is_ahead = true;
+        fetch->kind = kind;
         start_values(fetch);
         return PREFETCH_TAKEN;
     }
     tx_reset(port->tx);
-    if (search.error == 0)
+    if (!is_refused)
         return PREFETCH_NOTHING;
     reply_unreadable(port, reply, &search.diag);
     return PREFETCH_REFUSED;

@@ -61,7 +61,9 @@ void sequencer_on_round_ended(struct loop_post *post)
     struct sequencer *sequencer = &round->group->sequencer;
     sequencer->rounds_out--;
     sequencer->round_bytes_out -= round->bytes;
-    if (round->kind == ROUND_ENTRY)
+    /* Entries of different shards may end in another order than they began. */
+    if (round->kind == ROUND_ENTRY &&
+        round->index > group_published(round->group, PUB_APPLIED_INDEX))
         group_publish(round->group, PUB_APPLIED_INDEX, round->index);
     round_free(round);
 }

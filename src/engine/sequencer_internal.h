@@ -45,6 +45,7 @@ struct sequencer {
     int prep_error; /* of the last try, until the next may begin */
     bool is_prep_failing;
     struct checkpoint *checkpoint; /* under way */
+    bool is_checkpoint_failing;    /* the last one: the next try is the second's */
     struct group_checkpoint_request *wanted;
     uint64_t dirty_since_ms; /* loop time; 0: nothing new since the last checkpoint */
     uint64_t last_write_ms;

@@ -10,6 +10,7 @@ void group_stop(struct group *group, bool with_checkpoint, void (*on_stopped)(vo
     struct sequencer *sequencer = &group->sequencer;
     ASSERT(!sequencer->is_stopping && loop_is_mine(sequencer->loop));
     sequencer->is_stopping = true;
+    atomic_store(&group->is_ending, true);
     sequencer->stop_with_checkpoint = with_checkpoint;
     sequencer->on_stopped = on_stopped;
     sequencer->stop_ctx = ctx;

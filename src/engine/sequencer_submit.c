@@ -275,6 +275,16 @@ static bool is_log_too_long(const struct sequencer *sequencer)
     return seglog_stats(sequencer->log).live_bytes > 2 * sequencer->group->options.log_budget;
 }
 
+/* The next try after a failure is the second's tick (checkpoint.c); at the end there is none. */
+static bool wait_for_checkpoint(struct sequencer *sequencer)
+{
+    if (!sequencer->is_checkpoint_failing)
+        checkpoint_begin(sequencer);
+    else if (sequencer->is_stopping)
+        return refuse_waiting(sequencer, TEXT_STOPPING);
+    return false;
+}
+
 static size_t next_size(const struct sequencer *sequencer)
 {
     /* Nothing that take_entry() makes passes max-entry-bytes, and the log admits that much; asking
@@ -303,21 +313,20 @@ bool sequencer_submit_one(struct sequencer *sequencer)
     /* Is there a slot at all? Until then the ports go on gathering. */
     int rc = consensus_can_submit(sequencer->consensus, FRAME_ALIGN);
     if (rc == 0) {
-        if (is_log_too_long(sequencer)) {
-            checkpoint_begin(sequencer);
-            return false;
-        }
+        if (is_log_too_long(sequencer))
+            return wait_for_checkpoint(sequencer);
         pull_ports(sequencer);
         rc = consensus_can_submit(sequencer->consensus, next_size(sequencer));
     }
     if (rc == ERR_AGAIN || rc == ERR_NOT_LEADER)
         return false;
-    if (rc == -ENOSPC || rc == -EIO || rc == -EDQUOT) {
+    if (rc == ERR_LOG_FAILED)
+        return refuse_waiting(sequencer, TEXT_LOG_FAILED);
+    if (rc != 0) {
+        /* No segment could be prepared; the next try is the second's. */
         atomic_store(&sequencer->group->is_disk_full, true);
         return refuse_waiting(sequencer, TEXT_DISK_FULL);
     }
-    if (rc != 0)
-        return refuse_waiting(sequencer, TEXT_LOG_FAILED);
     bool needs_entry;
     struct batch *batches = take_entry(sequencer, &needs_entry);
     uint64_t raised_ms = 0;

@@ -49,7 +49,7 @@ static void take_write_back(struct shard *shard)
         set_write_failing(shard, true, &diag);
         shard->is_write_failing = true;
         loop_timer_arm(&shard->retry_timer, RETRY_MS);
-        if (shard->mark != NULL && group_state(shard->group) == GROUP_STOPPING)
+        if (shard->mark != NULL && atomic_load(&shard->group->is_ending))
             checkpoint_give_up(shard, rc, &diag);
         return;
     }
@@ -193,11 +193,14 @@ static void end_head(struct shard *shard)
         loop_post(shard->group->sequencer.loop, &round->ended);
 }
 
-/* No more is applied while too much waits for the disk (R32, P7). */
+/* No more is applied while too much waits for the disk (R32, P7). At the end that which is on its
+ * way is, for the disk may never catch up; what the files lack is in the log. */
 static bool is_disk_behind(const struct shard *shard)
 {
+    const struct group *group = shard->group;
     return bitcask_unwritten_bytes(store_bitcask(shard->store)) >
-           shard->group->options.max_unwritten_bytes;
+               group->options.max_unwritten_bytes &&
+           !atomic_load_explicit(&group->is_ending, memory_order_relaxed);
 }
 
 static bool run_rounds(struct shard *shard)

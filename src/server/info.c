@@ -108,7 +108,14 @@ TEXT_FIELD(show_mem_allocator, "jemalloc")
 NUMBER_FIELD(show_loading, group_state(server_group(info->server)) == GROUP_REPLAYING)
 NUMBER_FIELD(show_aof_enabled, 1)
 TEXT_FIELD(show_aof_write_status,
-           group_state(server_group(info->server)) == GROUP_LOG_FAILED ? "err" : "ok")
+           info->group.is_log_failed || info->group.is_log_full || info->group.shards_failing > 0
+               ? "err"
+               : "ok")
+TEXT_FIELD(show_log_status, info->group.is_log_failed ? "failed"
+                            : info->group.is_log_full ? "no-space"
+                                                      : "ok")
+NUMBER_FIELD(show_shards_failing, info->group.shards_failing)
+TEXT_FIELD(show_checkpoint_status, info->group.is_checkpoint_failing ? "err" : "ok")
 NUMBER_FIELD(show_checkpoint_running, info->group.is_checkpoint_running)
 NUMBER_FIELD(show_checkpoints, info->group.checkpoints)
 NUMBER_FIELD(show_checkpoint_number, info->group.checkpoint_number)
@@ -214,7 +221,10 @@ static const struct info_row rows[] = {
     {"Persistence", "loading", show_loading},
     {"Persistence", "aof_enabled", show_aof_enabled},
     {"Persistence", "aof_last_write_status", show_aof_write_status},
+    {"Persistence", "log_status", show_log_status},
+    {"Persistence", "shards_failing", show_shards_failing},
     {"Persistence", "checkpoint_in_progress", show_checkpoint_running},
+    {"Persistence", "checkpoint_last_status", show_checkpoint_status},
     {"Persistence", "checkpoints", show_checkpoints},
     {"Persistence", "checkpoint_number", show_checkpoint_number},
     {"Persistence", "checkpoint_index", show_checkpoint_index},

@@ -8,13 +8,39 @@
 #include "os/process.h"
 #include "server/server_internal.h"
 
-#define RESERVED_FDS 128 /* data files, log, loops */
+#define RESERVED_FDS   128        /* data files, log, loops */
+#define FILES_INCLUDED 64         /* data files and log segments: more are taken off besides */
+#define OPEN_FILES     (1u << 20) /* as many as are allowed by default at most */
 
 /* ---- Listening ---- */
+
+/* Each data file and segment keeps its descriptor. As they become more, fewer clients fit beside
+ * them: it is better that a client is refused than that all writes are. */
+static void make_way_for_files(struct server *server)
+{
+    struct group_stats stats = group_stats(server->group);
+    uint64_t files = stats.data_files + stats.log_segments + stats.log_spares;
+    uint64_t more = files > FILES_INCLUDED ? files - FILES_INCLUDED : 0;
+    uint64_t limit = process_raise_open_files(0);
+    uint64_t fits = limit > RESERVED_FDS + more ? limit - RESERVED_FDS - more : 1;
+    struct hub_settings *settings = hub_settings(server->hub);
+    lock_take(&server->config->lock);
+    uint64_t wanted = config_number(server->config, CONF_MAX_CLIENTS);
+    bool is_short = more > 0 && fits < wanted;
+    atomic_store(&settings->max_clients, is_short ? fits : wanted);
+    lock_drop(&server->config->lock);
+    if (is_short && !server->is_short_of_files)
+        log_line(&server->log, LOG_WARNING,
+                 "%llu data files and log segments are open and the limit is %llu: no more than "
+                 "%llu clients are served. Raise it with 'ulimit -n'",
+                 (unsigned long long)files, (unsigned long long)limit, (unsigned long long)fits);
+    server->is_short_of_files = is_short;
+}
 
 static void on_accept(void *ctx, int fd)
 {
     struct server *server = ctx;
+    make_way_for_files(server);
     hub_accept(server->hub, fd);
 }
 
@@ -94,7 +120,10 @@ void server_stop_listening(struct server *server)
 
 uint64_t server_clients_that_fit(uint64_t wanted)
 {
-    uint64_t limit = process_raise_open_files(wanted + RESERVED_FDS);
+    uint64_t least = wanted + RESERVED_FDS;
+    uint64_t limit = process_raise_open_files(least > OPEN_FILES ? least : OPEN_FILES);
+    if (limit < least)
+        limit = process_raise_open_files(least);
     if (limit >= wanted + RESERVED_FDS)
         return wanted;
     return limit > 2 * RESERVED_FDS ? limit - RESERVED_FDS : limit / 2;

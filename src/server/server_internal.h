@@ -28,6 +28,7 @@ struct server {
     struct listener *listeners[MAX_LISTENERS];
     size_t listener_count;
     uint16_t port;
+    bool is_short_of_files; /* has been said */
     uint64_t started_ms;
     char run_id[41];
     struct loop_post shutdown_post;

@@ -175,11 +175,11 @@ static const struct command_row rows[] = {
                "Returns the unique client ID of the connection.", ""),
     CLIENT_SUB("info", 2, 2, 0, "", "6.2.0", run_info, "Returns information about the connection.",
                ""),
-    CLIENT_SUB("kill", 3, ARITY_ANY, CMD_ADMIN, FOR_ADMINS, "2.4.0", client_kill,
+    CLIENT_SUB("kill", 3, ARITY_ANY, CMD_ADMIN | CMD_DEFERS, FOR_ADMINS, "2.4.0", client_kill,
                "Terminates open connections.",
                "<ip:port | [ID client-id] [TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [USER "
                "username] [ADDR ip:port] [LADDR ip:port] [SKIPME <YES | NO>]>"),
-    CLIENT_SUB("list", 2, ARITY_ANY, CMD_ADMIN, FOR_ADMINS, "2.4.0", client_list,
+    CLIENT_SUB("list", 2, ARITY_ANY, CMD_ADMIN | CMD_DEFERS, FOR_ADMINS, "2.4.0", client_list,
                "Lists open connections.",
                "[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]"),
     CLIENT_SUB("reply", 3, 3, 0, "", "3.2.0", run_reply,

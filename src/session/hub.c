@@ -33,6 +33,12 @@ static void on_reply(void *ctx, void *token, struct slice reply)
     pending_answer(token, reply);
 }
 
+static void on_placed(void *ctx, void *token)
+{
+    (void)ctx;
+    pending_place(token);
+}
+
 static void on_room(void *ctx)
 {
     struct host *host = ctx;
@@ -44,7 +50,8 @@ static void on_room(void *ctx)
         session_resume(LIST_ENTRY(node, struct session, no_room_node));
 }
 
-static const struct port_events port_events = {.on_reply = on_reply, .on_room = on_room};
+static const struct port_events port_events = {
+    .on_reply = on_reply, .on_placed = on_placed, .on_room = on_room};
 
 /* ---- Once a second, while there are connections ---- */
 
@@ -58,6 +65,11 @@ static void check_session(struct host *host, struct session *session)
                 (unsigned long long)session->id);
         session_close_now(session);
         return;
+    }
+    if (session->conn.bytes_out != session->last_bytes_out) {
+        /* It reads: not idle. */
+        session->last_bytes_out = session->conn.bytes_out;
+        session->last_ms = loop_now_ms(host->loop);
     }
     uint64_t timeout_s = atomic_load_explicit(&settings->idle_timeout_s, memory_order_relaxed);
     if (timeout_s > 0 && session->first == NULL &&

@@ -51,7 +51,7 @@ static void refuse_to_queue(struct session *session, struct reply *reply, const 
 void multi_queue(struct session *session, const struct command_row *row, const struct slice *argv,
                  uint32_t argc, struct reply *reply)
 {
-    if ((row->flags & CMD_NO_MULTI) != 0) {
+    if ((row->flags & (CMD_NO_MULTI | CMD_DEFERS)) != 0) {
         refuse_to_queue(session, reply, "ERR Command not allowed inside a transaction");
         return;
     }

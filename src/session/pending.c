@@ -177,6 +177,7 @@ void pending_answer(struct pending *pending, struct slice reply)
         multi_splice(session, pending->exec, reply, &out);
         reply = buf_slice(&spliced);
     } else if (pending->kind == PENDING_RETRY) {
+        session_note_retry(session, reply);
         reply = SLICE_EMPTY;
     }
     pending->is_done = true;
@@ -194,6 +195,17 @@ void pending_answer(struct pending *pending, struct slice reply)
         session_resume(session);
     else
         session_note_less_queued(session);
+}
+
+void pending_place(struct pending *pending)
+{
+    struct session *session = pending->session;
+    /* The others are alone for reasons of their own until they are answered. */
+    if (session == NULL || pending->kind != PENDING_REPLY || !pending->is_alone)
+        return;
+    pending->is_alone = false;
+    session->is_stalled = false;
+    session_resume(session);
 }
 
 void pending_orphan_all(struct session *session)

@@ -16,6 +16,7 @@ void session_on_conn_closed(struct conn *conn, int error)
     pending_orphan_all(session);
     multi_reset(session);
     session_drop_parser(session);
+    buf_fini(&session->retry_error);
     budget_drop(session);
     list_del(&session->node);
     list_del(&session->no_room_node);
@@ -102,7 +103,7 @@ uint64_t session_id(const struct session *session)
 struct session_ticket *session_defer(struct call *call)
 {
     struct session *session = call->session;
-    ASSERT(!session->is_deferred);
+    ASSERT(!session->is_deferred && (call->row->flags & CMD_DEFERS) != 0);
     session->is_deferred = true;
     session->host->ticket_count++;
     struct pending *pending = pending_new(session, PENDING_REPLY);

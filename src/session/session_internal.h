@@ -14,7 +14,7 @@
 
 enum pending_kind {
     PENDING_REPLY, /* of the port or a handler that deferred */
-    PENDING_RETRY, /* its reply is dropped and the command that waits is parsed again */
+    PENDING_RETRY, /* the command that waits is parsed again; it is told of an error */
     PENDING_EXEC   /* EXEC with commands of scope NODE among its own: put together at the end */
 };
 
@@ -86,10 +86,12 @@ struct session {
     size_t queue_count_at_exec;
     struct watched *watches;
     size_t watch_bytes;
-    bool watches_absent; /* one of the watched keys was not there */
+    bool watches_absent;    /* one of the watched keys was not there */
+    struct buf retry_error; /* why the command that is parsed again cannot be run, or empty */
     uint64_t id;
     uint64_t created_ms;
     uint64_t last_ms;
+    uint64_t last_bytes_out; /* as the last second saw it */
     uint64_t command_count;
     const struct command_row *last_row;
     struct buf name;
@@ -135,6 +137,8 @@ void pending_link(struct session *session, struct pending *pending);
 void pending_note_taken(struct session *session, struct pending *pending, enum port_result result);
 void pending_expect(struct session *session, struct pending *pending, size_t bytes);
 void pending_answer(struct pending *pending, struct slice reply);
+/* What it was alone for is done: more of its connection may follow it. */
+void pending_place(struct pending *pending);
 void pending_orphan_all(struct session *session);
 /* Appends a finished reply behind what is pending. */
 void pending_push_done(struct session *session, struct slice reply);
@@ -154,6 +158,8 @@ void multi_splice(struct session *session, const struct queued *queue, struct sl
                   struct reply *out);
 
 /* watch.c */
+/* What a WATCH that is going to be parsed again has been waiting for is over. */
+void session_note_retry(struct session *session, struct slice reply);
 void watch_drop_all(struct session *session);
 /* The watched keys as EXEC takes them, appended. */
 void watch_encode_all(const struct session *session, struct buf *to);

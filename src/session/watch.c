@@ -69,8 +69,15 @@ static bool is_watched(const struct session *session, struct slice key)
     return false;
 }
 
+void session_note_retry(struct session *session, struct slice reply)
+{
+    if (reply.len > 0 && reply.data[0] == '-')
+        buf_append_slice(&session->retry_error, reply);
+}
+
 /* The key's version cannot be told before the clock has moved: a read moves it, then the whole
- * WATCH is parsed again. */
+ * WATCH is parsed again. Where it cannot move because nothing can be logged, the read's error is
+ * the answer. */
 static void retry_behind_clock(struct session *session, struct slice key)
 {
     struct slice argv[] = {SLICE_LIT("exists"), key};
@@ -87,6 +94,7 @@ static void retry_behind_clock(struct session *session, struct slice key)
     session->wants_retry = true;
     session->is_deferred = true;
     if (result == PORT_ANSWERED) {
+        session_note_retry(session, buf_slice(&out));
         pending_release(session->host, pending);
     } else {
         pending_link(session, pending);
@@ -143,6 +151,12 @@ static const char *why_not(const struct call *call)
 
 static int run_watch(struct call *call)
 {
+    struct buf *retry_error = &call->session->retry_error;
+    if (retry_error->len > 0) {
+        buf_append_slice(call->reply->out, buf_slice(retry_error));
+        buf_fini(retry_error);
+        return 0;
+    }
     const char *error = why_not(call);
     if (error != NULL) {
         reply_error(call->reply, error);

@@ -157,16 +157,16 @@ bool tx_needs_clock(const struct tx *tx)
     return tx->needs_clock;
 }
 
-static void touch_lfu(struct tx *tx, const struct row *row)
+static void touch_lfu(struct tx *tx, const struct item *item)
 {
     if (++tx->read_count % LFU_SAMPLE != 0)
         return;
     /* Readers may touch the word of a published row; a lost update is a lost sample. */
-    struct row *mine = (struct row *)(uintptr_t)row;
+    struct row *mine = (struct row *)(uintptr_t)item->row;
+    const struct lfu_options *options = &tx->stores->shards[item->shard]->lfu;
     uint32_t word = atomic_load_explicit(&mine->lfu, memory_order_relaxed);
-    static const struct lfu_options options = {.log_factor = 10, .decay_time = 1};
-    uint64_t chance = hash_mix(tx->read_count, (uint64_t)(uintptr_t)row);
-    atomic_store_explicit(&mine->lfu, lfu_touch(word, tx->now_ms, chance, &options),
+    uint64_t chance = hash_mix(tx->read_count, (uint64_t)(uintptr_t)mine);
+    atomic_store_explicit(&mine->lfu, lfu_touch(word, tx->now_ms, chance, options),
                           memory_order_relaxed);
 }
 
@@ -239,7 +239,7 @@ int tx_get(struct tx *tx, uint16_t db, struct slice key, struct item *out_item)
 {
     int rc = tx_peek(tx, db, key, out_item);
     if (rc == 0 && out_item->row != NULL)
-        touch_lfu(tx, out_item->row);
+        touch_lfu(tx, out_item);
     return rc;
 }
 

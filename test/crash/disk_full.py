@@ -138,12 +138,38 @@ def reads_go_on(it):
             client.compare(0, observed, (began, it.campaign.clock.hi()))
 
 
+def persistence(connection):
+    """The fields of INFO, as a dictionary."""
+    text = connection("info", "persistence").decode()
+    return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+
+
+def says_what_is_wrong(it, is_full):
+    with it.server.connect() as connection:
+        fields = persistence(connection)
+    status = fields["aof_last_write_status"]
+    check(status == ("err" if is_full else "ok"), f"INFO says {status} while full is {is_full}")
+    causes = fields["log_status"] != "ok" or int(fields["shards_failing"]) > 0
+    check(causes == is_full, f"INFO gives as the cause {fields}")
+
+
+def due_keys_hold_nobody_up(it):
+    """A key falls due and no time can be logged: whoever wants it is answered, and nobody spins."""
+    with it.server.connect() as connection:
+        for request in (("watch", "due"), ("get", "due"), ("exists", "due", "other")):
+            reply = connection(*request)
+            is_refused = isinstance(reply, Error) and reply.startswith("MISCONF")
+            check(is_refused or reply in ("OK", None, 0), f"{request} is answered {reply!r}")
+        check(connection("ping") == "PONG", "the connection goes on")
+
+
 def writes_work_again(it):
     it.disk.ballast.unlink()
     with it.server.connect() as connection:
         wait_until(
             lambda: connection("set", "probe", "x", "px", 10**6) == "OK", 20, "writes work again"
         )
+        says_what_is_wrong(it, False)
     before = it.acked()
     it.run(10, lambda: it.acked() > before + 2000)
     check(it.acked() > before, "the load does not go on")
@@ -152,13 +178,30 @@ def writes_work_again(it):
 @scene
 def refused_then_room_again(it):
     it.start()
+    says_what_is_wrong(it, False)
     it.fill()
     it.load.drain()
+    says_what_is_wrong(it, True)
     reads_go_on(it)
     writes_work_again(it)
     it.kill()
     it.server.start()
     it.campaign.verify()
+
+
+@scene
+def keys_fall_due_on_the_full_disk(it):
+    it.start()
+    with it.server.connect() as connection:
+
+        def is_refused():
+            return connection("set", "due", "x", "px", 3000) != "OK"
+
+        it.run(FULL_SECONDS, is_refused)
+        check(is_refused(), "no write is refused")
+    it.load.drain()
+    time.sleep(4)  # until it is due, and later than anything that the log has promised
+    due_keys_hold_nobody_up(it)
 
 
 @scene
@@ -206,5 +249,11 @@ if __name__ == "__main__":
         print(f"SKIPPED disk_full: {skip}", flush=True)
         raise SystemExit(cases.SKIPPED) from None
     cases.run(
-        "disk_full", [refused_then_room_again, killed_on_the_full_disk, stopped_on_the_full_disk]
+        "disk_full",
+        [
+            refused_then_room_again,
+            keys_fall_due_on_the_full_disk,
+            killed_on_the_full_disk,
+            stopped_on_the_full_disk,
+        ],
     )

@@ -33,10 +33,10 @@ def value(i, generation):
     return tag + PADDING[i % 1000 : i % 1000 + VALUE_BYTES - len(tag)]
 
 
-def write(connection, first, count, generation):
-    numbers = [(first + i) % KEYS for i in range(count)]
+def write(connection, first, count):
+    numbers = range(first, first + count)
     connection.socket.sendall(
-        b"".join(encode(("set", key(i), value(i, generation))) for i in numbers)
+        b"".join(encode(("set", key(n % KEYS), value(n % KEYS, n // KEYS))) for n in numbers)
     )
     for _ in numbers:
         check(connection.read() == OK, "SET")
@@ -46,7 +46,7 @@ def fill(connection):
     """Writes until the log is as long as may be; gives how many writes that took."""
     done = 0
     while done < WRITES:
-        write(connection, done, CHUNK, done // KEYS)
+        write(connection, done, CHUNK)
         done += CHUNK
     wait_until(
         lambda: int(connection.info()["log_live_bytes"]) >= LOG_BYTES, 5, "the log is full"

@@ -200,6 +200,33 @@ static void test_a_full_disk_refuses_writes_until_there_is_space(void **unused)
     simdisk_free(disk);
 }
 
+/* The same for any other reason: the log has not failed, and goes on when one can be made. */
+static void test_writes_go_on_when_there_are_descriptors_again(void **unused)
+{
+    (void)unused;
+    struct simdisk *disk = simnode_disk(4);
+    struct simnode *node = simnode_start(&(struct simnode_options){.seed = 4}, disk);
+    char text[8192] = "SET k";
+    memset(text + 5, 'v', sizeof(text) - 6);
+    text[5] = ' ';
+    for (uint64_t n = 1; n <= 3; n++)
+        simdisk_fail_nth(disk, SIM_OPEN, "/log/", n, -EMFILE);
+    const char *reply = "+OK\r\n";
+    for (int i = 0; i < 400 && reply[0] == '+'; i++) {
+        uint64_t number = simnode_send(node, 0, text);
+        simnode_dry(node);
+        reply = simnode_reply(node, number);
+    }
+    expect_begins(reply, "-MISCONF No space");
+    assert_true(simnode_stats(node).is_log_full);
+    for (int i = 0; i < 5; i++)
+        simnode_advance(node, 1000);
+    assert_string_equal(simnode_ask(node, text), "+OK\r\n");
+    assert_false(simnode_stats(node).is_log_full);
+    simnode_close(node);
+    simdisk_free(disk);
+}
+
 /* ---- The budget (P7) ---- */
 
 /* A log that has grown past twice its budget waits for a checkpoint; one that no checkpoint could
@@ -230,25 +257,121 @@ static void test_a_budget_below_one_segment_stops_nobody(void **unused)
 static void test_writes_wait_for_a_checkpoint_when_the_log_is_too_long(void **unused)
 {
     (void)unused;
-    struct simscript script;
     struct simdisk *disk = simnode_disk(6);
     struct simnode *node =
         simnode_start(&(struct simnode_options){.seed = 6, .log_budget = 512u << 10}, disk);
-    for (uint64_t n = 1; n <= 40; n++)
+    for (uint64_t n = 1; n <= 8; n++)
         simdisk_fail_nth(disk, SIM_RENAME, "/manifest", n, -EIO);
-    simscript_init(&script, 6);
-    script.time_ms = 0;
-    script.checkpoint = 0;
-    for (int i = 0; i < 30; i++) {
-        simscript_run(&script, node, 20);
-        settle(node);
+    char text[8192] = "APPEND k";
+    memset(text + 8, 'v', sizeof(text) - 9);
+    text[8] = ' ';
+    for (unsigned i = 1; i <= 300; i++) {
+        char length[32];
+        snprintf(length, sizeof(length), ":%u\r\n", i * (unsigned)(sizeof(text) - 10));
+        assert_string_equal(simnode_ask(node, text), length);
     }
     simnode_advance(node, 1000);
+    assert_true(simdisk_fault_fired(disk));
     assert_true(simnode_stats(node).log_live_bytes <= 2 * (512u << 10) + (256u << 10));
     assert_non_null(strstr(node->last_log, "checkpoint failed"));
+    simnode_close(node);
+    simdisk_free(disk);
+}
+
+/* A node whose log is too long for any write, because no manifest can be written. */
+static struct simnode *node_with_a_log_too_long(struct simdisk *disk, uint64_t *out_waiting)
+{
+    struct simnode *node =
+        simnode_start(&(struct simnode_options){.seed = 7, .log_budget = 256u << 10}, disk);
+    char text[8192] = "SET k";
+    for (uint64_t n = 1; n <= 400; n++)
+        simdisk_fail_nth(disk, SIM_RENAME, "/manifest", n, -EIO);
+    memset(text + 5, 'v', sizeof(text) - 6);
+    text[5] = ' ';
+    for (unsigned sent = 0; sent < 200; sent++) {
+        *out_waiting = simnode_send(node, 0, text);
+        for (int i = 0; i < 20; i++)
+            simnode_dry(node);
+        if (simnode_reply(node, *out_waiting) == NULL)
+            return node;
+    }
+    fail_msg("the log grows without a limit: %llu failed renames",
+             (unsigned long long)simdisk_count(disk, SIM_RENAME, "/manifest"));
+    return NULL;
+}
+
+/* They wait without trying for a checkpoint again and again: that is once a second. */
+static void test_a_checkpoint_that_fails_is_not_tried_again_at_once(void **unused)
+{
+    (void)unused;
+    uint64_t waiting;
+    struct simdisk *disk = simnode_disk(7);
+    struct simnode *node = node_with_a_log_too_long(disk, &waiting);
+    uint64_t before = simdisk_count(disk, SIM_RENAME, "/manifest");
+    for (int i = 0; i < 200; i++)
+        simnode_turn(node);
+    assert_in_range(simdisk_count(disk, SIM_RENAME, "/manifest"), before, before + 1);
+    for (int i = 0; i < 10; i++)
+        simnode_advance(node, 1000);
+    assert_in_range(simdisk_count(disk, SIM_RENAME, "/manifest"), before + 2, before + 12);
+    assert_true(simnode_stats(node).is_checkpoint_failing);
+    assert_null(simnode_reply(node, waiting));
+    for (int i = 0; i < 400; i++)
+        simnode_advance(node, 1000);
+    assert_string_equal(simnode_reply(node, waiting), "+OK\r\n");
+    assert_false(simnode_stats(node).is_checkpoint_failing);
+    simnode_close(node);
+    simdisk_free(disk);
+}
+
+/* Whoever waits for that when the end comes is refused, and the end comes. */
+static void test_a_log_that_is_too_long_can_be_stopped(void **unused)
+{
+    (void)unused;
+    uint64_t waiting;
+    struct simdisk *disk = simnode_disk(7);
+    struct simnode *node = node_with_a_log_too_long(disk, &waiting);
+    assert_int_equal(simnode_stop(node, true), -EIO);
+    expect_begins(simnode_reply(node, waiting), "-ERR Ferric is shutting down");
     simhistory_check_replies(node->history);
     simnode_close(node);
-    simscript_fini(&script);
+    simdisk_free(disk);
+}
+
+/* ---- The end with data files that cannot be written ---- */
+
+/* More is committed than may be applied while the disk is behind (R32): the end does not wait for
+ * room that may never come. What is not in the files is in the log. */
+static void test_a_full_disk_does_not_keep_the_end_from_coming(void **unused)
+{
+    (void)unused;
+    struct simdisk *disk = simnode_disk(8);
+    const struct simnode_options options = {
+        .seed = 8, .shard_count = 1, .frames_in_flight = 3, .max_unwritten_bytes = 4096};
+    struct simnode *node = simnode_start(&options, disk);
+    char text[6000] = "APPEND k";
+    memset(text + 8, 'v', sizeof(text) - 9);
+    text[8] = ' ';
+    assert_string_equal(simnode_ask(node, "SET k v"), "+OK\r\n");
+    simnode_advance(node, 1500);
+    simdisk_hold(disk, true);
+    uint64_t writes[3];
+    for (int i = 0; i < 3; i++) {
+        writes[i] = simnode_send(node, 0, text);
+        simnode_dry(node);
+    }
+    simdisk_set_capacity(disk, 1);
+    simdisk_hold(disk, false);
+    simnode_advance(node, 1000);
+    assert_null(simnode_reply(node, writes[2]));
+    assert_int_equal(simnode_stats(node).shards_failing, 1);
+    assert_int_equal(simnode_stop(node, true), -ENOSPC);
+    assert_string_equal(simnode_reply(node, writes[2]), ":17971\r\n");
+    simnode_close(node);
+    simdisk_set_capacity(disk, UINT64_MAX);
+    node = simnode_start(&(struct simnode_options){.seed = 9}, disk);
+    assert_string_equal(simnode_ask(node, "STRLEN k"), ":17971\r\n");
+    simnode_close(node);
     simdisk_free(disk);
 }
 
@@ -260,8 +383,12 @@ int main(void)
         cmocka_unit_test(test_writes_that_wait_for_the_log_are_refused_when_it_fails),
         cmocka_unit_test(test_what_is_unknown_is_decided_by_the_next_start),
         cmocka_unit_test(test_a_full_disk_refuses_writes_until_there_is_space),
+        cmocka_unit_test(test_writes_go_on_when_there_are_descriptors_again),
         cmocka_unit_test(test_a_budget_below_one_segment_stops_nobody),
         cmocka_unit_test(test_writes_wait_for_a_checkpoint_when_the_log_is_too_long),
+        cmocka_unit_test(test_a_checkpoint_that_fails_is_not_tried_again_at_once),
+        cmocka_unit_test(test_a_log_that_is_too_long_can_be_stopped),
+        cmocka_unit_test(test_a_full_disk_does_not_keep_the_end_from_coming),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -134,6 +134,16 @@ static void on_reply(void *ctx, void *token, struct slice reply)
     pump(connection);
 }
 
+static void on_placed(void *ctx, void *token)
+{
+    (void)ctx;
+    struct simnode_command *command = token;
+    struct simnode_connection *connection = &command->node->connections[command->connection];
+    command->is_alone = false;
+    connection->is_stalled = false;
+    pump(connection);
+}
+
 static void on_room(void *ctx)
 {
     (void)ctx;
@@ -141,7 +151,8 @@ static void on_room(void *ctx)
 
 void simnode_listen(struct simnode *node)
 {
-    static const struct port_events events = {.on_reply = on_reply, .on_room = on_room};
+    static const struct port_events events = {
+        .on_reply = on_reply, .on_placed = on_placed, .on_room = on_room};
     port_set_events(node->port, &events, node);
 }
 

@@ -164,3 +164,28 @@ def test_more_clients_than_open_files_are_refused(short_of_files):
     assert "The operating system is not able to handle the specified number of clients" in reply
     assert client("CONFIG", "GET", "maxclients") == [b"maxclients", b"896"]
     assert client("CONFIG", "SET", "maxclients", 100) == "OK"
+
+
+def write_data_files(client, megabytes):
+    value = b"x" * 50000
+    for i in range(megabytes):
+        replies = client.pipeline(*(("SET", f"key{j % 7}", value) for j in range(21)))
+        assert replies == ["OK"] * 21, f"after {i} MiB"
+
+
+@pytest.mark.ferric_only("others do not keep a descriptor for each file")
+def test_clients_leave_descriptors_to_data_files(start_server):
+    server = start_server(open_files=300, data_file_size="1mb", log_segment_size="16mb", shards=1)
+    client = server.connect()
+    write_data_files(client, 150)
+    wait_for_clients(client, 1)
+    others = []
+    while True:
+        others.append(server.connect())
+        others[-1].send(b"PING\r\n")
+        if others[-1].read() == MAX_REACHED:
+            break
+    assert len(others) > 30
+    assert "data files and log segments are open and the limit is 300" in server.log()
+    write_data_files(client, 25)
+    assert client("INFO", "persistence").count(b"shards_failing:0\r\n") == 1

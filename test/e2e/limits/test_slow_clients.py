@@ -198,3 +198,18 @@ def test_watched_keys_without_end(start_server):
     assert "too many watched keys" in replies[-1]
     assert client("UNWATCH") == "OK"
     assert client("WATCH", "k") == "OK"
+
+
+def test_a_client_that_reads_its_replies_is_not_idle(start_server):
+    server = start_server(timeout=1)
+    client = server.connect()
+    value = b"x" * (8 << 20)
+    assert client("SET", "big", value) == "OK"
+    client.send(b"GET big\r\n" * 4)
+    for _ in range(4):
+        assert client.read_bytes(len(b"$8388608\r\n")) == b"$8388608\r\n"
+        for _ in range(4):
+            time.sleep(0.4)
+            assert client.read_bytes(2 << 20) == value[: 2 << 20]
+        assert client.read_bytes(2) == b"\r\n"
+    assert client.is_closed()  # now it is

@@ -38,6 +38,35 @@ static void check_value(struct tx *tx, uint16_t db, const char *key, const char 
     assert_true(slice_eq(value, slice_str(want)));
 }
 
+/* ---- Use ---- */
+
+static uint8_t counter_after_reads(struct storebench *bench, unsigned reads)
+{
+    storebench_begin(bench, TX_READ);
+    for (unsigned i = 0; i < reads; i++)
+        get(bench->tx, 0, "k");
+    const struct row *row = get(bench->tx, 0, "k").row;
+    uint8_t counter = atomic_load(&row->lfu) & 255;
+    tx_reset(bench->tx);
+    return counter;
+}
+
+/* Reads are counted as the store's options say: with a factor of 0 every one that is looked at. */
+static void use_is_counted_by_the_options(void **state)
+{
+    (void)state;
+    struct storebench *bench = hot_bench(1);
+    storebench_put(bench, 0, "k", SLICE_LIT("1"), 0);
+    bench->stores.shards[0]->lfu = (struct lfu_options){.log_factor = 0, .decay_time = 0};
+    assert_int_equal(counter_after_reads(bench, 5000), LFU_INITIAL + 50);
+    bench->stores.shards[0]->lfu.log_factor = 1u << 31;
+    assert_in_range(counter_after_reads(bench, 5000), LFU_INITIAL + 50, LFU_INITIAL + 51);
+    bench->stores.shards[0]->lfu.decay_time = 1;
+    bench->now_ms += 20 * 60000;
+    assert_in_range(counter_after_reads(bench, 100), LFU_INITIAL + 30, LFU_INITIAL + 32);
+    storebench_free(bench);
+}
+
 /* ---- Changes ---- */
 
 static void changes_are_seen_by_themselves_only(void **state)
@@ -706,6 +735,7 @@ int main(void)
         cmocka_unit_test(reads_of_several_rows_are_checked_again),
         cmocka_unit_test(seeds),
         cmocka_unit_test(many_loaded_values),
+        cmocka_unit_test(use_is_counted_by_the_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
