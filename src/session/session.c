@@ -105,8 +105,11 @@ struct session_ticket *session_defer(struct call *call)
     ASSERT(!session->is_deferred);
     session->is_deferred = true;
     session->host->ticket_count++;
-    struct pending *pending = pending_new(session, PENDING_REPLY);
-    pending_link(session, pending);
+    struct pending *whole = session->running_exec;
+    struct pending *pending = pending_new(session, whole != NULL ? PENDING_PART : PENDING_REPLY);
+    pending->whole = whole;
+    if (whole == NULL)
+        pending_link(session, pending);
     return (struct session_ticket *)pending;
 }
 

@@ -15,14 +15,25 @@
 enum pending_kind {
     PENDING_REPLY, /* of the port or a handler that deferred */
     PENDING_RETRY, /* its reply is dropped and the command that waits is parsed again */
-    PENDING_EXEC   /* EXEC with commands of scope NODE among its own: put together at the end */
+    PENDING_EXEC,  /* EXEC with commands of scope NODE among its own: put together at the end */
+    PENDING_PART   /* of one of these that deferred; in no session's list */
+};
+
+/* An EXEC that is put together: queued commands of scope NODE run one after the other, and what the
+ * group has answered to those with data is laid between their replies. */
+struct exec {
+    struct queued *queue;
+    const struct queued *next; /* the first that has no reply yet */
+    struct buf out;            /* replies so far */
+    struct buf rest;           /* of the group's reply, while a command is awaited */
 };
 
 struct pending {
     struct pending *next;
     struct host *host;
     struct session *session; /* NULL: the connection has gone */
-    struct queued *exec;     /* PENDING_EXEC */
+    struct exec *exec;       /* PENDING_EXEC */
+    struct pending *whole;   /* PENDING_PART: the EXEC */
     enum pending_kind kind;
     bool is_done;
     bool is_ordering; /* taken by the port, not yet executed: later commands must follow it */
@@ -77,13 +88,15 @@ struct session {
     bool is_deferred;  /* the running handler has taken a ticket */
     bool wants_retry;  /* the running command is to be parsed again later */
     bool closes_when_answered;
+    bool is_no_evict; /* as CLIENT NO-EVICT and NO-TOUCH said, for CLIENT LIST */
+    bool is_no_touch;
     enum reply_mode reply_mode;
     uint16_t multi_db; /* as SELECT within MULTI would leave it */
     struct queued *queue;
     struct queued *queue_last;
     size_t queue_count;
     size_t queue_bytes;
-    size_t queue_count_at_exec;
+    struct pending *running_exec; /* of which a NODE command runs now */
     struct watched *watches;
     size_t watch_bytes;
     bool watches_absent; /* one of the watched keys was not there */
@@ -148,10 +161,13 @@ void multi_note_select(struct session *session, const struct command_row *row,
                        const struct slice *argv, uint32_t argc);
 void multi_exec(struct session *session, struct reply *reply);
 void multi_reset(struct session *session);
-void queued_free(struct queued *queue);
-/* Puts the reply of an EXEC together that had NODE commands among its own. */
-void multi_splice(struct session *session, const struct queued *queue, struct slice reply,
-                  struct reply *out);
+void exec_free(struct exec *exec);
+/* The group has answered an EXEC that has NODE commands among its own; a command of it that had
+ * deferred has its reply. True if with this the reply of the whole stands in pending->exec->out. */
+MUST_CHECK
+bool exec_on_reply(struct pending *pending, struct slice reply);
+MUST_CHECK
+bool exec_on_part(struct pending *pending, struct slice reply);
 
 /* watch.c */
 void watch_drop_all(struct session *session);
@@ -164,7 +180,9 @@ bool watch_is_untouched(const struct session *session);
 void session_describe(const struct session *session, struct buf *to);
 void session_reset(struct session *session);
 /* False after an error has been replied. */
-bool session_set_name(struct session *session, struct slice name, struct reply *reply);
+MUST_CHECK
+bool session_check_name(struct slice name, struct reply *reply);
+void session_set_name(struct session *session, struct slice name);
 
 /* client_tour.c */
 int client_list(struct call *call);
