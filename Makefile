@@ -72,7 +72,7 @@ fuzz: ## SECONDS=60 of fuzzing for every decoder
 .PHONY: crash
 crash: ## kill -9 under load, ROUNDS=100 times; SEED=... replays, PRESET=asan takes another build
 	tools/install build test
-	$(call build,$(or $(PRESET),dev),ferric-server)
+	$(call build,$(or $(PRESET),dev),ferric-server crashpoint)
 	FERRIC_SERVER=build/$(or $(PRESET),dev)/ferric-server ROUNDS=$(ROUNDS) test/crash/rounds.py
 
 .PHONY: bench

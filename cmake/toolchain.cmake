@@ -45,9 +45,9 @@ endif()
 set(FERRIC_SANITIZER_ENV "")
 if(CMAKE_BUILD_TYPE STREQUAL "Asan")
   set(FERRIC_SANITIZER_ENV "ASAN_OPTIONS=detect_leaks=1:abort_on_error=1"
-    "UBSAN_OPTIONS=print_stacktrace=1")
+    "UBSAN_OPTIONS=print_stacktrace=1" "FERRIC_SANITIZED=1")
 elseif(CMAKE_BUILD_TYPE STREQUAL "Tsan")
-  set(FERRIC_SANITIZER_ENV "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1")
+  set(FERRIC_SANITIZER_ENV "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1" "FERRIC_SANITIZED=1")
 endif()
 
 set(FERRIC_TEST_WARNINGS

@@ -49,7 +49,7 @@ def test_idle_connections_are_small(many_files, start_server):
     for client in clients[::2]:
         client("HELLO", 3)
     assert server.info()["connected_clients"] == str(IDLE + 2)
-    used = (server.memory() - before) / IDLE
+    used = server.growth(before) / IDLE
     print(f"{used:.0f} bytes for an idle connection")
     assert used <= IDLE_BYTES
     assert admin("SET", "k", "v") == "OK"
@@ -91,7 +91,7 @@ def test_connections_that_come_and_go(own_server):
     wait_until(lambda: int(client("GET", "n")) >= total * 3 // 4)
     assert int(own_server.info()["total_connections_received"]) >= total
     assert open_files(own_server) <= files + 4
-    assert own_server.memory() - memory < 16 << 20
+    assert own_server.growth(memory) < 16 << 20
 
 
 # ---- More than are allowed

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Server processes under test: Ferric, or a real Redis or Valkey to check the tests themselves.
 
-FERRIC_SERVER  the binary; default build/dev/ferric-server of this tree
-FERRIC_ARGS    directives for each Ferric that is started, "--io-threads 2 --shards 3"
-PEER_SERVER    a redis-server or valkey-server to run instead
+FERRIC_SERVER     the binary; default build/dev/ferric-server of this tree
+FERRIC_SANITIZED  set: a sanitizer is in it, and its memory says nothing about a limit
+FERRIC_ARGS       directives for each Ferric that is started, "--io-threads 2 --shards 3"
+PEER_SERVER       a redis-server or valkey-server to run instead
 """
 
 import ctypes
@@ -155,6 +156,10 @@ class Server:
         text = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         line = next(line for line in text.splitlines() if line.startswith(field + ":"))
         return int(line.split()[1]) * 1024
+
+    def growth(self, before):
+        """Bytes of memory more than `before`. 0 under a sanitizer, which keeps what was freed."""
+        return 0 if os.environ.get("FERRIC_SANITIZED") else self.memory() - before
 
     def info(self):
         """All fields of INFO."""
