@@ -2,11 +2,28 @@
 /* ferric-server [configuration file] [--directive value ...] */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "server/server.h"
 
+/* --help and --version start nothing. True if it was one of them. */
+static bool tell(const char *arg)
+{
+    struct buf text = {0};
+    if (strcmp(arg, "--help") == 0)
+        config_put_help(&text);
+    else if (strcmp(arg, "--version") == 0)
+        buf_append_str(&text, "Ferric " FERRIC_VERSION "\n");
+    fwrite(text.data, 1, text.len, stdout);
+    bool has_told = text.len > 0;
+    buf_fini(&text);
+    return has_told;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 2 && tell(argv[1]))
+        return 0;
     struct diag diag = {.text = ""};
     struct config *config = config_new();
     struct server *server = NULL;

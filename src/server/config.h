@@ -72,7 +72,7 @@ struct config_row {
     uint64_t min;
     uint64_t max;
     const char *initial;
-    const char *choices; /* blank-separated; a number counts from the first */
+    const char *choices; /* separated by ", "; a number counts from the first */
     const char *doc;
 };
 
@@ -142,6 +142,9 @@ int config_rewrite_file(struct config *config, struct diag *diag);
 /* [file] [--directive value ...]. */
 MUST_CHECK
 int config_load_args(struct config *config, int argc, char **argv, struct diag *diag);
+
+/* For --help: every directive with its default and what it does, appended. */
+void config_put_help(struct buf *to);
 
 static inline uint64_t config_number(const struct config *config, enum config_id id)
 {

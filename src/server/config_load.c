@@ -217,3 +217,26 @@ int config_load_args(struct config *config, int argc, char **argv, struct diag *
     }
     return 0;
 }
+
+/* ---- Help ---- */
+
+static void put_row(const struct config_row *row, struct buf *to)
+{
+    buf_append_format(to, "  --%s (%s%s)\n      %s", row->name,
+                      row->initial[0] == '\0' ? "empty" : row->initial,
+                      row->is_live ? "; CONFIG SET" : "", row->doc);
+    if (row->choices != NULL)
+        buf_append_format(to, " One of: %s.", row->choices);
+    buf_append_byte(to, '\n');
+}
+
+void config_put_help(struct buf *to)
+{
+    buf_append_str(to,
+                   "ferric-server [file] [--directive value ...]\n"
+                   "ferric-server --help | --version\n\n"
+                   "Directives, for the file without the dashes (default; CONFIG SET: may be "
+                   "changed while it runs):\n\n");
+    for (size_t i = 0; i < CONF_COUNT; i++)
+        put_row(config_row((enum config_id)i), to);
+}
