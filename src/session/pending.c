@@ -166,6 +166,9 @@ static void finish(struct pending *pending, struct slice reply)
 {
     struct session *session = pending->session;
     bool may_resume = note_answer(session, pending);
+    /* A CLIENT REPLY SKIP in the transaction means the command behind EXEC. */
+    if (pending->kind == PENDING_EXEC && session->reply_mode == REPLY_SKIP_NEXT)
+        session->reply_mode = REPLY_SKIPPING;
     pending->is_done = true;
     if (session->first == pending) {
         send(session, pending, reply);
