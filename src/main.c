@@ -1,29 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ferric-server [configuration file] [--directive value ...] */
+/* ferric-server [configuration file] [--directive value ...], or --help, or --version. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "server/server.h"
 
-/* --help and --version start nothing. True if it was one of them. */
-static bool tell(const char *arg)
+static bool is_either(const char *word, const char *name, const char *letter)
+{
+    return strcmp(word, name) == 0 || strcmp(word, letter) == 0;
+}
+
+/* Prints what is asked for instead of a server; false if nothing is. */
+static bool tell(const char *word)
 {
     struct buf text = {0};
-    if (strcmp(arg, "--help") == 0)
-        config_put_help(&text);
-    else if (strcmp(arg, "--version") == 0)
+    if (is_either(word, "--help", "-h"))
+        config_put_usage(&text);
+    else if (is_either(word, "--version", "-v"))
         buf_append_str(&text, "Ferric " FERRIC_VERSION "\n");
+    bool is_told = text.len > 0;
     fwrite(text.data, 1, text.len, stdout);
-    bool has_told = text.len > 0;
     buf_fini(&text);
-    return has_told;
+    return is_told;
 }
 
 int main(int argc, char **argv)
 {
     if (argc == 2 && tell(argv[1]))
-        return 0;
+        return fflush(stdout) == 0 ? 0 : 1;
     struct diag diag = {.text = ""};
     struct config *config = config_new();
     struct server *server = NULL;

@@ -39,7 +39,7 @@ static void take_completions(struct consensus *c)
         frame_unref(frame);
 }
 
-/* Once after an append; a segment that is full to the brim has no room for it. */
+/* Once after an append, also if what vouches is to be vouched for itself: an OPEN frame. */
 static bool is_vouch_due(const struct consensus *c)
 {
     return !c->is_log_failed && seglog_needs_vouch(c->log) && !c->has_vouched;
@@ -85,7 +85,9 @@ uint64_t consensus_deadline_ms(const struct consensus *c)
 {
     uint64_t deadline_ms = core_deadline(c);
     uint64_t now_ms = clock_boot_ms(c->os.clock);
-    if (!c->is_log_failed && (c->has_appended || is_vouch_due(c))) {
+    /* What is in flight wakes us by itself, and is not to be vouched for before. */
+    bool is_vouch_near = c->has_appended || (is_vouch_due(c) && seglog_in_flight(c->log) == 0);
+    if (!c->is_log_failed && is_vouch_near) {
         uint64_t vouch_ms = (c->has_appended ? now_ms : c->quiet_ms) + VOUCH_MS;
         if (vouch_ms < deadline_ms)
             deadline_ms = vouch_ms;

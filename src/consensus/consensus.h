@@ -92,9 +92,9 @@ struct consensus_options {
 
 /* Gets ready to start; the first steps start it, once term and vote are durable where that is
  * needed. A new group gets its configuration as its first entry (CHANGE). Entries found in the log
- * above the checkpoint are read here once for changes of the configuration, one frame in memory at
- * a time; they come through on_commit as consensus_step() runs, read back from disk within its
- * budget. ERR_VERSION: not the libraft this was written for; ERR_CORRUPT, ERR_FORMAT: log or
+ * above the checkpoint are read here up to the last change of the configuration, one frame in
+ * memory at a time; all come through on_commit as consensus_step() runs, read back from disk within
+ * its budget. ERR_VERSION: not the libraft this was written for; ERR_CORRUPT, ERR_FORMAT: log or
  * configuration make no sense; otherwise what the log says. */
 MUST_CHECK
 int consensus_open(const struct consensus_options *options, struct consensus **out,

@@ -3,8 +3,8 @@
  *
  * The core wants its history in one event: term and vote, the checkpoint with its configuration,
  * and every entry above it with term and type, of which it keeps the terms alone. Payloads it looks
- * at only in CHANGE entries. So open reads the log once, a frame at a time, for those; the event
- * then carries bare terms for all others.
+ * at only in CHANGE entries. So open reads the log for those, a frame at a time, as far as the log
+ * has found that there are any; the event then carries bare terms for all others.
  *
  * Rule B: a node that is the only voter leads from the START event on, and in the term it is given.
  * So a new term with its own vote goes to the log first, and the event waits until that is durable.
@@ -116,24 +116,34 @@ static int scan_frame(struct consensus *c, const struct frame *frame, struct dia
     return 0;
 }
 
-static int scan_log(struct consensus *c, struct diag *diag)
+/* Reads on from the checkpoint as far as there are changes: `newest` is the last. */
+static int read_changes(struct consensus *c, uint64_t newest, struct diag *diag)
 {
     struct seglog_reader *reader;
     struct frame *frame;
-    if (c->last_index == c->checkpoint)
-        return 0;
+    uint64_t read_index = 0;
     int rc = seglog_reader_open(c->log, c->checkpoint + 1, &reader);
     if (rc != 0)
         return diag_set(diag, rc, "the log cannot be read from entry %llu on: %s",
                         (unsigned long long)c->checkpoint + 1, err_text(rc));
-    while ((rc = seglog_reader_next(reader, &frame, diag)) == 0) {
-        rc = scan_frame(c, frame, diag);
-        frame_unref(frame);
+    while (rc == 0 && read_index < newest) {
+        rc = seglog_reader_next(reader, &frame, diag);
         if (rc != 0)
             break;
+        rc = scan_frame(c, frame, diag);
+        read_index = frame->first_index + frame->entry_count - 1;
+        frame_unref(frame);
     }
     seglog_reader_close(reader);
-    if (rc != ERR_NOT_FOUND)
+    return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
+static int find_changes(struct consensus *c, uint64_t newest, struct diag *diag)
+{
+    if (c->last_index == c->checkpoint)
+        return 0;
+    int rc = newest > c->checkpoint ? read_changes(c, newest, diag) : 0;
+    if (rc != 0)
         return rc;
     if (c->checkpoint == 0 && (c->change_count == 0 || c->changes[0].index != 1))
         return diag_set(diag, ERR_CORRUPT, "the log's first entry is no configuration");
@@ -228,7 +238,7 @@ int consensus_open(const struct consensus_options *options, struct consensus **o
     if (rc != 0)
         return rc;
     struct consensus *c = new_consensus(options);
-    rc = scan_log(c, diag);
+    rc = find_changes(c, options->found->newest_change, diag);
     if (rc == 0)
         rc = prepare(c, options, diag);
     if (rc != 0) {

@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "bitcask/datafile.h"
 #include "engine/engine_internal.h"
 #include "os/thread.h"
 
@@ -18,6 +19,8 @@
 #define MAX_OPENERS  16
 #define ELECTION_MS  1000
 #define HEARTBEAT_MS 100
+#define LOCK_WAIT_MS 3000
+#define LOCK_TRY_MS  10
 
 static int path_of(char *to, const char *dir, const char *name, struct diag *diag)
 {
@@ -243,7 +246,8 @@ static void tell_progress(struct group *group, const char *what, uint64_t done, 
         group->options.on_progress(group->options.ctx, what, done, total);
 }
 
-static void open_in_parallel(struct opening *opening)
+/* False if there is no thread to be had. */
+static bool open_in_parallel(struct opening *opening)
 {
     struct thread threads[MAX_OPENERS] = {0};
     uint32_t count = opening->group->stores.count;
@@ -255,8 +259,7 @@ static void open_in_parallel(struct opening *opening)
         if (thread_start(&threads[i], "recovery", open_some, opening) == 0)
             opening->running++;
     }
-    if (opening->running == 0)
-        opening->error = -EAGAIN;
+    bool has_threads = opening->running > 0;
     while (opening->running > 0) {
         signal_wait_ms(&opening->changed, &opening->lock, PROGRESS_MS);
         tell_progress(opening->group, "data files", atomic_load(&opening->done_bytes),
@@ -265,6 +268,13 @@ static void open_in_parallel(struct opening *opening)
     lock_drop(&opening->lock);
     for (uint32_t i = 0; i < count; i++)
         thread_join(&threads[i]);
+    return has_threads;
+}
+
+/* What the scan of a file counts: its records, without the header. */
+static uint64_t bytes_to_scan(uint64_t length)
+{
+    return length > DATAFILE_HEADER_SIZE ? length - DATAFILE_HEADER_SIZE : 0;
 }
 
 static int open_stores(struct group *group, struct diag *diag)
@@ -273,15 +283,13 @@ static int open_stores(struct group *group, struct diag *diag)
     struct opening opening = {.group = group, .hash_seed = group->stores.hash_seed};
     for (uint32_t i = 0; i < manifest->shard_count; i++) {
         for (size_t j = 0; j < manifest->shards[i].file_count; j++)
-            opening.total_bytes += manifest->shards[i].files[j].length;
+            opening.total_bytes += bytes_to_scan(manifest->shards[i].files[j].length);
     }
     lock_init(&opening.lock);
     signal_init(&opening.changed);
-    if (group->options.is_serial) {
+    if (group->options.is_serial || !open_in_parallel(&opening)) {
         opening.running = 1;
         open_some(&opening);
-    } else {
-        open_in_parallel(&opening);
     }
     signal_fini(&opening.changed);
     lock_fini(&opening.lock);
@@ -422,6 +430,19 @@ static void start_components(struct group *group)
     sequencer_start(&group->sequencer);
 }
 
+/* A process that was killed holds the lock until its last writes have landed (O9). */
+static int take_lock(struct group *group, const char *path)
+{
+    const struct group_options *options = &group->options;
+    int rc = fs_lock(options->os.fs, path, &group->lock);
+    unsigned tries = options->is_serial ? 0 : LOCK_WAIT_MS / LOCK_TRY_MS;
+    for (unsigned i = 0; rc == ERR_BUSY && i < tries; i++) {
+        thread_sleep_ms(LOCK_TRY_MS);
+        rc = fs_lock(options->os.fs, path, &group->lock);
+    }
+    return rc;
+}
+
 static int open_state(struct group *group, struct diag *diag)
 {
     const struct group_options *options = &group->options;
@@ -429,13 +450,20 @@ static int open_state(struct group *group, struct diag *diag)
     int rc = path_of(path, options->dir, "lock", diag);
     if (rc != 0)
         return rc;
-    rc = fs_lock(options->os.fs, path, &group->lock);
+    rc = take_lock(group, path);
     if (rc == ERR_BUSY)
-        return diag_set(diag, rc,
-                        "%.300s is in use by another Ferric: stop that one, or give another --dir",
-                        options->dir);
+        return diag_set(
+            diag, rc,
+            "%.300s is in use by another Ferric: stop that one, or give another --dir (one "
+            "that was killed holds it until its last writes have reached the disk)",
+            options->dir);
     if (rc != 0)
-        return diag_set(diag, rc, "%.300s: %s", path, err_text(rc));
+        return diag_set(diag, rc,
+                        "%.300s: %s. The data directory must be a folder that this user may write",
+                        path, err_text(rc));
+    rc = aio_hold(options->aio, group->lock);
+    if (rc != 0)
+        return diag_set(diag, rc, "%.300s cannot be held: %s", path, err_text(rc));
     rc = manifest_load(options->os.fs, options->dir, &group->manifest, diag);
     bool is_new = rc == ERR_NOT_FOUND;
     if (is_new)

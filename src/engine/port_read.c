@@ -435,8 +435,7 @@ size_t port_expected(struct port *port, const struct port_request *request)
     struct expectation sum = {.tx = port->tx};
     begin_inline(port);
     struct request asked = {.argv = request->argv, .argc = request->argc, .db = request->db};
-    if (command_keys(port->group->options.table, row, &asked, add_expected, &sum) ==
-        KEYS_MALFORMED)
+    if (command_keys(port->group->options.table, row, &asked, add_expected, &sum) == KEYS_MALFORMED)
         sum.bytes = 0;
     tx_reset(port->tx);
     return sum.bytes;

@@ -148,7 +148,7 @@ static void on_command(struct sequencer *sequencer, const struct log_entry *entr
         group_fail(group, "log entry %llu: %s. %s", (unsigned long long)entry->index, err_text(rc),
                    rc == ERR_VERSION ? "Start the version of Ferric that wrote it and stop that "
                                        "cleanly, then this one"
-                                     : "Restore from a backup or a replica");
+                                     : "Restore from a backup");
         return;
     }
     hlc_saw(&sequencer->hlc, prefix.hlc, prefix.ceiling_ms);
@@ -270,6 +270,13 @@ static bool take_commits(struct sequencer *sequencer)
     return has_more;
 }
 
+static void tell_replayed(const struct sequencer *sequencer)
+{
+    if (sequencer->replayed > 0)
+        group_log(sequencer->group, '*', "the log is replayed (commands: %llu); all are served",
+                  (unsigned long long)sequencer->replayed);
+}
+
 /* READY once everything that was in the log has been executed (R34). No read is answered before the
  * clock is where the last process may have let reads see it (R23). */
 static void note_ready(struct sequencer *sequencer)
@@ -281,6 +288,7 @@ static void note_ready(struct sequencer *sequencer)
         hlc_resume(&sequencer->hlc);
         atomic_store(&group->hlc_ms, hlc_ms(sequencer->hlc.word));
         group_set_state(group, GROUP_READY);
+        tell_replayed(sequencer);
         if (sequencer->wanted != NULL)
             checkpoint_begin(sequencer);
     } else if (sequencer->log_error != 0) {

@@ -66,8 +66,8 @@ bool sequencer_decode(struct sequencer *sequencer, struct round *round,
     if (wrong != NULL) {
         batch_free(batch);
         group_fail(group,
-                   "log entry %llu, command %u %s. The log was not changed; restore from a backup "
-                   "or a replica",
+                   "log entry %llu, command %u %s. The log was not changed; restore from a "
+                   "backup",
                    (unsigned long long)entry->index, nth, wrong);
         return false;
     }

@@ -278,10 +278,8 @@ bool epoch_collect(struct epoch_bag *bag, size_t budget)
     return bag->ready.head != NULL;
 }
 
-void epoch_bag_free(struct epoch_bag *bag)
+void epoch_bag_empty(struct epoch_bag *bag)
 {
-    if (bag == NULL)
-        return;
     do {
         if (bag->waiting.head != NULL)
             splice(&bag->ready, &bag->waiting);
@@ -291,6 +289,13 @@ void epoch_bag_free(struct epoch_bag *bag)
             free_first(bag);
     } while (bag->open.head != NULL);
     ASSERT(epoch_bag_bytes(bag) == 0);
+}
+
+void epoch_bag_free(struct epoch_bag *bag)
+{
+    if (bag == NULL)
+        return;
+    epoch_bag_empty(bag);
     atomic_fetch_sub(&bag->epoch->bag_count, 1);
     mem_free(bag);
 }

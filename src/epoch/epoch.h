@@ -49,7 +49,9 @@ void epoch_online(struct epoch_reader *reader);
 /* `free_fn` frees what is retired into this bag. */
 struct epoch_bag *epoch_bag_new(struct epoch *epoch, epoch_free_fn free_fn, void *ctx);
 
-/* Frees everything in it at once: only when no reader can hold any of it. */
+/* Frees everything in it at once: only when no reader can hold any of it. epoch_bag_free() frees
+ * the bag, too. */
+void epoch_bag_empty(struct epoch_bag *bag);
 void epoch_bag_free(struct epoch_bag *bag);
 
 /* Takes an object that no new reader can find any more. `bytes` is what it holds, for the limit.

@@ -277,6 +277,11 @@ bool keydir_collect(struct keydir *dir, size_t budget)
     return epoch_collect(dir->bag, budget);
 }
 
+void keydir_collect_all(struct keydir *dir)
+{
+    epoch_bag_empty(dir->bag);
+}
+
 /* ---- Numbers ---- */
 
 size_t keydir_count(const struct keydir *dir)

@@ -56,6 +56,9 @@ struct row *keydir_find_mine(struct keydir *dir, struct slice key, uint64_t hash
 /* Once a turn: frees retired rows and buckets that no reader can hold. True if more is ready. */
 bool keydir_collect(struct keydir *dir, size_t budget);
 
+/* Frees all of them, whatever readers are online: only while none can find the keydir. */
+void keydir_collect_all(struct keydir *dir);
+
 /* Rows; rows with an expiry; bytes held by rows, values and buckets; bytes retired and not yet
  * freed, which the former leaves out. Thread: any; exact on the writer's. */
 size_t keydir_count(const struct keydir *dir);

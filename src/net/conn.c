@@ -273,6 +273,8 @@ void conn_close(struct conn *conn)
     conn->is_closing = true;
     list_del(&conn->dirty_node);
     list_del(&conn->resume_node);
+    /* The descriptor goes later; the peer sees the end before whoever asked for it hears of it. */
+    IGNORE(shutdown(conn->watch.fd, SHUT_RDWR), "the peer may have ended it");
     loop_watch_close(&conn->watch, on_watch_closed);
 }
 

@@ -41,6 +41,11 @@ const char *aio_name(const struct aio *aio)
     return aio->ops->name(aio);
 }
 
+int aio_hold(struct aio *aio, const struct file *lock)
+{
+    return aio->ops->hold == NULL ? 0 : aio->ops->hold(aio, lock);
+}
+
 void aio_close(struct aio *aio)
 {
     if (aio != NULL)

@@ -41,6 +41,7 @@ struct aio_ops {
     int (*fd)(const struct aio *aio);
     unsigned (*open_flags)(const struct aio *aio);
     const char *(*name)(const struct aio *aio);
+    int (*hold)(struct aio *aio, const struct file *lock); /* NULL: no write outlives the process */
     void (*close)(struct aio *aio);
 };
 struct aio {
@@ -65,6 +66,12 @@ unsigned aio_open_flags(const struct aio *aio);
 
 /* "io_uring" or "thread", for INFO. */
 const char *aio_name(const struct aio *aio);
+
+/* Keeps `lock` locked for as long as a write of this aio may be with the disk, even if the process
+ * is killed: what io_uring has handed to the disk lands all the same, perhaps seconds after the
+ * descriptors are closed, and nobody may have used its place for anything else by then. Once. */
+MUST_CHECK
+int aio_hold(struct aio *aio, const struct file *lock);
 
 /* Nothing may be in flight. */
 void aio_close(struct aio *aio);

@@ -12,6 +12,10 @@
  * rest; if none are, nothing would wake anybody, so the flush waits here and tries again. No
  * request is lost (O6).
  *
+ * A write that has been handed to the disk cannot be called back: it outlives a process that is
+ * killed, and its descriptors, locks included. But the ring outlives them, too, for as long as it
+ * has a request, and with it the files that are registered in it: the lock is one of them (O9).
+ *
  * Source: Axboe, "Efficient IO with io_uring", 2019; io_uring_enter(2).
  */
 #include "os/aio_internal.h"
@@ -19,12 +23,12 @@
 #include <errno.h>
 #include <liburing.h>
 #include <poll.h>
-#include <time.h>
 
 #include "base/assert.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "os/thread.h"
 
 #define PROBE_NAME    ".aio-probe"
 #define PROBE_WAIT_MS 10000
@@ -56,12 +60,6 @@ static void uring_submit(struct aio *aio, struct aio_write *write)
     self->in_flight++;
 }
 
-static void wait_ms(unsigned ms)
-{
-    struct timespec span = {.tv_nsec = (long)ms * 1000000};
-    nanosleep(&span, NULL);
-}
-
 static void uring_flush(struct aio *aio)
 {
     struct aio_uring *self = self_of(aio);
@@ -81,7 +79,7 @@ static void uring_flush(struct aio *aio)
         }
         tries++;
         ASSERT(tries < RETRY_MAX);
-        wait_ms(RETRY_MS);
+        thread_sleep_ms(RETRY_MS);
     }
 }
 
@@ -130,6 +128,14 @@ static const char *uring_name(const struct aio *aio)
     return "io_uring";
 }
 
+/* O9 */
+static int uring_hold(struct aio *aio, const struct file *lock)
+{
+    int fd = file_fd(lock);
+    int rc = io_uring_register_files_update(&self_of(aio)->ring, 0, &fd, 1);
+    return rc < 0 ? rc : 0;
+}
+
 static void destroy(struct aio_uring *self)
 {
     io_uring_queue_exit(&self->ring);
@@ -139,6 +145,8 @@ static void destroy(struct aio_uring *self)
 static void uring_close(struct aio *aio)
 {
     ASSERT(self_of(aio)->in_flight == 0);
+    /* At once; by itself the ring gives them back a while after it is closed. */
+    IGNORE(io_uring_unregister_files(&self_of(aio)->ring), "the lock is free a little later then");
     destroy(self_of(aio));
 }
 
@@ -149,6 +157,7 @@ static const struct aio_ops uring_ops = {
     .fd = uring_fd,
     .open_flags = uring_open_flags,
     .name = uring_name,
+    .hold = uring_hold,
     .close = uring_close,
 };
 
@@ -208,7 +217,13 @@ int aio_uring_open(const char *dir, unsigned depth, struct aio **out_aio, struct
         return diag_set(diag, rc, "io_uring does not work: the kernel gives no ring: %s",
                         err_text(rc));
     }
-    rc = probe(&self->aio, dir, diag);
+    static const int no_file = -1;
+    rc = io_uring_register_files(&self->ring, &no_file, 1);
+    if (rc < 0)
+        rc =
+            diag_set(diag, rc, "io_uring does not work: the ring keeps no files: %s", err_text(rc));
+    else
+        rc = probe(&self->aio, dir, diag);
     if (rc < 0) {
         destroy(self);
         return rc;

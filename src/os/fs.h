@@ -160,4 +160,8 @@ void file_unref(struct file *file);
 /* The machine's own filesystem; static, never freed. */
 struct fs *fs_posix(void);
 
+/* Does the path lie on a filesystem that a restart of the machine empties (tmpfs, ramfs)? False if
+ * it cannot be told. */
+bool fs_posix_is_memory(const char *path);
+
 #endif

@@ -9,10 +9,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -338,4 +340,10 @@ struct fs *fs_posix(void)
 {
     static struct fs posix = {.ops = &posix_ops};
     return &posix;
+}
+
+bool fs_posix_is_memory(const char *path)
+{
+    struct statfs info;
+    return statfs(path, &info) == 0 && (info.f_type == TMPFS_MAGIC || info.f_type == RAMFS_MAGIC);
 }

@@ -143,6 +143,12 @@ void signal_all(struct signal *sig)
     ASSERT(rc == 0);
 }
 
+void thread_sleep_ms(unsigned ms)
+{
+    struct timespec span = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
+    nanosleep(&span, NULL);
+}
+
 unsigned thread_cpu_count(void)
 {
     cpu_set_t set;

@@ -44,6 +44,9 @@ void signal_wait_ms(struct signal *sig, struct lock *lock, unsigned ms);
 void signal_one(struct signal *sig);
 void signal_all(struct signal *sig);
 
+/* Thread: none that others wait for. */
+void thread_sleep_ms(unsigned ms);
+
 /* Processors this process may run on, at least 1. */
 unsigned thread_cpu_count(void);
 

@@ -264,10 +264,12 @@ bool seglog_needs_vouch(const struct seglog *log)
 
 void seglog_vouch(struct seglog *log)
 {
-    bool is_possible = log->durable_sequence >= log->state_sequence;
-    if (!seglog_needs_vouch(log) || !is_possible || room_in(log->active) < FRAME_ALIGN)
+    if (!seglog_needs_vouch(log) || log->durable_sequence < log->state_sequence)
         return;
-    put(log, own_frame(FRAME_VOUCH, 0), log->last_index + 1, log->last_term);
+    if (room_in(log->active) >= FRAME_ALIGN)
+        put(log, own_frame(FRAME_VOUCH, 0), log->last_index + 1, log->last_term);
+    else if (log->ready.count > 0)
+        open_segment(log); /* its OPEN frame vouches as well */
 }
 
 void seglog_flush(struct seglog *log)

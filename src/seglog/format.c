@@ -178,6 +178,18 @@ bool frame_entries_are_valid(struct slice payload, uint32_t count)
     return at == payload.len;
 }
 
+uint64_t frame_newest_change(const uint8_t *data, const struct frame_header *header)
+{
+    uint64_t newest = 0;
+    const uint8_t *head = data + FRAME_HEADER_SIZE;
+    for (uint32_t i = 0; i < header->count; i++) {
+        if (head[ENT_TYPE] == ENTRY_CHANGE)
+            newest = header->first_index + i;
+        head += ENTRY_HEADER_SIZE + get_u32(head + ENT_SIZE);
+    }
+    return newest;
+}
+
 /* Each kind says what its payload and its count must be. */
 static bool payload_is_valid(const uint8_t *data, const struct frame_header *header)
 {

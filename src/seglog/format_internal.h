@@ -87,6 +87,9 @@ bool frame_padding_is_clean(const uint8_t *data, uint32_t size);
 /* True if the payload is exactly `count` well-formed entries. */
 bool frame_entries_are_valid(struct slice payload, uint32_t count);
 
+/* Index of the last CHANGE in a verified frame of entries; 0 if there is none. */
+uint64_t frame_newest_change(const uint8_t *data, const struct frame_header *header);
+
 struct hard_state {
     uint64_t term;
     uint64_t vote;

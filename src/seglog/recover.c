@@ -145,6 +145,7 @@ static void tell_found(struct recovery *r, struct seglog_found *out_found)
         .last_term = log->last_term,
         .configuration_index = log->configuration_index,
         .configuration = buf_slice(&log->found_configuration),
+        .newest_change = r->newest_change,
         .cut_frames = r->cut_frames,
         .cut_bytes = r->cut_bytes,
     };

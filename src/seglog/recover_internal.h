@@ -64,6 +64,7 @@ struct recovery {
     uint64_t stop_off;
     uint64_t next_sequence;
     uint64_t vouched; /* the highest durable-up-to that a whole frame says */
+    uint64_t newest_change;
 
     /* [head, end): frames above `vouched` as it was when they were replayed. */
     struct tail_frame *tail;

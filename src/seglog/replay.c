@@ -79,10 +79,12 @@ static const char *replay_open(struct seglog *log, const struct scanned_frame *f
     return NULL;
 }
 
-static void replay_entries(struct seglog *log, struct segment *segment,
+static void replay_entries(struct recovery *r, struct segment *segment,
                            const struct scanned_frame *frame)
 {
+    struct seglog *log = r->log;
     const struct frame_header *header = &frame->header;
+    uint64_t change = frame_newest_change(frame->data, header);
     struct index_item item = {
         .first_index = header->first_index,
         .segment = segment,
@@ -94,6 +96,8 @@ static void replay_entries(struct seglog *log, struct segment *segment,
     term_table_append(&log->terms, header->first_index, header->term);
     log->last_index += header->count;
     log->last_term = header->term;
+    if (change > r->newest_change)
+        r->newest_change = change;
 }
 
 /* Last writer wins. NULL, or why the frame makes no sense here. */
@@ -109,7 +113,7 @@ static const char *replay_frame(struct recovery *r, struct segment *segment,
     case FRAME_OPEN:
         return replay_open(log, frame, is_first);
     case FRAME_ENTRIES:
-        replay_entries(log, segment, frame);
+        replay_entries(r, segment, frame);
         return NULL;
     case FRAME_HARDSTATE: {
         struct hard_state state = frame_hard_state(frame->data);

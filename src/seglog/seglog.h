@@ -61,6 +61,7 @@ struct seglog_found {
     uint64_t last_term;
     uint64_t configuration_index;
     struct slice configuration; /* newest OPEN's, until close */
+    uint64_t newest_change;     /* no entry above it is a CHANGE; 0: none is */
     uint64_t cut_frames;        /* of a torn tail */
     uint64_t cut_bytes;
 };
@@ -108,7 +109,8 @@ uint64_t seglog_truncate(struct seglog *log, uint64_t last_index);
 /* What the next OPEN frames say, at most SEGLOG_CONFIGURATION_MAX bytes. Copied. */
 void seglog_set_configuration(struct seglog *log, uint64_t index, struct slice configuration);
 
-/* An empty frame that vouches for the last one, if that is durable and has not been vouched for. */
+/* An empty frame that vouches for the last one, if that is durable and has not been vouched for.
+ * Behind a segment full to the brim it is the next one's OPEN, which is to be vouched for again. */
 void seglog_vouch(struct seglog *log);
 bool seglog_needs_vouch(const struct seglog *log);
 

@@ -96,6 +96,16 @@ int server_make_loops(struct server *server, struct diag *diag)
 
 /* ---- Parts ---- */
 
+static void warn_of_memory(struct server *server, const char *dir)
+{
+    if (fs_posix_is_memory(dir))
+        log_line(
+            &server->log, LOG_WARNING,
+            "data directory %.300s lies in memory (tmpfs): a restart of the machine or a power "
+            "loss takes all of it. Give a --dir on a disk",
+            dir);
+}
+
 int server_open_group(struct server *server, struct diag *diag)
 {
     const struct config *config = server->config;
@@ -106,7 +116,9 @@ int server_open_group(struct server *server, struct diag *diag)
     const char *dir = config_text(config, CONF_DIR);
     int rc = fs_mkdir(server->os.fs, dir);
     if (rc != 0 && rc != -EEXIST)
-        return diag_set(diag, rc, "data directory %.300s: %s", dir, err_text(rc));
+        return diag_set(diag, rc, "data directory %.300s: cannot be made: %s%s", dir, err_text(rc),
+                        rc == -ENOENT ? ". Make the folder above it first" : "");
+    warn_of_memory(server, dir);
     rc = aio_open(kinds[config_number(config, CONF_LOG_WRITER)], dir, frames + 8, &server->aio,
                   diag);
     if (rc != 0)

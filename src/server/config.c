@@ -50,9 +50,11 @@
 
 static const struct config_row rows[CONF_COUNT] = {
     CHOICE(CONF_APPENDFSYNC, "appendfsync", true, "always", "always, everysec, no",
-           "Taken from files for Redis, and always: every acknowledged write is durable."),
+           "Any value is taken from files for Redis, and it stays always: every acknowledged write "
+           "is durable."),
     BOOL(CONF_APPENDONLY, "appendonly", true, "yes",
-         "Taken from files for Redis, and always yes: Ferric always writes its log."),
+         "Either value is taken from files for Redis, and it stays yes: Ferric always writes its "
+         "log."),
     TEXT(CONF_BIND, "bind", false, true, "127.0.0.1 -::1",
          "Addresses to listen on. One with '-' in front may be missing."),
     NUMBER(CONF_CHECKPOINT_IDLE_MS, "checkpoint-idle-ms", false, 0, 3600000, "250",
@@ -72,7 +74,7 @@ static const struct config_row rows[CONF_COUNT] = {
     BYTES(CONF_DATA_FILE_SIZE, "data-file-size", false, MB, 4 * GB - MB, "256mb",
           "Data files are rotated at this size."),
     TEXT(CONF_DIR, "dir", false, false, "./data",
-         "The data directory. It is made if it is missing."),
+         "The data directory. It is made if it is missing, in a folder that is there."),
     NUMBER(
         CONF_FLUSH_INTERVAL_MS, "flush-interval-ms", false, 1, 10000, "10",
         "A record waits no longer than this before it is handed to its data file. Durability does "

@@ -139,12 +139,12 @@ int config_rewrite_text(const struct config *config, struct slice old, struct bu
 MUST_CHECK
 int config_rewrite_file(struct config *config, struct diag *diag);
 
+/* What --help says: the command line, and every directive with its default. Appended. */
+void config_put_usage(struct buf *to);
+
 /* [file] [--directive value ...]. */
 MUST_CHECK
 int config_load_args(struct config *config, int argc, char **argv, struct diag *diag);
-
-/* For --help: every directive with its default and what it does, appended. */
-void config_put_help(struct buf *to);
 
 static inline uint64_t config_number(const struct config *config, enum config_id id)
 {

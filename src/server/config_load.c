@@ -110,7 +110,8 @@ static int apply(struct config *config, const struct slice *argv, size_t count, 
 {
     enum config_id id;
     if (config_find(argv[0], &id) == NULL)
-        return diag_set(diag, ERR_NOT_FOUND, "unknown directive '%.*s'",
+        return diag_set(diag, ERR_NOT_FOUND,
+                        "unknown directive '%.*s': 'ferric-server --help' lists those there are",
                         SLICE_FMT(slice_sub(argv[0], 0, 100)));
     struct diag why = {.text = ""};
     int rc = config_set(config, id, argv + 1, count - 1, &why);
@@ -189,10 +190,26 @@ int config_load_file(struct config *config, const char *path, struct diag *diag)
 
 /* ---- The command line ---- */
 
+void config_put_usage(struct buf *to)
+{
+    buf_append_str(to,
+                   "usage: ferric-server [file] [--directive value ...]\n"
+                   "       ferric-server --help | --version\n\n"
+                   "The file has a directive a line; the command line wins over it. These there "
+                   "are, with their\ndefaults; * can be changed by CONFIG SET.\n\n");
+    for (size_t i = 0; i < CONF_COUNT; i++) {
+        const struct config_row *row = config_row((enum config_id)i);
+        buf_append_format(to, "%c --%s %s\n      %s\n", row->is_live ? '*' : ' ', row->name,
+                          row->initial[0] == '\0' ? "\"\"" : row->initial, row->doc);
+        if (row->choices != NULL)
+            buf_append_format(to, "      One of: %s\n", row->choices);
+    }
+}
+
 int config_load_args(struct config *config, int argc, char **argv, struct diag *diag)
 {
     int i = 1;
-    if (i < argc && strncmp(argv[i], "--", 2) != 0) {
+    if (i < argc && argv[i][0] != '-') {
         int rc = config_load_file(config, argv[i], diag);
         if (rc != 0)
             return rc;
@@ -216,27 +233,4 @@ int config_load_args(struct config *config, int argc, char **argv, struct diag *
             return diag_set(diag, rc, "command line: %.400s", why.text);
     }
     return 0;
-}
-
-/* ---- Help ---- */
-
-static void put_row(const struct config_row *row, struct buf *to)
-{
-    buf_append_format(to, "  --%s (%s%s)\n      %s", row->name,
-                      row->initial[0] == '\0' ? "empty" : row->initial,
-                      row->is_live ? "; CONFIG SET" : "", row->doc);
-    if (row->choices != NULL)
-        buf_append_format(to, " One of: %s.", row->choices);
-    buf_append_byte(to, '\n');
-}
-
-void config_put_help(struct buf *to)
-{
-    buf_append_str(to,
-                   "ferric-server [file] [--directive value ...]\n"
-                   "ferric-server --help | --version\n\n"
-                   "Directives, for the file without the dashes (default; CONFIG SET: may be "
-                   "changed while it runs):\n\n");
-    for (size_t i = 0; i < CONF_COUNT; i++)
-        put_row(config_row((enum config_id)i), to);
 }

@@ -49,6 +49,8 @@ TEXT_FIELD(show_placement, server_placement(info->server))
 NUMBER_FIELD(show_arch_bits, sizeof(void *) * 8)
 NUMBER_FIELD(show_process_id, process_id())
 NUMBER_FIELD(show_tcp_port, server_port(info->server))
+TEXT_FIELD(show_config_file,
+           server_config(info->server)->path != NULL ? server_config(info->server)->path : "")
 NUMBER_FIELD(show_server_time_usec, info->now_ms * 1000)
 NUMBER_FIELD(show_uptime_s, (info->now_ms - server_started_ms(info->server)) / 1000)
 NUMBER_FIELD(show_uptime_days, (info->now_ms - server_started_ms(info->server)) / 86400000)
@@ -186,6 +188,7 @@ static const struct info_row rows[] = {
     {"Server", "process_id", show_process_id},
     {"Server", "run_id", show_run_id},
     {"Server", "tcp_port", show_tcp_port},
+    {"Server", "config_file", show_config_file},
     {"Server", "server_time_usec", show_server_time_usec},
     {"Server", "uptime_in_seconds", show_uptime_s},
     {"Server", "uptime_in_days", show_uptime_days},

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the server takes of the machine to be reached and found: addresses, descriptors, pid file.
  */
+#include <errno.h>
 #include <stdio.h>
 
 #include "base/err.h"
@@ -15,6 +16,22 @@ static void on_accept(void *ctx, int fd)
 {
     struct server *server = ctx;
     hub_accept(server->hub, fd);
+}
+
+static const char *advice(int error)
+{
+    switch (error) {
+    case -EADDRINUSE:
+        return ": stop what listens there, or give another --port";
+    case -EADDRNOTAVAIL:
+        return ": 'bind' takes addresses of this machine";
+    case ERR_INVALID:
+        return ": 'bind' takes addresses in numbers, '*' and 'localhost'";
+    case -EACCES:
+        return ": ports below 1024 need a privilege; give another --port";
+    default:
+        return "";
+    }
 }
 
 /* One word of `bind`; with '-' in front it may fail. */
@@ -42,7 +59,7 @@ static int listen_on(struct server *server, struct slice word, struct diag *diag
     if (rc != 0 && is_optional)
         return 0;
     if (rc != 0)
-        return diag_set(diag, rc, "%.400s", why.text);
+        return diag_set(diag, rc, "%.400s%s", why.text, advice(rc));
     if (server->port == 0)
         server->port = listener_port(server->listeners[server->listener_count]);
     server->listener_count++;

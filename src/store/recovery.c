@@ -5,6 +5,12 @@
  * record of a key wins by (position, revision) alone (R4). Until all files are read, tombstones and
  * expired records are kept as rows like others, so that they beat what is older; so is the newest
  * FLUSH of every database. A last pass then takes out tombstones, flushed and expired rows (R8).
+ *
+ * Memory follows the keys that live, not all that ever did: when the dead have become many, a pass
+ * in between takes out those that nothing unread can be older than, by the lowest index that the
+ * manifest gives for each file. And what is replaced goes at once, since nobody can see the store:
+ * the readers of loops that do not run yet count as online and would hold everything back.
+ *
  * A row has no field for the revision: its LFU word holds it until that pass sets the word anew.
  */
 #include <errno.h>
@@ -13,10 +19,15 @@
 #include "base/mem.h"
 #include "store/store_internal.h"
 
+#define RETIRED_MAX   (64u * 1024)
+#define DEAD_ROWS_MIN 4096 /* fewer are not worth a pass */
+
 struct recovery {
     const struct store_options *options;
     struct store *store;
     struct diag *diag;
+    uint32_t file_id;  /* that is being read */
+    size_t dead_count; /* records taken since the last pass that the next may take out */
     uint64_t flushed[STORE_MAX_DATABASES]; /* newest FLUSH of each database number */
 };
 
@@ -35,6 +46,13 @@ static bool is_newer(const struct record *record, const struct row *row)
     if (record->position != row->version)
         return record->position > row->version;
     return record->revision > atomic_load_explicit(&row->lfu, memory_order_relaxed);
+}
+
+static bool has_ended(const struct recovery *recovery, const struct row *row)
+{
+    uint64_t expire_at_ms = row_expire_at_ms(row);
+    return row->type == VALUE_NONE ||
+           (expire_at_ms != 0 && expire_at_ms <= recovery->options->state_ms);
 }
 
 static int take_record(struct recovery *recovery, struct db *db, const struct record *record,
@@ -56,14 +74,119 @@ static int take_record(struct recovery *recovery, struct db *db, const struct re
     if (row == NULL)
         return diag_set(recovery->diag, -ENOMEM, "out of memory while the keys were read");
     keydir_put(db->dir, row, hash);
-    /* Nobody reads yet: what was replaced can go at once. */
-    keydir_collect(db->dir, 64);
+    if (keydir_retired_bytes(db->dir) > RETIRED_MAX)
+        keydir_collect_all(db->dir);
+    recovery->dead_count += has_ended(recovery, row);
     return 0;
+}
+
+/* ---- Passes over all rows ---- */
+
+struct settle {
+    struct recovery *recovery;
+    struct db *db;
+    uint64_t unread_index; /* no record that has not been read has a lower one */
+    bool is_last;
+    uint64_t lfu_ms;
+    const struct row **dead;
+    size_t dead_count;
+    size_t dead_cap;
+};
+
+/* T8: the newest has won, whatever it says. Of what has ended, that which an older record may still
+ * come behind stays. */
+static bool is_dead(const struct settle *settle, const struct row *row)
+{
+    return row->version < settle->recovery->flushed[settle->db->number] ||
+           (has_ended(settle->recovery, row) &&
+            position_index(row_version(row)) < settle->unread_index);
+}
+
+/* What a row of the finished store needs. */
+static void finish_row(const struct settle *settle, const struct row *row)
+{
+    struct db *db = settle->db;
+    uint64_t hash = keydir_hash(db->dir, row_key(row));
+    struct row *mine = keydir_find_mine(db->dir, row_key(row), hash);
+    atomic_store_explicit(&mine->lfu, lfu_new(settle->lfu_ms), memory_order_relaxed);
+    store_note_expiry(db, row, NULL, hash);
+    store_count_cold(db, 1);
+}
+
+static void settle_row(void *ctx, const struct row *row)
+{
+    struct settle *settle = ctx;
+    if (!is_dead(settle, row)) {
+        if (settle->is_last)
+            finish_row(settle, row);
+        return;
+    }
+    if (settle->dead_count == settle->dead_cap) {
+        settle->dead_cap = settle->dead_cap == 0 ? 64 : settle->dead_cap * 2;
+        settle->dead = mem_realloc(settle->dead, settle->dead_cap * sizeof(*settle->dead));
+    }
+    settle->dead[settle->dead_count++] = row;
+}
+
+/* A scan must not change what it walks over, so the dead are removed after it. */
+static void settle_db(struct settle *settle)
+{
+    struct keydir *dir = settle->db->dir;
+    uint64_t cursor = 0;
+    do {
+        cursor = keydir_scan(dir, cursor, settle_row, settle);
+    } while (cursor != 0);
+    for (size_t i = 0; i < settle->dead_count; i++) {
+        struct slice key = row_key(settle->dead[i]);
+        bool was_there = keydir_del(dir, key, keydir_hash(dir, key));
+        ASSERT(was_there);
+    }
+    mem_free(settle->dead);
+    keydir_collect_all(dir);
+}
+
+static void settle_all(struct recovery *recovery, uint64_t unread_index, bool is_last)
+{
+    uint64_t now_ms = clock_wall_ms(recovery->options->os.clock);
+    for (uint32_t i = 0; i < recovery->options->database_count; i++)
+        settle_db(&(struct settle){.recovery = recovery,
+                                   .db = store_db(recovery->store, (uint16_t)i),
+                                   .unread_index = unread_index,
+                                   .is_last = is_last,
+                                   .lfu_ms = now_ms});
+    recovery->dead_count = 0;
+}
+
+/* ---- Records ---- */
+
+/* Files are read in ascending id. */
+static uint64_t lowest_unread_index(const struct recovery *recovery)
+{
+    uint64_t lowest = UINT64_MAX;
+    for (size_t i = 0; i < recovery->options->named_count; i++) {
+        const struct bitcask_named *named = &recovery->options->named[i];
+        if (named->id >= recovery->file_id && named->lowest_index < lowest)
+            lowest = named->lowest_index;
+    }
+    return lowest;
+}
+
+/* Each pass is paid for by the records that have died since the last one. */
+static void begin_file(struct recovery *recovery, uint32_t file_id)
+{
+    size_t row_count = 0;
+    for (uint32_t i = 0; i < recovery->options->database_count; i++)
+        row_count += keydir_count(store_db(recovery->store, (uint16_t)i)->dir);
+    recovery->file_id = file_id;
+    if (recovery->dead_count >= DEAD_ROWS_MIN && recovery->dead_count >= row_count / 2)
+        settle_all(recovery, lowest_unread_index(recovery), false);
 }
 
 static int on_record(void *ctx, const struct record *record, uint32_t file_id, uint64_t off)
 {
     struct recovery *recovery = ctx;
+    if (file_id != recovery->file_id)
+        begin_file(recovery, file_id);
     struct db *db = db_of_record(recovery, record);
     if (db == NULL)
         return diag_set(recovery->diag, ERR_CORRUPT,
@@ -74,6 +197,7 @@ static int on_record(void *ctx, const struct record *record, uint32_t file_id, u
     case RECORD_FLUSH:
         if (record->position > recovery->flushed[db->number])
             recovery->flushed[db->number] = record->position;
+        recovery->dead_count += keydir_count(db->dir);
         return 0;
     case RECORD_PUT:
         if (record->type == VALUE_NONE || record->type > VALUE_STREAM)
@@ -89,65 +213,6 @@ static int on_record(void *ctx, const struct record *record, uint32_t file_id, u
     default:
         UNREACHABLE("bitcask hands out known kinds only");
     }
-}
-
-/* ---- The last pass ---- */
-
-struct settle {
-    struct recovery *recovery;
-    struct db *db;
-    uint64_t lfu_ms;
-    const struct row **dead;
-    size_t dead_count;
-    size_t dead_cap;
-};
-
-/* T8: the newest has won, whatever it says. */
-static bool is_dead(const struct settle *settle, const struct row *row)
-{
-    uint64_t expire_at_ms = row_expire_at_ms(row);
-    return row->type == VALUE_NONE ||
-           row->version < settle->recovery->flushed[settle->db->number] ||
-           (expire_at_ms != 0 && expire_at_ms <= settle->recovery->options->state_ms);
-}
-
-static void settle_row(void *ctx, const struct row *row)
-{
-    struct settle *settle = ctx;
-    struct db *db = settle->db;
-    if (is_dead(settle, row)) {
-        if (settle->dead_count == settle->dead_cap) {
-            settle->dead_cap = settle->dead_cap == 0 ? 64 : settle->dead_cap * 2;
-            settle->dead = mem_realloc(settle->dead, settle->dead_cap * sizeof(*settle->dead));
-        }
-        settle->dead[settle->dead_count++] = row;
-        return;
-    }
-    uint64_t hash = keydir_hash(db->dir, row_key(row));
-    struct row *mine = keydir_find_mine(db->dir, row_key(row), hash);
-    atomic_store_explicit(&mine->lfu, lfu_new(settle->lfu_ms), memory_order_relaxed);
-    store_note_expiry(db, row, NULL, hash);
-    store_count_cold(db, 1);
-}
-
-/* A scan may show a row twice if the table shrinks in between, so the dead are removed only after
- * the whole table has been seen. */
-static void settle_db(struct recovery *recovery, struct db *db)
-{
-    struct settle settle = {
-        .recovery = recovery, .db = db, .lfu_ms = clock_wall_ms(recovery->options->os.clock)};
-    uint64_t cursor = 0;
-    do {
-        cursor = keydir_scan(db->dir, cursor, settle_row, &settle);
-    } while (cursor != 0);
-    for (size_t i = 0; i < settle.dead_count; i++) {
-        struct slice key = row_key(settle.dead[i]);
-        bool was_there = keydir_del(db->dir, key, keydir_hash(db->dir, key));
-        ASSERT(was_there);
-    }
-    mem_free(settle.dead);
-    while (keydir_collect(db->dir, SIZE_MAX))
-        continue;
 }
 
 static struct store *make_store(const struct store_options *options)
@@ -194,8 +259,7 @@ int store_open(const struct store_options *options, _Atomic uint64_t *progress,
         store_close(recovery->store);
         goto out;
     }
-    for (uint32_t i = 0; i < options->database_count; i++)
-        settle_db(recovery, store_db(recovery->store, (uint16_t)i));
+    settle_all(recovery, UINT64_MAX, true);
     *out_store = recovery->store;
 out:
     mem_free(recovery);

@@ -11,6 +11,9 @@
 
 /* A wheel with this many hints more than twice its keys is rebuilt. */
 #define STALE_HINTS_ALLOWED 4096
+/* A step frees one more object for so many retired bytes, some of a row's size: a part of the
+ * backlog, however fast it grows. A replay retires more in a turn than any budget for a step. */
+#define RETIRED_BYTES_PER_OBJECT 512
 
 struct db *store_db_new(struct store *store, uint16_t number, uint16_t id, uint64_t now_ms)
 {
@@ -375,6 +378,11 @@ static bool drop_step(struct store *store, size_t budget)
     return !list_is_empty(&store->dropped);
 }
 
+static bool collect_step(struct keydir *dir, size_t budget)
+{
+    return keydir_collect(dir, budget + keydir_retired_bytes(dir) / RETIRED_BYTES_PER_OBJECT);
+}
+
 bool store_step(struct store *store, size_t budget)
 {
     bool has_more = chill_step(store, budget);
@@ -387,7 +395,7 @@ bool store_step(struct store *store, size_t budget)
         struct due_walk walk = {.store = store, .db = db, .now_ms = now_ms};
         has_more |= expiry_advance(db->expiry, now_ms, budget, on_due, &walk);
         has_more |= rebuild_step(store, db, budget);
-        has_more |= keydir_collect(db->dir, budget);
+        has_more |= collect_step(db->dir, budget);
     }
     return drop_step(store, budget) || has_more;
 }

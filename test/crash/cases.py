@@ -46,8 +46,8 @@ def run(name, functions, options=()):
                 print(f"SKIPPED {function.__name__}: {skip}", flush=True)
                 status = SKIPPED
                 continue
-            except Wrong as wrong:
-                print(f"FAILED {function.__name__}: {wrong}", flush=True)
+            except (Wrong, ConnectionError) as wrong:
+                print(f"FAILED {function.__name__}, the server {server.status()}: {wrong!r}", flush=True)
                 if "---- the end of" not in str(wrong):
                     print(server.log_tail(), flush=True)
                 raise SystemExit(1) from None

@@ -3,8 +3,8 @@
  *
  * CRASHPOINT names a file of two numbers of eight bytes: how many calls are left, and how the last
  * one ends: before it is made, in the middle of a write, or behind it. It is mapped, so that
- * whoever writes it can arm a running process; 0 calls left is never. What io_uring does is no
- * call.
+ * whoever writes it can arm a running process, and disarm it: less than 0 is never, and saves it
+ * from a call it is in. What io_uring does is no call.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -42,6 +42,8 @@ __attribute__((constructor)) static void map_point(void)
 
 static void die(void)
 {
+    if (atomic_load(&point->left) < 0)
+        return;
     kill(getpid(), SIGKILL);
     for (;;)
         pause();
@@ -50,9 +52,10 @@ static void die(void)
 /* True for the call in which the process ends. */
 static bool is_last(void)
 {
-    if (point == NULL || atomic_load(&point->left) <= 0)
-        return false;
-    return atomic_fetch_sub(&point->left, 1) == 1;
+    int64_t left = point == NULL ? 0 : atomic_load(&point->left);
+    while (left > 0 && !atomic_compare_exchange_weak(&point->left, &left, left - 1))
+        continue;
+    return left == 1;
 }
 
 #define REAL(name) ((__typeof__(&(name)))(uintptr_t)dlsym(RTLD_NEXT, #name))

@@ -101,15 +101,18 @@ class Crashpoint:
 
     def __init__(self, path):
         self.path = path
-        self.arm(0, "before")
+        self.disarm()
 
     def env(self):
         return preload("crashpoint", self.path)
 
     def arm(self, nth, ending):
-        """In place, for it may be mapped: the nth call from now on is the last; 0: none is."""
+        """In place, for it may be mapped: the nth call from now on is the last."""
         with open(self.path, "r+b" if self.path.exists() else "wb") as file:
             file.write(CRASHPOINT.pack(nth, ENDINGS.index(ending)))
+
+    def disarm(self):
+        self.arm(-1, "before")
 
 
 class Killer(threading.Thread):

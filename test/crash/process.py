@@ -192,6 +192,10 @@ class Server:
                 raise Killed(f"the server was killed\n{self.log_tail()}")
             raise Wrong(f"the server ended by itself ({describe(status)})\n{self.log_tail()}")
 
+    def status(self):
+        status = self.process.poll() if self.process else None
+        return "runs" if status is None else f"has ended: {describe(status)}"
+
     def kill(self):
         if self.process is not None:
             self.process.kill()

@@ -46,7 +46,7 @@ def sweep(campaign, ending, options):
         server.spawn(options)
         if server.wait_ready_or_killed():
             # Ready, but what it prepares in the background may still meet the call.
-            campaign.crashpoint.arm(0, ending)
+            campaign.crashpoint.disarm()
             if server.wait_ready_or_killed():
                 return nth
     return MOST_CALLS

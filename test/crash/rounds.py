@@ -138,7 +138,7 @@ class Campaign:
         try:
             self.drive(load, plan)
         finally:
-            self.crashpoint.arm(0, "before")
+            self.crashpoint.disarm()
             if forgetter:
                 forgetter.finish()
             server.kill()
@@ -199,7 +199,7 @@ class Campaign:
                 time.sleep(0.001)
         finally:
             killer.finish()
-            self.crashpoint.arm(0, "before")
+            self.crashpoint.disarm()
             server.wait_killed()
         self.totals["killed in recovery"] += 1
 

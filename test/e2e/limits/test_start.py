@@ -2,7 +2,9 @@
 """How a start goes wrong, and what the log says when it goes well."""
 
 import os
+import pathlib
 import re
+import tempfile
 
 import pytest
 
@@ -42,13 +44,25 @@ def test_the_directory_is_free_after_a_crash(own_server):
     assert own_server.connect()("GET", "k") == b"v"
 
 
+def test_the_lock_outlasts_the_log_writes_of_a_killed_process(own_server):
+    """What io_uring has handed to the disk lands after kill -9, too: the ring keeps the lock."""
+    if own_server.info()["log_writer"] != "io_uring":
+        pytest.skip("only io_uring's writes outlast the process")
+    descriptors = pathlib.Path(f"/proc/{own_server.process.pid}/fdinfo").iterdir()
+    rings = [text for text in map(pathlib.Path.read_text, descriptors) if "UserFiles" in text]
+    if not rings:
+        pytest.skip("this kernel does not tell what a ring keeps")
+    assert any(f"{own_server.directory}/lock" in text for text in rings)
+
+
 def test_another_number_of_shards(fresh):
     server = fresh(shards=2)
     server.start()
     server.connect()("SET", "k", "v")
     server.stop()
     said = server.refuses_to_start(shards=3)
-    assert "has 2 shards and cannot be opened with 3: leave --shards out, or give --shards 2" in said
+    assert "has 2 shards and cannot be opened with 3: " in said
+    assert "leave --shards out, or give --shards 2" in said
     server.start(shards=2)
     assert server.connect()("GET", "k") == b"v"
     server.restart(shards=0)
@@ -69,12 +83,30 @@ def test_a_manifest_of_another_version(own_server):
 
 def test_a_directory_that_cannot_be_made(fresh):
     said = fresh().refuses_to_start(dir="/proc/no/such/place")
-    assert "data directory /proc/no/such/place" in said
+    assert "data directory /proc/no/such/place: cannot be made" in said
+
+
+def test_a_directory_that_is_a_file(fresh, tmp_path):
+    (tmp_path / "file").write_text("")
+    said = fresh().refuses_to_start(dir=tmp_path / "file")
+    assert "The data directory must be a folder that this user may write" in said
+
+
+def test_a_directory_in_memory(fresh):
+    mounts = [line.split() for line in pathlib.Path("/proc/mounts").read_text().splitlines()]
+    if ["/dev/shm", "tmpfs"] not in [mount[1:3] for mount in mounts]:
+        pytest.skip("/dev/shm is no tmpfs here")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as place:
+        server = fresh()
+        server.start(dir=f"{place}/data")
+        assert server.log().count("lies in memory (tmpfs)") == 1
+        server.stop()
 
 
 def test_a_port_in_use(own_server, fresh):
     said = fresh().refuses_to_start(port=own_server.port)
     assert f"cannot listen on 127.0.0.1:{own_server.port}" in said
+    assert "give another --port" in said
 
 
 # ---- The configuration
@@ -106,9 +138,10 @@ def test_a_bad_line_is_named(fresh, text, said):
     [
         ({"nosuch": 1}, "command line: unknown directive 'nosuch'"),
         ({"timeout": "soon"}, "command line: 'timeout': argument couldn't be parsed"),
-        ({"bind": "example"}, "example"),
+        ({"bind": "example"}, "'bind' takes addresses in numbers"),
+        ({"bind": "192.0.2.1"}, "'bind' takes addresses of this machine"),
     ],
-    ids=["nosuch", "timeout", "bind"],
+    ids=["nosuch", "timeout", "name", "address"],
 )
 def test_a_bad_directive_of_the_command_line(fresh, options, said):
     assert said in fresh().refuses_to_start(**options)
@@ -181,8 +214,18 @@ def test_the_promise_cannot_be_set_away(own_server):
 
 
 def test_nothing_is_remarked_without_cause(own_server):
+    # The tests' own directory may lie on tmpfs, and that is remarked with cause.
+    said = "\n".join(line for line in own_server.log().splitlines() if "in memory" not in line)
     for word in ("appendfsync", "appendonly", "save:", "#"):
-        assert word not in own_server.log()
+        assert word not in said
+
+
+def test_the_replay_is_told_when_it_is_done(own_server):
+    own_server.connect()("SET", "k", "v")
+    assert "the log is replayed" not in own_server.log()
+    own_server.crash_and_restart()
+    assert own_server.connect()("GET", "k") == b"v"
+    assert "the log is replayed (commands: 1)" in own_server.log()
 
 
 # ---- CONFIG REWRITE

@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What README.md says is what the server says: commands, directives, fields of INFO, help."""
+"""What README.md says is what the server says: commands, directives, fields of INFO."""
 
 import pathlib
 import re
-import subprocess
 
 import pytest
 
-from support import server as servers
 from support.client import Error
 
 pytestmark = pytest.mark.ferric_only("it is Ferric's README")
@@ -41,28 +39,15 @@ def documented_commands():
 
 
 def documented_directives():
-    """Name: (default, may be set, text)."""
+    """Name: (default, may be set)."""
     found = {}
-    for name, default, text in rows_of("| directive | default | |"):
-        found[name.strip("*`")] = (default.strip("`"), name.startswith("*"), text)
+    for name, default, _ in rows_of("| directive | default | |"):
+        found[name.strip("*`")] = (default.strip("`"), name.startswith("*"))
     return found
-
-
-def helped_directives():
-    text = subprocess.run([servers.binary(), "--help"], capture_output=True, text=True, check=True)
-    found = re.findall(r"^  --([a-z-]+) \((.*?)(; CONFIG SET)?\)\n      (.*)$", text.stdout, re.M)
-    return {name: (default, live != "", text) for name, default, live, text in found}
 
 
 def test_commands(client):
     assert documented_commands() == {name.decode() for name in client("COMMAND", "LIST")}
-
-
-def test_directives_are_those_of_the_help():
-    documented, helped = documented_directives(), helped_directives()
-    assert list(documented) == list(helped)
-    for name, said in documented.items():
-        assert said == helped[name], name
 
 
 def test_directives_are_those_in_force(client):
@@ -70,14 +55,14 @@ def test_directives_are_those_in_force(client):
     in_force = {k.decode(): v.decode() for k, v in zip(values[::2], values[1::2])}
     documented = documented_directives()
     assert set(documented) == set(in_force)
-    for name, (default, _, _) in documented.items():
+    for name, (default, _) in documented.items():
         if name not in GIVEN_BY_TESTS:
             assert in_force[name] == ("" if default == "empty" else in_bytes(default)), name
 
 
 def test_which_directives_can_be_set(own_server):
     client = own_server.connect()
-    for name, (_, is_live, _) in documented_directives().items():
+    for name, (_, is_live) in documented_directives().items():
         value = client("CONFIG", "GET", name)[1]
         reply = client("CONFIG", "SET", name, value)
         assert reply == "OK" if is_live else reply == Error(
@@ -91,9 +76,3 @@ def test_fields_of_info(client):
     for names, _ in rows_of("| INFO field | look at it because |"):
         for name in re.findall(r"`([a-z_]+)`", names):
             assert name in fields
-
-
-def test_version():
-    said = subprocess.run([servers.binary(), "--version"], capture_output=True, text=True)
-    assert said.returncode == 0
-    assert re.fullmatch(r"Ferric \d+\.\d+\.\d+\n", said.stdout)

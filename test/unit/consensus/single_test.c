@@ -234,6 +234,25 @@ static void checkpoint_recycles_and_restart_begins_behind_it(void **state)
     member_fini(&m);
 }
 
+/* Recovery has read the log, and replay will: in between nothing is read in search of changes. */
+static void a_start_reads_no_frame_in_vain(void **state)
+{
+    (void)state;
+    struct member m;
+    make_leader(&m);
+    for (int is_checkpointed = 0; is_checkpointed < 2; is_checkpointed++) {
+        submit_all(&m, 0, 300);
+        member_stop(&m);
+        uint64_t before = simdisk_count(m.disk, SIM_READ, ".seg");
+        start(&m);
+        assert_true(simdisk_count(m.disk, SIM_READ, ".seg") - before < 100);
+        member_settle(&m);
+        assert_int_equal(member_last(&m).value, 299);
+        member_checkpoint(&m);
+    }
+    member_fini(&m);
+}
+
 static void idle_log_is_vouched_for_once_and_then_left_alone(void **state)
 {
     (void)state;
@@ -257,6 +276,27 @@ static void idle_log_is_vouched_for_once_and_then_left_alone(void **state)
     member_settle(&m);
     assert_true(consensus_finish(m.consensus));
     assert_int_equal(seglog_stats(m.log).other_frames, frames + 2);
+    member_fini(&m);
+}
+
+/* A disk that takes its time wakes by its answer: until then there is nothing to be early for. */
+static void vouching_waits_for_a_slow_disk_without_a_timer(void **state)
+{
+    (void)state;
+    struct member m;
+    make_leader(&m);
+    member_run(&m, 2000);
+    simdisk_hold(m.disk, true);
+    uint64_t index;
+    assert_int_equal(member_submit(&m, 1, &index), 0);
+    member_step(&m);
+    simclock_advance(&clock_of_test, 5000);
+    member_step(&m);
+    assert_true(seglog_needs_vouch(m.log));
+    assert_int_equal(consensus_deadline_ms(m.consensus), UINT64_MAX);
+    simdisk_hold(m.disk, false);
+    member_settle(&m);
+    assert_false(seglog_needs_vouch(m.log));
     member_fini(&m);
 }
 
@@ -383,7 +423,9 @@ int main(void)
         cmocka_unit_test(restart_hands_all_out_again_within_its_budget),
         cmocka_unit_test(writes_during_replay_come_after_it),
         cmocka_unit_test(checkpoint_recycles_and_restart_begins_behind_it),
+        cmocka_unit_test(a_start_reads_no_frame_in_vain),
         cmocka_unit_test(idle_log_is_vouched_for_once_and_then_left_alone),
+        cmocka_unit_test(vouching_waits_for_a_slow_disk_without_a_timer),
         cmocka_unit_test(failed_log_tells_the_truth_about_each_entry),
         cmocka_unit_test(failure_during_replay_still_hands_out_what_was_durable),
         cmocka_unit_test(unreadable_log_stops_the_group_loudly),

@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/err.h"
 #include "base/mem.h"
 #include "os/aio_internal.h"
 #include "os/clock.h"
@@ -368,6 +369,23 @@ static void an_empty_flush_and_a_closed_nothing_are_harmless(void **state)
     aio_close(NULL);
 }
 
+/* With io_uring, writes outlive the process, and the lock must outlive them: the ring keeps it. */
+static void a_held_lock_is_free_when_the_queue_is_gone(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    struct tmpdir_path path = tmpdir_join(&f->dir, "lock");
+    struct file *lock = NULL;
+    assert_int_equal(fs_lock(fs_posix(), path.text, &lock), 0);
+    assert_int_equal(aio_hold(f->aio, lock), 0);
+    file_unref(lock);
+    if (strcmp(aio_name(f->aio), "io_uring") == 0)
+        assert_int_equal(fs_lock(fs_posix(), path.text, &lock), ERR_BUSY);
+    aio_close(f->aio);
+    f->aio = NULL;
+    assert_int_equal(fs_lock(fs_posix(), path.text, &lock), 0);
+    file_unref(lock);
+}
+
 /* ---- io_uring ---- */
 
 struct mover {
@@ -658,6 +676,8 @@ int main(void)
         WITH_URING(a_write_that_does_not_fit_fails),
         WITH_THREAD(an_empty_flush_and_a_closed_nothing_are_harmless),
         WITH_URING(an_empty_flush_and_a_closed_nothing_are_harmless),
+        WITH_THREAD(a_held_lock_is_free_when_the_queue_is_gone),
+        WITH_URING(a_held_lock_is_free_when_the_queue_is_gone),
         WITH_THREAD(the_queue_may_be_opened_by_one_thread_and_used_by_another),
         WITH_URING(the_queue_may_be_opened_by_one_thread_and_used_by_another),
         WITH_URING(the_probe_leaves_nothing_behind),

@@ -311,6 +311,35 @@ static void r10e_the_last_frame_is_vouched_for_when_the_log_is_idle(void **state
     logworld_fini(&world);
 }
 
+/* (e) The same where the last frame has filled its segment to the brim: the next segment vouches.
+ */
+static void r10e_a_full_segment_is_vouched_for_too(void **state)
+{
+    (void)state;
+    struct logworld world;
+    begin(&world, 8);
+    assert_int_equal(logworld_prepare(&world), 0);
+    uint64_t last = append(&world, 1, 10);
+    while (seglog_stats(world.log).live_bytes < LOGWORLD_SEGMENT) {
+        assert_int_equal(logworld_prepare(&world), 0);
+        last = append(&world, 1, 10);
+        logworld_settle(&world);
+    }
+    assert_int_equal(seglog_stats(world.log).segment_count, 1);
+    assert_true(seglog_needs_vouch(world.log));
+    seglog_vouch(world.log);
+    logworld_settle(&world);
+    assert_true(seglog_durable_sequence(world.log) > last);
+
+    struct spot spot;
+    assert_true(logworld_find(&world, last, &spot));
+    logworld_drop(&world);
+    logworld_rot(&world, last, 100);
+    assert_int_equal(logworld_try_open(&world), ERR_CORRUPT);
+    assert_non_null(strstr(world.diag.text, spot.path));
+    logworld_fini(&world);
+}
+
 /* ---- R11 ---- */
 
 /* R1 torn and R2 whole are cut; G1 of the same length follows where R1 would have been. */
@@ -559,6 +588,7 @@ int main(void)
         cmocka_unit_test(r10c_entries_behind_a_truncation_were_not_durable),
         cmocka_unit_test(r10d_the_vote_outlives_its_segment),
         cmocka_unit_test(r10e_the_last_frame_is_vouched_for_when_the_log_is_idle),
+        cmocka_unit_test(r10e_a_full_segment_is_vouched_for_too),
         cmocka_unit_test(r11_what_was_cut_does_not_come_back),
         cmocka_unit_test(r11_a_second_cut_before_anything_new_is_durable_is_the_same_cut),
         cmocka_unit_test(r11_a_rotten_open_frame_revives_nothing),

@@ -335,6 +335,25 @@ static struct item make_cold(struct storebench *bench, enum tx_mode mode, const 
     return item;
 }
 
+/* One step for many changes, as in a turn of a replay. */
+static void retired_rows_do_not_pile_up(void **state)
+{
+    (void)state;
+    struct storebench *bench = storebench_new(&(struct storebench_options){.seed = 31});
+    struct store *store = bench->stores.shards[0];
+    uint64_t most = 0;
+    for (int turn = 0; turn < 100; turn++) {
+        for (int i = 0; i < 2000; i++)
+            storebench_put(bench, 0, "k", SLICE_LIT("v"), 0);
+        epoch_quiescent(bench->reader);
+        (void)store_step(store, 64);
+        uint64_t retired = store_stats(store).retired_bytes;
+        most = retired > most ? retired : most;
+    }
+    assert_true(most < 3000000);
+    storebench_free(bench);
+}
+
 static void cold_values_are_asked_for_and_handed_in(void **state)
 {
     (void)state;
@@ -675,6 +694,7 @@ int main(void)
         cmocka_unit_test(stale_hints_do_not_pile_up),
         cmocka_unit_test(walks_see_the_changes),
         cmocka_unit_test(a_flush_gives_its_memory_back),
+        cmocka_unit_test(retired_rows_do_not_pile_up),
         cmocka_unit_test(cold_values_are_asked_for_and_handed_in),
         cmocka_unit_test(a_loaded_value_is_of_one_version),
         cmocka_unit_test(wants_are_let_go),
