@@ -13,6 +13,17 @@ bool args_integer(struct call *call, uint32_t nth, int64_t *out)
     return false;
 }
 
+bool args_int32(struct call *call, uint32_t nth, int64_t *out)
+{
+    if (!args_integer(call, nth, out))
+        return false;
+    if (*out >= INT32_MIN && *out <= INT32_MAX)
+        return true;
+    reply_errorf(call->reply, "ERR value is out of range, value must between %d and %d", INT32_MIN,
+                 INT32_MAX);
+    return false;
+}
+
 static void reply_bad_expire(struct call *call)
 {
     reply_errorf(call->reply, "ERR invalid expire time in '%s' command", call->row->name);

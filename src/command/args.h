@@ -29,6 +29,10 @@ static inline int args_stop(int rc)
 MUST_CHECK
 bool args_integer(struct call *call, uint32_t nth, int64_t *out);
 
+/* The same for what Redis keeps in an int, as numbers of databases. */
+MUST_CHECK
+bool args_int32(struct call *call, uint32_t nth, int64_t *out);
+
 enum expire_unit { UNIT_SECONDS, UNIT_MS };
 
 /* Turns an expiry argument into ms since the epoch. `is_relative` counts from the entry's time.

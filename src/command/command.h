@@ -61,8 +61,7 @@ enum command_flags {
     CMD_IN_MULTI_NOW = 1 << 22, /* not queued by MULTI */
     CMD_WANTS_QUIET = 1 << 23,  /* runs only while nothing of its connection is in flight */
     CMD_INTERNAL = 1 << 24,     /* found by id alone: no client can name it, no list shows it */
-    CMD_SHOWS_VALUE = 1 << 25,  /* its reply may be as large as the values of its keys */
-    CMD_DEFERS = 1 << 26        /* NODE: answers later, and so not within EXEC */
+    CMD_SHOWS_VALUE = 1 << 25   /* its reply may be as large as the values of its keys */
 };
 
 enum command_scope {
@@ -78,8 +77,18 @@ enum key_rule_kind {
     KEY_RULE_FN
 };
 
-/* What a key is used for, for COMMAND GETKEYSANDFLAGS and access lists. */
-enum key_access { KEY_RO = 1, KEY_RW = 2, KEY_OW = 4, KEY_RM = 8 };
+/* What a key is used for, for COMMAND INFO, GETKEYSANDFLAGS and access lists. */
+enum key_access {
+    KEY_RO = 1, /* one of four: read, read and written, overwritten, removed */
+    KEY_RW = 2,
+    KEY_OW = 4,
+    KEY_RM = 8,
+    KEY_ACCESS = 16, /* and what that means for its content */
+    KEY_UPDATE = 32,
+    KEY_INSERT = 64,
+    KEY_DELETE = 128,
+    KEY_VARIES = 256 /* without GET among the arguments it is only overwritten */
+};
 
 /* Called for each key; borrowed. */
 typedef void (*command_key_fn)(void *ctx, uint16_t db, struct slice key);
@@ -100,13 +109,20 @@ struct key_rule {
     int first;
     int last;
     int step;
-    unsigned access; /* enum key_access */
+    unsigned access;    /* enum key_access */
+    unsigned access_to; /* of the second key, where it differs; else 0 */
     command_keys_fn fn;
 };
 
 #define KEYS_NONE             \
     {                         \
         .kind = KEY_RULE_NONE \
+    }
+/* Two keys of different use, as of RENAME. */
+#define KEYS_FROM_TO(from, to)                                                      \
+    {                                                                               \
+        .kind = KEY_RULE_RANGE, .first = 1, .last = 2, .step = 1, .access = (from), \
+        .access_to = (to)                                                           \
     }
 #define KEYS_RANGE(f, l, s, a)                                                        \
     {                                                                                 \
@@ -128,6 +144,7 @@ struct command_row {
     enum command_scope scope;
     struct key_rule keys;
     const char *categories; /* blank-separated, without '@' */
+    const char *tips;       /* the same: hints for clients of many nodes; NULL: none */
     const char *group;
     const char *since;
     const char *complexity;
@@ -169,7 +186,6 @@ static inline bool command_arity_fits(const struct command_row *row, uint32_t ar
 
 /* Redis's signed form: -n for "at least n". */
 int command_signed_arity(const struct command_row *row);
-
 /* A request as it came. */
 struct request {
     const struct slice *argv;

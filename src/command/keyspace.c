@@ -126,13 +126,8 @@ static int run_renamenx(struct call *call)
 static bool parse_db(struct call *call, uint32_t nth, uint16_t *out_db)
 {
     int64_t db;
-    if (!args_integer(call, nth, &db))
+    if (!args_int32(call, nth, &db))
         return false;
-    if (db < INT32_MIN || db > INT32_MAX) {
-        reply_errorf(call->reply, "ERR value is out of range, value must between %d and %d",
-                     INT32_MIN, INT32_MAX);
-        return false;
-    }
     if (db < 0 || db >= tx_database_count(call->tx)) {
         reply_error(call->reply, TEXT_DB_RANGE);
         return false;
@@ -243,8 +238,9 @@ static const struct command_row rows[] = {
         .name = "del",
         .arity = {2, ARITY_ANY},
         .flags = CMD_WRITE,
-        .keys = KEYS_RANGE(1, -1, 1, KEY_RM),
+        .keys = KEYS_RANGE(1, -1, 1, KEY_RM | KEY_DELETE),
         .categories = "keyspace slow",
+        .tips = "request_policy:multi_shard response_policy:agg_sum",
         .group = "generic",
         .since = "1.0.0",
         .complexity = "O(N), N being the number of keys",
@@ -257,8 +253,9 @@ static const struct command_row rows[] = {
         .name = "unlink",
         .arity = {2, ARITY_ANY},
         .flags = CMD_WRITE | CMD_FAST,
-        .keys = KEYS_RANGE(1, -1, 1, KEY_RM),
+        .keys = KEYS_RANGE(1, -1, 1, KEY_RM | KEY_DELETE),
         .categories = "keyspace fast",
+        .tips = "request_policy:multi_shard response_policy:agg_sum",
         .group = "generic",
         .since = "4.0.0",
         .complexity = "O(N), N being the number of keys",
@@ -273,6 +270,7 @@ static const struct command_row rows[] = {
         .flags = CMD_READONLY | CMD_FAST | CMD_POINT,
         .keys = KEYS_RANGE(1, -1, 1, KEY_RO),
         .categories = "keyspace fast",
+        .tips = "request_policy:multi_shard response_policy:agg_sum",
         .group = "generic",
         .since = "1.0.0",
         .complexity = "O(N), N being the number of keys",
@@ -301,6 +299,7 @@ static const struct command_row rows[] = {
         .flags = CMD_READONLY | CMD_FAST | CMD_POINT,
         .keys = KEYS_RANGE(1, -1, 1, KEY_RO),
         .categories = "keyspace fast",
+        .tips = "request_policy:multi_shard response_policy:agg_sum",
         .group = "generic",
         .since = "3.2.1",
         .complexity = "O(N), N being the number of keys",
@@ -313,7 +312,7 @@ static const struct command_row rows[] = {
         .name = "rename",
         .arity = {3, 3},
         .flags = CMD_WRITE | CMD_LOADS_VALUE,
-        .keys = KEYS_RANGE(1, 2, 1, KEY_RW),
+        .keys = KEYS_FROM_TO(KEY_RW | KEY_ACCESS | KEY_DELETE, KEY_OW | KEY_UPDATE),
         .categories = "keyspace slow",
         .group = "generic",
         .since = "1.0.0",
@@ -327,7 +326,7 @@ static const struct command_row rows[] = {
         .name = "renamenx",
         .arity = {3, 3},
         .flags = CMD_WRITE | CMD_FAST | CMD_LOADS_VALUE,
-        .keys = KEYS_RANGE(1, 2, 1, KEY_RW),
+        .keys = KEYS_FROM_TO(KEY_RW | KEY_ACCESS | KEY_DELETE, KEY_OW | KEY_INSERT),
         .categories = "keyspace fast",
         .group = "generic",
         .since = "1.0.0",
@@ -341,7 +340,7 @@ static const struct command_row rows[] = {
         .name = "copy",
         .arity = {3, ARITY_ANY},
         .flags = CMD_WRITE | CMD_DENYOOM | CMD_LOADS_VALUE,
-        .keys = KEYS_RANGE(1, 2, 1, KEY_RW),
+        .keys = KEYS_FROM_TO(KEY_RO | KEY_ACCESS, KEY_OW | KEY_UPDATE),
         .categories = "keyspace slow",
         .group = "generic",
         .since = "6.2.0",
@@ -358,6 +357,7 @@ static const struct command_row rows[] = {
         .scope = SCOPE_ALL,
         .keys = KEYS_NONE,
         .categories = "keyspace fast",
+        .tips = "request_policy:all_shards response_policy:agg_sum",
         .group = "server",
         .since = "1.0.0",
         .complexity = "O(1)",
@@ -373,6 +373,7 @@ static const struct command_row rows[] = {
         .scope = SCOPE_ALL,
         .keys = KEYS_NONE,
         .categories = "keyspace slow dangerous",
+        .tips = "request_policy:all_shards response_policy:all_succeeded",
         .group = "server",
         .since = "1.0.0",
         .complexity = "O(1); memory is freed afterwards, a little at a time",
@@ -388,6 +389,7 @@ static const struct command_row rows[] = {
         .scope = SCOPE_ALL,
         .keys = KEYS_NONE,
         .categories = "keyspace slow dangerous",
+        .tips = "request_policy:all_shards response_policy:all_succeeded",
         .group = "server",
         .since = "1.0.0",
         .complexity = "O(N), N being the number of databases; memory is freed afterwards",
@@ -403,6 +405,7 @@ static const struct command_row rows[] = {
         .scope = SCOPE_ALL,
         .keys = KEYS_NONE,
         .categories = "keyspace slow",
+        .tips = "request_policy:all_shards response_policy:special nondeterministic_output",
         .group = "generic",
         .since = "1.0.0",
         .complexity = "O(1)",

@@ -98,6 +98,14 @@ void reply_error_slice(struct reply *reply, struct slice text)
     put_line(reply, '-', text);
 }
 
+/* What a client sent and an error quotes may end in line breaks: these go. */
+static struct slice without_breaks(const char *text, size_t len)
+{
+    while (len > 0 && (text[len - 1] == '\r' || text[len - 1] == '\n'))
+        len--;
+    return slice_of(text, len);
+}
+
 void reply_errorf(struct reply *reply, const char *format, ...)
 {
     char shorts[256];
@@ -108,7 +116,7 @@ void reply_errorf(struct reply *reply, const char *format, ...)
     ASSERT(size >= 0);
     size_t len = (size_t)size;
     if (len < sizeof(shorts)) {
-        put_line(reply, '-', slice_of(shorts, len));
+        put_line(reply, '-', without_breaks(shorts, len));
         return;
     }
     struct buf text = {0};
@@ -116,7 +124,7 @@ void reply_errorf(struct reply *reply, const char *format, ...)
     va_start(args, format);
     vsnprintf(to, len + 1, format, args);
     va_end(args);
-    put_line(reply, '-', slice_of(to, len));
+    put_line(reply, '-', without_breaks(to, len));
     buf_fini(&text);
 }
 

@@ -37,7 +37,8 @@ int reply_reserve(struct reply *reply, size_t size);
 void reply_status(struct reply *reply, const char *text);
 void reply_ok(struct reply *reply);
 
-/* "-text": the caller writes the prefix ("ERR ...", "WRONGTYPE ..."). CR and LF become blanks. */
+/* "-text": the caller writes the prefix ("ERR ...", "WRONGTYPE ..."). CR and LF become blanks,
+ * and go at the end of what reply_errorf() writes. */
 void reply_error(struct reply *reply, const char *text);
 void reply_errorf(struct reply *reply, const char *format, ...) PRINTF_LIKE(2, 3);
 

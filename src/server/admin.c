@@ -60,6 +60,7 @@ static const struct command_row rows[] = {
         .flags = CMD_LOADING | CMD_STALE | CMD_FAST,
         .scope = SCOPE_NODE,
         .categories = "fast",
+        .tips = "nondeterministic_output",
         .group = "server",
         .since = "2.6.0",
         .complexity = "O(1)",

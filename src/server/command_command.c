@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "command/args.h"
 #include "command/help.h"
+#include "server/command_internal.h"
 #include "server/server.h"
 
 /* ---- One row ---- */
@@ -43,6 +44,11 @@ static void reply_flags(struct reply *reply, const struct command_row *row)
     }
     if (is_movable)
         reply_status(reply, "movablekeys");
+}
+
+static void reply_word(void *ctx, struct slice word)
+{
+    reply_bulk(ctx, word);
 }
 
 /* Calls back for every blank-separated word. */
@@ -90,53 +96,6 @@ static void reply_categories(struct reply *reply, const struct command_row *row)
     each_word(row->categories, reply_category, reply);
 }
 
-static const char *access_name(unsigned access)
-{
-    switch (access) {
-    case KEY_RO:
-        return "RO";
-    case KEY_OW:
-        return "OW";
-    case KEY_RM:
-        return "RM";
-    default:
-        return "RW";
-    }
-}
-
-static void reply_key_specs(struct reply *reply, const struct command_row *row)
-{
-    if (row->keys.kind != KEY_RULE_RANGE) {
-        reply_array(reply, 0);
-        return;
-    }
-    reply_array(reply, 1);
-    reply_map(reply, 3);
-    reply_bulk_str(reply, "flags");
-    reply_set(reply, 1);
-    reply_status(reply, access_name(row->keys.access));
-    reply_bulk_str(reply, "begin_search");
-    reply_map(reply, 2);
-    reply_bulk_str(reply, "type");
-    reply_bulk_str(reply, "index");
-    reply_bulk_str(reply, "spec");
-    reply_map(reply, 1);
-    reply_bulk_str(reply, "index");
-    reply_int(reply, row->keys.first);
-    reply_bulk_str(reply, "find_keys");
-    reply_map(reply, 2);
-    reply_bulk_str(reply, "type");
-    reply_bulk_str(reply, "range");
-    reply_bulk_str(reply, "spec");
-    reply_map(reply, 3);
-    reply_bulk_str(reply, "lastkey");
-    reply_int(reply, row->keys.last < 0 ? row->keys.last : row->keys.last - row->keys.first);
-    reply_bulk_str(reply, "keystep");
-    reply_int(reply, row->keys.step);
-    reply_bulk_str(reply, "limit");
-    reply_int(reply, 0);
-}
-
 static void full_name(const struct command_row *row, char *to, size_t size)
 {
     snprintf(to, size, "%s%s%s", row->parent == NULL ? "" : row->parent,
@@ -170,21 +129,26 @@ static void reply_row_flat(struct reply *reply, const struct command_row *row)
     reply_int(reply, has_range ? row->keys.last : 0);
     reply_int(reply, has_range ? row->keys.step : 0);
     reply_categories(reply, row);
-    reply_array(reply, 0); /* tips */
-    reply_key_specs(reply, row);
+    reply_set(reply, each_word(row->tips, NULL, NULL));
+    each_word(row->tips, reply_word, reply);
+    command_reply_key_specs(reply, row);
 }
 
 static void reply_row(struct reply *reply, const struct command_table *table,
                       const struct command_row *row)
 {
     reply_row_flat(reply, row);
-    reply_array(reply, sub_count(table, row));
+    size_t count = sub_count(table, row);
+    if (count == 0)
+        reply_set(reply, 0);
+    else
+        reply_array(reply, count);
     for (size_t i = 0; i < command_row_count(table); i++) {
         const struct command_row *sub = command_at(table, i);
         if (!is_sub_of(sub, row))
             continue;
         reply_row_flat(reply, sub);
-        reply_array(reply, 0);
+        reply_set(reply, 0);
     }
 }
 
@@ -360,62 +324,15 @@ static int run_list(struct call *call)
     return 0;
 }
 
-/* ---- GETKEYS ---- */
-
-struct key_list {
-    struct reply *reply;
-    size_t count;
-};
-
-static void add_key(void *ctx, uint16_t db, struct slice key)
-{
-    (void)db;
-    struct key_list *list = ctx;
-    reply_bulk(list->reply, key);
-    list->count++;
-}
-
-static int run_getkeys(struct call *call)
-{
-    const struct slice *argv = call->argv + 2;
-    uint32_t argc = call->argc - 2;
-    const struct command_row *parent;
-    const struct command_row *row = command_find(call->table, argv, argc, &parent);
-    if (row == NULL) {
-        reply_error(call->reply, "ERR Invalid command specified");
-        return 0;
-    }
-    if (row->keys.kind == KEY_RULE_NONE) {
-        reply_error(call->reply, "ERR The command has no key arguments");
-        return 0;
-    }
-    if (!command_arity_fits(row, argc)) {
-        reply_error(call->reply, "ERR Invalid number of arguments specified for command");
-        return 0;
-    }
-    struct buf body = {0};
-    struct reply inner = reply_to(&body, call->reply->proto);
-    struct key_list list = {.reply = &inner};
-    if (command_keys(call->table, row, &(struct request){.argv = argv, .argc = argc}, add_key,
-                     &list) == KEYS_MALFORMED ||
-        list.count == 0) {
-        reply_error(call->reply, "ERR Invalid arguments specified for command");
-    } else {
-        reply_array(call->reply, list.count);
-        buf_append_slice(call->reply->out, buf_slice(&body));
-    }
-    buf_fini(&body);
-    return 0;
-}
-
-#define COMMAND_SUB(sub, lo, hi, from, fn, doc, args)                                           \
+#define COMMAND_SUB(sub, lo, hi, hints, from, fn, doc, args)                                    \
     {                                                                                           \
         .name = (sub), .parent = "command", .arity = {(lo), (hi)},                              \
         .flags = CMD_LOADING | CMD_STALE, .scope = SCOPE_NODE, .categories = "slow connection", \
-        .group = "server", .since = (from),                                                     \
+        .tips = (hints), .group = "server", .since = (from),                                    \
         .complexity = "O(N) where N is the number of commands", .summary = (doc),               \
         .syntax = (args), .run = (fn),                                                          \
     }
+#define NO_ORDER "nondeterministic_output_order"
 
 static const struct command_row rows[] = {
     {
@@ -424,6 +341,7 @@ static const struct command_row rows[] = {
         .flags = CMD_LOADING | CMD_STALE,
         .scope = SCOPE_NODE,
         .categories = "slow connection",
+        .tips = "nondeterministic_output_order",
         .group = "server",
         .since = "2.8.13",
         .complexity = "O(N) where N is the total number of Redis commands",
@@ -431,19 +349,23 @@ static const struct command_row rows[] = {
         .syntax = "",
         .run = run_command,
     },
-    COMMAND_SUB("count", 2, 2, "2.8.13", run_count, "Returns a count of commands.", ""),
-    COMMAND_SUB("info", 2, ARITY_ANY, "2.8.13", run_info,
+    COMMAND_SUB("count", 2, 2, NULL, "2.8.13", run_count, "Returns a count of commands.", ""),
+    COMMAND_SUB("info", 2, ARITY_ANY, NO_ORDER, "2.8.13", run_info,
                 "Returns information about one, multiple or all commands.",
                 "[command-name [command-name ...]]"),
-    COMMAND_SUB("docs", 2, ARITY_ANY, "7.0.0", run_docs,
+    COMMAND_SUB("docs", 2, ARITY_ANY, NO_ORDER, "7.0.0", run_docs,
                 "Returns documentary information about one, multiple or all commands.",
                 "[command-name [command-name ...]]"),
-    COMMAND_SUB("list", 2, ARITY_ANY, "7.0.0", run_list, "Returns a list of command names.",
+    COMMAND_SUB("list", 2, ARITY_ANY, NO_ORDER, "7.0.0", run_list,
+                "Returns a list of command names.",
                 "[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]"),
-    COMMAND_SUB("help", 2, 2, "5.0.0", help_run,
+    COMMAND_SUB("help", 2, 2, NULL, "5.0.0", help_run,
                 "Returns helpful text about the different subcommands.", ""),
-    COMMAND_SUB("getkeys", 3, ARITY_ANY, "2.8.13", run_getkeys,
+    COMMAND_SUB("getkeys", 3, ARITY_ANY, NULL, "2.8.13", command_run_getkeys,
                 "Extracts the key names from an arbitrary command.", "command [arg [arg ...]]"),
+    COMMAND_SUB("getkeysandflags", 3, ARITY_ANY, NULL, "7.0.0", command_run_getkeysandflags,
+                "Extracts the key names and access flags for an arbitrary command.",
+                "command [arg [arg ...]]"),
 };
 
 const struct command_family command_family = {

@@ -49,7 +49,7 @@
             .doc = (text)}
 
 static const struct config_row rows[CONF_COUNT] = {
-    CHOICE(CONF_APPENDFSYNC, "appendfsync", true, "always", "always everysec no",
+    CHOICE(CONF_APPENDFSYNC, "appendfsync", true, "always", "always, everysec, no",
            "Any value is taken from files for Redis, and it stays always: every acknowledged write "
            "is durable."),
     BOOL(CONF_APPENDONLY, "appendonly", true, "yes",
@@ -94,11 +94,11 @@ static const struct config_row rows[CONF_COUNT] = {
     BYTES(CONF_LOG_SEGMENT_SIZE, "log-segment-size", false, 256 * KB, GB, "64mb",
           "Size of a log segment, a power of two."),
     CHOICE(
-        CONF_LOG_WRITER, "log-writer", false, "auto", "auto io_uring thread",
+        CONF_LOG_WRITER, "log-writer", false, "auto", "auto, io_uring, thread",
         "How the log is written: io_uring with direct I/O, or a thread with fdatasync. auto takes "
         "the first that works."),
     TEXT(CONF_LOGFILE, "logfile", false, false, "", "Where the server's log goes; empty: stdout."),
-    CHOICE(CONF_LOGLEVEL, "loglevel", true, "notice", "debug verbose notice warning nothing",
+    CHOICE(CONF_LOGLEVEL, "loglevel", true, "notice", "debug, verbose, notice, warning, nothing",
            "What is logged."),
     NUMBER(CONF_MAX_CLIENTS, "maxclients", true, 1, 1000000, "10000",
            "Connections at a time. Lowered at the start to what the limit of open files allows."),
@@ -166,18 +166,18 @@ const struct config_row *config_find(struct slice name, enum config_id *out_id)
 
 /* ---- Values ---- */
 
-/* The nth word of a blank-separated list; false behind the last. */
+/* The nth word of a list; false behind the last. */
 static bool nth_choice(const char *choices, uint64_t nth, struct slice *out_word)
 {
     struct slice rest = slice_str(choices);
     for (uint64_t i = 0; rest.len > 0; i++) {
-        const uint8_t *blank = memchr(rest.data, ' ', rest.len);
-        size_t len = blank == NULL ? rest.len : (size_t)(blank - rest.data);
+        const uint8_t *comma = memchr(rest.data, ',', rest.len);
+        size_t len = comma == NULL ? rest.len : (size_t)(comma - rest.data);
         if (i == nth) {
             *out_word = slice_sub(rest, 0, len);
             return true;
         }
-        rest = slice_sub(rest, len + 1, SIZE_MAX);
+        rest = slice_sub(rest, len + strlen(", "), SIZE_MAX);
     }
     return false;
 }
@@ -199,14 +199,12 @@ static int parse_choice(const struct config_row *row, struct slice arg, uint64_t
 static int parse_number(const struct config_row *row, struct slice arg, uint64_t *out,
                         struct diag *diag)
 {
-    uint64_t v;
-    int64_t negative;
+    uint64_t v = 0;
+    int64_t number;
     bool is_bytes = row->kind == CONFIG_BYTES;
-    bool is_good = is_bytes ? num_parse_bytes(arg, &v) : num_parse_u64(arg, &v);
-    if (!is_bytes && !is_good && num_parse_i64(arg, &negative)) {
-        is_good = true;
-        v = UINT64_MAX; /* as far out of bounds */
-    }
+    bool is_good = is_bytes ? num_parse_bytes(arg, &v) : num_parse_i64(arg, &number);
+    if (!is_bytes && is_good)
+        v = number < 0 ? UINT64_MAX : (uint64_t)number; /* as far out of bounds */
     if (!is_good)
         return diag_set(diag, ERR_INVALID,
                         is_bytes ? "argument must be a memory value"
@@ -216,6 +214,34 @@ static int parse_number(const struct config_row *row, struct slice arg, uint64_t
                         (unsigned long long)row->min, (unsigned long long)row->max);
     *out = v;
     return 0;
+}
+
+/* The next blank-separated word, taken off; empty at the end. */
+static struct slice take_word(struct slice *text)
+{
+    while (text->len > 0 && text->data[0] == ' ')
+        *text = slice_sub(*text, 1, SIZE_MAX);
+    const uint8_t *blank = text->len == 0 ? NULL : memchr(text->data, ' ', text->len);
+    struct slice word =
+        slice_sub(*text, 0, blank == NULL ? text->len : (size_t)(blank - text->data));
+    *text = slice_sub(*text, word.len, SIZE_MAX);
+    return word;
+}
+
+/* Nothing, or pairs of seconds and changes, as so many words or within one. */
+static bool are_save_points(const struct slice *args, size_t count)
+{
+    size_t numbers = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct slice rest = args[i];
+        for (struct slice word = take_word(&rest); word.len > 0; word = take_word(&rest)) {
+            int64_t number;
+            bool is_seconds = numbers++ % 2 == 0;
+            if (!num_parse_i64(word, &number) || number < (is_seconds ? 1 : 0))
+                return false;
+        }
+    }
+    return numbers % 2 == 0;
 }
 
 static int parse_value(enum config_id id, const struct slice *args, size_t count, uint64_t *out,
@@ -244,6 +270,8 @@ static int parse_value(enum config_id id, const struct slice *args, size_t count
     default:
         UNREACHABLE("all kinds of options are listed");
     }
+    if (id == CONF_SAVE && !are_save_points(args, count))
+        rc = diag_set(diag, ERR_INVALID, "Invalid save parameters");
     if (rc == 0 && id == CONF_LOG_SEGMENT_SIZE && (*out & (*out - 1)) != 0)
         rc = diag_set(diag, ERR_INVALID, "argument must be a power of two");
     if (rc == 0 && id == CONF_DAEMONIZE && *out == 1)

@@ -72,7 +72,7 @@ struct config_row {
     uint64_t min;
     uint64_t max;
     const char *initial;
-    const char *choices; /* blank-separated; a number counts from the first */
+    const char *choices; /* separated by ", "; a number counts from the first */
     const char *doc;
 };
 

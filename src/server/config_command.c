@@ -97,8 +97,8 @@ static bool can_serve(enum config_id id, struct slice value, struct diag *diag)
     return false;
 }
 
-/* All pairs are checked before the first is set. False after an error. */
-static bool check_pairs(struct call *call)
+/* May these be set, all of them once? False after an error. */
+static bool check_names(struct call *call)
 {
     for (uint32_t i = 2; i + 1 < call->argc; i += 2) {
         enum config_id id;
@@ -119,6 +119,16 @@ static bool check_pairs(struct call *call)
                 return false;
             }
         }
+    }
+    return true;
+}
+
+/* False after an error. */
+static bool check_values(struct call *call)
+{
+    for (uint32_t i = 2; i + 1 < call->argc; i += 2) {
+        enum config_id id;
+        const struct config_row *row = config_find(call->argv[i], &id);
         struct slice words[16];
         size_t count = row->takes_many ? words_of(call->argv[i + 1], words, 16) : 1;
         if (!row->takes_many)
@@ -140,7 +150,8 @@ static int run_set(struct call *call)
         reply_error(call->reply, TEXT_SYNTAX);
         return 0;
     }
-    if (!check_pairs(call))
+    /* All is checked before the first is set. */
+    if (!check_names(call) || !check_values(call))
         return 0;
     lock_take(&config->lock);
     for (uint32_t i = 2; i < call->argc; i += 2) {
@@ -260,6 +271,7 @@ static const struct command_row rows[] = {
         .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE,
         .scope = SCOPE_NODE,
         .categories = "admin slow dangerous",
+        .tips = "request_policy:all_nodes response_policy:all_succeeded",
         .group = "server",
         .since = "2.0.0",
         .complexity = "O(1)",
@@ -271,9 +283,10 @@ static const struct command_row rows[] = {
         .name = "rewrite",
         .parent = "config",
         .arity = {2, 2},
-        .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_DEFERS,
+        .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE,
         .scope = SCOPE_NODE,
         .categories = "admin slow dangerous",
+        .tips = "request_policy:all_nodes response_policy:all_succeeded",
         .group = "server",
         .since = "2.8.0",
         .complexity = "O(N), N being the size of the file",
@@ -288,6 +301,7 @@ static const struct command_row rows[] = {
         .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE,
         .scope = SCOPE_NODE,
         .categories = "admin slow dangerous",
+        .tips = "request_policy:all_nodes response_policy:all_succeeded",
         .group = "server",
         .since = "2.0.0",
         .complexity = "O(N) when N is the number of configuration parameters provided",

@@ -339,6 +339,7 @@ static const struct command_row command_rows[] = {{
     .flags = CMD_LOADING | CMD_STALE,
     .scope = SCOPE_NODE,
     .categories = "slow dangerous",
+    .tips = "nondeterministic_output request_policy:all_shards response_policy:special",
     .group = "server",
     .since = "1.0.0",
     .complexity = "O(1)",

@@ -26,24 +26,28 @@ static bool is_short(struct slice text, struct reply *reply)
     return false;
 }
 
-bool session_set_name(struct session *session, struct slice name, struct reply *reply)
+bool session_check_name(struct slice name, struct reply *reply)
 {
     if (!is_short(name, reply))
         return false;
-    if (!is_printable(name)) {
-        reply_error(reply,
-                    "ERR Client names cannot contain spaces, newlines or special characters.");
-        return false;
-    }
+    if (is_printable(name))
+        return true;
+    reply_error(reply, "ERR Client names cannot contain spaces, newlines or special characters.");
+    return false;
+}
+
+void session_set_name(struct session *session, struct slice name)
+{
     buf_fini(&session->name);
     buf_append_slice(&session->name, name);
-    return true;
 }
 
 static int run_setname(struct call *call)
 {
-    if (session_set_name(call->session, call->argv[2], call->reply))
-        reply_ok(call->reply);
+    if (!session_check_name(call->argv[2], call->reply))
+        return 0;
+    session_set_name(call->session, call->argv[2]);
+    reply_ok(call->reply);
     return 0;
 }
 
@@ -87,6 +91,19 @@ static int run_id(struct call *call)
 
 /* ---- Describing ---- */
 
+static void put_flags(const struct session *session, struct buf *to)
+{
+    size_t mark = to->len;
+    if (session->in_multi)
+        buf_append_byte(to, 'x');
+    if (session->is_no_evict)
+        buf_append_byte(to, 'e');
+    if (session->is_no_touch)
+        buf_append_byte(to, 'T');
+    if (to->len == mark)
+        buf_append_byte(to, 'N');
+}
+
 void session_describe(const struct session *session, struct buf *to)
 {
     char peer[NET_ADDR_SIZE];
@@ -97,11 +114,11 @@ void session_describe(const struct session *session, struct buf *to)
     uint64_t now_ms = loop_now_ms(session->host->loop);
     uint64_t age_ms = wall_ms > session->created_ms ? wall_ms - session->created_ms : 0;
     size_t unread = conn_unused(&session->conn);
-    buf_append_format(to, "id=%llu addr=%s laddr=%s fd=%d name=%.*s age=%llu idle=%llu flags=%s",
+    buf_append_format(to, "id=%llu addr=%s laddr=%s fd=%d name=%.*s age=%llu idle=%llu flags=",
                       (unsigned long long)session->id, peer, local, session->conn.watch.fd,
                       SLICE_FMT(buf_slice(&session->name)), (unsigned long long)(age_ms / 1000),
-                      (unsigned long long)((now_ms - session->last_ms) / 1000),
-                      session->in_multi ? "x" : "N");
+                      (unsigned long long)((now_ms - session->last_ms) / 1000));
+    put_flags(session, to);
     buf_append_format(to,
                       " db=%u sub=0 psub=0 ssub=0 multi=%lld qbuf=%zu qbuf-free=%zu argv-mem=0 "
                       "multi-mem=%zu rbs=0 rbp=0 obl=0 oll=0 omem=%zu tot-mem=%zu events=r",
@@ -146,14 +163,40 @@ static int run_reply(struct call *call)
     return 0;
 }
 
-#define CLIENT_SUB(sub, lo, hi, more_flags, more_categories, from, fn, doc, args)                \
+/* ON or OFF. */
+static int set_switch(struct call *call, bool *to)
+{
+    bool is_on = slice_is(call->argv[2], "on");
+    if (is_on || slice_is(call->argv[2], "off")) {
+        *to = is_on;
+        reply_ok(call->reply);
+    } else {
+        reply_error(call->reply, TEXT_SYNTAX);
+    }
+    return 0;
+}
+
+/* Both are shown by CLIENT LIST and change nothing else: no client is closed to free memory, and no
+ * key either. */
+static int run_no_evict(struct call *call)
+{
+    return set_switch(call, &call->session->is_no_evict);
+}
+
+static int run_no_touch(struct call *call)
+{
+    return set_switch(call, &call->session->is_no_touch);
+}
+
+#define CLIENT_SUB(sub, lo, hi, more_flags, more_categories, hints, from, fn, doc, args)         \
     {                                                                                            \
         .name = (sub), .parent = "client", .arity = {(lo), (hi)},                                \
-        .flags = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | (more_flags), .scope = SCOPE_NODE,     \
-        .categories = "slow connection" more_categories, .group = "connection", .since = (from), \
-        .complexity = "O(1)", .summary = (doc), .syntax = (args), .run = (fn),                   \
+        .flags = CMD_LOADING | CMD_STALE | (more_flags), .scope = SCOPE_NODE,                    \
+        .categories = "slow connection" more_categories, .tips = (hints), .group = "connection", \
+        .since = (from), .complexity = "O(1)", .summary = (doc), .syntax = (args), .run = (fn),  \
     }
-#define FOR_ADMINS " admin dangerous"
+#define FOR_ADMINS    " admin dangerous"
+#define ON_EVERY_NODE "request_policy:all_nodes response_policy:all_succeeded"
 
 static const struct command_row rows[] = {
     {
@@ -167,28 +210,34 @@ static const struct command_row rows[] = {
         .summary = "A container for client connection commands.",
         .syntax = "",
     },
-    CLIENT_SUB("getname", 2, 2, 0, "", "2.6.9", run_getname, "Returns the name of the connection.",
-               ""),
-    CLIENT_SUB("help", 2, 2, 0, "", "5.0.0", help_run,
+    CLIENT_SUB("getname", 2, 2, CMD_NOSCRIPT, "", NULL, "2.6.9", run_getname,
+               "Returns the name of the connection.", ""),
+    CLIENT_SUB("help", 2, 2, 0, "", NULL, "5.0.0", help_run,
                "Returns helpful text about the different subcommands.", ""),
-    CLIENT_SUB("id", 2, 2, 0, "", "5.0.0", run_id,
+    CLIENT_SUB("id", 2, 2, CMD_NOSCRIPT, "", NULL, "5.0.0", run_id,
                "Returns the unique client ID of the connection.", ""),
-    CLIENT_SUB("info", 2, 2, 0, "", "6.2.0", run_info, "Returns information about the connection.",
-               ""),
-    CLIENT_SUB("kill", 3, ARITY_ANY, CMD_ADMIN | CMD_DEFERS, FOR_ADMINS, "2.4.0", client_kill,
-               "Terminates open connections.",
+    CLIENT_SUB("info", 2, 2, CMD_NOSCRIPT, "", "nondeterministic_output", "6.2.0", run_info,
+               "Returns information about the connection.", ""),
+    CLIENT_SUB("kill", 3, ARITY_ANY, CMD_NOSCRIPT | CMD_ADMIN, FOR_ADMINS, NULL, "2.4.0",
+               client_kill, "Terminates open connections.",
                "<ip:port | [ID client-id] [TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [USER "
                "username] [ADDR ip:port] [LADDR ip:port] [SKIPME <YES | NO>]>"),
-    CLIENT_SUB("list", 2, ARITY_ANY, CMD_ADMIN | CMD_DEFERS, FOR_ADMINS, "2.4.0", client_list,
-               "Lists open connections.",
+    CLIENT_SUB("list", 2, ARITY_ANY, CMD_NOSCRIPT | CMD_ADMIN, FOR_ADMINS,
+               "nondeterministic_output", "2.4.0", client_list, "Lists open connections.",
                "[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]"),
-    CLIENT_SUB("reply", 3, 3, 0, "", "3.2.0", run_reply,
+    CLIENT_SUB("no-evict", 3, 3, CMD_NOSCRIPT | CMD_ADMIN, FOR_ADMINS, NULL, "7.0.0", run_no_evict,
+               "Sets the client eviction mode of the connection; nothing is evicted.",
+               "<ON | OFF>"),
+    CLIENT_SUB("no-touch", 3, 3, CMD_NOSCRIPT, "", NULL, "7.2.0", run_no_touch,
+               "Sets whether the connection's reads are to count as uses of keys; for CLIENT LIST.",
+               "<ON | OFF>"),
+    CLIENT_SUB("reply", 3, 3, CMD_NOSCRIPT, "", NULL, "3.2.0", run_reply,
                "Instructs the server whether to reply to commands.", "<ON | OFF | SKIP>"),
-    CLIENT_SUB("setinfo", 4, 4, 0, "", "7.2.0", run_setinfo,
+    CLIENT_SUB("setinfo", 4, 4, CMD_NOSCRIPT, "", ON_EVERY_NODE, "7.2.0", run_setinfo,
                "Sets information specific to the client or connection.",
                "<LIB-NAME libname | LIB-VER libver>"),
-    CLIENT_SUB("setname", 3, 3, 0, "", "2.6.9", run_setname, "Sets the connection name.",
-               "connection-name"),
+    CLIENT_SUB("setname", 3, 3, CMD_NOSCRIPT, "", ON_EVERY_NODE, "2.6.9", run_setname,
+               "Sets the connection name.", "connection-name"),
 };
 
 const struct command_family client_family = {

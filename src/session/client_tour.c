@@ -94,9 +94,15 @@ static void describe(struct tour *tour, const struct session *session)
     session_describe(session, &tour->text);
     if ((tour->filter.kinds & FILTER_ID) == 0)
         return;
-    struct wanted *wanted = find_id(&tour->filter, session->id);
-    wanted->off = mark;
-    wanted->len = tour->text.len - mark;
+    /* An id that is named twice has two places, side by side. */
+    struct filter *filter = &tour->filter;
+    struct wanted *wanted = find_id(filter, session->id);
+    while (wanted > filter->ids && wanted[-1].id == session->id)
+        wanted--;
+    for (; wanted < filter->ids + filter->id_count && wanted->id == session->id; wanted++) {
+        wanted->off = mark;
+        wanted->len = tour->text.len - mark;
+    }
 }
 
 static void visit(struct tour *tour, struct host *host)
@@ -260,6 +266,10 @@ int client_list(struct call *call)
 /* One "name value" pair of CLIENT KILL; false after an error. */
 static bool read_kill_filter(struct call *call, uint32_t at, struct filter *filter)
 {
+    if (at + 1 == call->argc) {
+        reply_error(call->reply, TEXT_SYNTAX);
+        return false;
+    }
     struct slice name = call->argv[at];
     struct slice value = call->argv[at + 1];
     if (slice_is(name, "id"))
@@ -303,9 +313,7 @@ int client_kill(struct call *call)
         return 0;
     }
     plan.filter.skips_me = true;
-    bool is_good = call->argc % 2 == 0;
-    if (!is_good)
-        reply_error(call->reply, TEXT_SYNTAX);
+    bool is_good = true;
     for (uint32_t i = 2; is_good && i < call->argc; i += 2)
         is_good = read_kill_filter(call, i, &plan.filter);
     if (is_good)

@@ -39,10 +39,8 @@ static bool parse_db(struct session *session, struct slice text, int64_t *out_db
 static int run_select(struct call *call)
 {
     int64_t db;
-    if (!num_parse_i64(call->argv[1], &db)) {
-        reply_error(call->reply, "ERR value is not an integer or out of range");
+    if (!args_int32(call, 1, &db))
         return 0;
-    }
     if (!parse_db(call->session, call->argv[1], &db)) {
         reply_error(call->reply, TEXT_DB_RANGE);
         return 0;
@@ -140,6 +138,8 @@ static bool read_hello(struct call *call, struct hello *hello)
         } else if (slice_is(word, "setname") && left >= 1) {
             hello->has_name = true;
             hello->name = call->argv[i + 1];
+            if (!session_check_name(hello->name, call->reply))
+                return false;
             i += 2;
         } else {
             reply_errorf(call->reply, "ERR Syntax error in HELLO option '%.*s'",
@@ -189,8 +189,8 @@ static int run_hello(struct call *call)
                     "client and select the RESP protocol version at the same time");
         return 0;
     }
-    if (hello.has_name && !session_set_name(session, hello.name, call->reply))
-        return 0;
+    if (hello.has_name)
+        session_set_name(session, hello.name);
     session->proto = (uint8_t)hello.proto;
     reply_hello(call);
     return 0;
@@ -202,6 +202,8 @@ void session_reset(struct session *session)
     session->db = 0;
     session->proto = 2;
     session->reply_mode = REPLY_ON;
+    session->is_no_evict = false;
+    session->is_no_touch = false;
     buf_fini(&session->name);
     session->is_authenticated = !atomic_load(&session->host->hub->settings.needs_auth);
 }
@@ -221,6 +223,7 @@ static const struct command_row rows[] = {
         .flags = CMD_FAST,
         .scope = SCOPE_NODE,
         .categories = "fast connection",
+        .tips = "request_policy:all_shards response_policy:all_succeeded",
         .group = "connection",
         .since = "1.0.0",
         .complexity = "O(1)",

@@ -3,7 +3,8 @@
  *
  * Queued commands are kept as they stand in the log. EXEC hands those with data to the group as one
  * command; commands of scope NODE that were queued among them run here when its reply has come, and
- * the two are put together in the order in which they were queued.
+ * the two are put together in the order in which they were queued. One that cannot answer at once
+ * (CLIENT LIST) has those behind it wait, and the connection with them.
  */
 #include "base/assert.h"
 #include "base/err.h"
@@ -14,7 +15,7 @@
 
 #define TEXT_EXECABORT "EXECABORT Transaction discarded because of previous errors."
 
-void queued_free(struct queued *queue)
+static void queued_free(struct queued *queue)
 {
     while (queue != NULL) {
         struct queued *next = queue->next;
@@ -22,6 +23,16 @@ void queued_free(struct queued *queue)
         mem_free(queue);
         queue = next;
     }
+}
+
+void exec_free(struct exec *exec)
+{
+    if (exec == NULL)
+        return;
+    queued_free(exec->queue);
+    buf_fini(&exec->out);
+    buf_fini(&exec->rest);
+    mem_free(exec);
 }
 
 static struct queued *take_queue(struct session *session)
@@ -51,7 +62,7 @@ static void refuse_to_queue(struct session *session, struct reply *reply, const 
 void multi_queue(struct session *session, const struct command_row *row, const struct slice *argv,
                  uint32_t argc, struct reply *reply)
 {
-    if ((row->flags & (CMD_NO_MULTI | CMD_DEFERS)) != 0) {
+    if ((row->flags & CMD_NO_MULTI) != 0) {
         refuse_to_queue(session, reply, "ERR Command not allowed inside a transaction");
         return;
     }
@@ -108,42 +119,70 @@ static struct slice *argv_of(const struct queued *queued, struct coded_command *
     return argv;
 }
 
-/* Runs a queued NODE command as if it had just been sent. */
-static void run_queued(struct session *session, const struct queued *queued, struct reply *reply)
+/* Runs a queued NODE command as if it had just been sent. False: it has deferred. */
+static bool run_queued(struct pending *pending, const struct queued *queued)
 {
+    struct session *session = pending->session;
     struct coded_command coded;
     struct slice *argv = argv_of(queued, &coded);
     argv[0] = slice_str(queued->row->parent != NULL ? queued->row->parent : queued->row->name);
-    session_run_node(session, queued->row, argv, coded.argc, reply);
+    struct reply reply = reply_to(&pending->exec->out, session->proto);
+    session->is_deferred = false;
+    session->running_exec = pending;
+    session_run_node(session, queued->row, argv, coded.argc, &reply);
+    session->running_exec = NULL;
     mem_free(argv);
+    return !session->is_deferred;
 }
 
-void multi_splice(struct session *session, const struct queued *queue, struct slice reply,
-                  struct reply *out)
+/* Goes on from exec->next; `replies` are the group's to what is left. False: one has deferred. */
+static bool exec_run_on(struct pending *pending, struct slice replies)
 {
+    struct exec *exec = pending->exec;
+    while (exec->next != NULL) {
+        const struct queued *queued = exec->next;
+        exec->next = queued->next;
+        if (queued->row->scope != SCOPE_NODE) {
+            size_t len = reply_skip(replies);
+            ASSERT(len > 0);
+            buf_append_slice(&exec->out, slice_sub(replies, 0, len));
+            replies = slice_sub(replies, len, SIZE_MAX);
+        } else if (!run_queued(pending, queued)) {
+            buf_append_slice(&exec->rest, replies);
+            return false;
+        }
+    }
+    return true;
+}
+
+bool exec_on_reply(struct pending *pending, struct slice reply)
+{
+    struct exec *exec = pending->exec;
     bool is_array = reply.len > 1 && reply.data[0] == '*' && reply.data[1] != '-';
     if (!is_array) {
         /* Watched keys have changed, or it was refused: nothing runs. */
-        buf_append_slice(out->out, reply);
-        return;
+        buf_append_slice(&exec->out, reply);
+        return true;
     }
     size_t count = 0;
-    for (const struct queued *queued = queue; queued != NULL; queued = queued->next)
+    for (const struct queued *queued = exec->queue; queued != NULL; queued = queued->next)
         count++;
-    reply_array(out, count);
+    struct reply head = reply_to(&exec->out, pending->proto);
+    reply_array(&head, count);
     const uint8_t *line_end = memchr(reply.data, '\n', reply.len);
     ASSERT(line_end != NULL);
-    size_t at = (size_t)(line_end - reply.data) + 1;
-    for (const struct queued *queued = queue; queued != NULL; queued = queued->next) {
-        if (queued->row->scope == SCOPE_NODE) {
-            run_queued(session, queued, out);
-            continue;
-        }
-        size_t len = reply_skip(slice_sub(reply, at, SIZE_MAX));
-        ASSERT(len > 0);
-        buf_append_slice(out->out, slice_sub(reply, at, len));
-        at += len;
-    }
+    return exec_run_on(pending, slice_sub(reply, (size_t)(line_end - reply.data) + 1, SIZE_MAX));
+}
+
+bool exec_on_part(struct pending *pending, struct slice reply)
+{
+    struct exec *exec = pending->exec;
+    buf_append_slice(&exec->out, reply);
+    struct buf rest = exec->rest;
+    exec->rest = (struct buf){0};
+    bool is_whole = exec_run_on(pending, buf_slice(&rest));
+    buf_fini(&rest);
+    return is_whole;
 }
 
 /* About how large the reply to EXEC will be. */
@@ -178,14 +217,48 @@ static struct slice *exec_argv(const struct queued *queue, size_t count, struct 
     return argv;
 }
 
-static void submit_exec(struct session *session, struct queued *queue, struct reply *reply)
+static struct pending *pending_of_exec(struct session *session, struct queued *queue)
+{
+    struct pending *pending = pending_new(session, PENDING_EXEC);
+    pending->exec = mem_calloc(1, sizeof(*pending->exec));
+    pending->exec->queue = queue;
+    pending->exec->next = queue;
+    return pending;
+}
+
+/* The connection waits for what `pending` is to answer. */
+static void await(struct session *session, struct pending *pending, enum port_result result)
+{
+    session->is_deferred = true;
+    pending_link(session, pending);
+    pending_note_taken(session, pending, result);
+}
+
+/* Takes the queue: all of it is of scope NODE. */
+static void exec_here(struct session *session, struct queued *queue, struct reply *reply)
+{
+    struct pending *pending = pending_of_exec(session, queue);
+    bool is_whole = exec_on_reply(pending, SLICE_LIT("*0\r\n"));
+    session->is_deferred = false;
+    if (is_whole) {
+        buf_append_slice(reply->out, buf_slice(&pending->exec->out));
+        pending_release(session->host, pending);
+    } else {
+        await(session, pending, PORT_TAKEN_ALONE);
+    }
+}
+
+/* Takes the queue. */
+static void submit_exec(struct session *session, struct queued *queue, size_t queue_count,
+                        struct reply *reply)
 {
     size_t count = data_count(queue);
-    bool is_mixed = count < session->queue_count_at_exec;
+    bool is_mixed = count < queue_count;
     struct buf watches = {0};
     watch_encode_all(session, &watches);
     struct slice *argv = exec_argv(queue, count, buf_slice(&watches));
-    struct pending *pending = pending_new(session, is_mixed ? PENDING_EXEC : PENDING_REPLY);
+    struct pending *pending =
+        is_mixed ? pending_of_exec(session, queue) : pending_new(session, PENDING_REPLY);
     struct port_request request = {
         .row = transaction_row(has_writes(queue)),
         .argv = argv,
@@ -198,16 +271,12 @@ static void submit_exec(struct session *session, struct queued *queue, struct re
     enum port_result result = port_execute(session->host->port, &request, reply);
     if (result == PORT_ANSWERED) {
         pending_release(session->host, pending);
-        queued_free(queue);
     } else {
-        session->is_deferred = true;
-        pending->exec = is_mixed ? queue : NULL;
-        pending_link(session, pending);
-        pending_note_taken(session, pending, is_mixed ? PORT_TAKEN_ALONE : result);
+        await(session, pending, is_mixed ? PORT_TAKEN_ALONE : result);
         pending_expect(session, pending, expected_of(session, queue));
-        if (!is_mixed)
-            queued_free(queue);
     }
+    if (!is_mixed)
+        queued_free(queue);
     mem_free(argv);
     buf_fini(&watches);
 }
@@ -228,16 +297,13 @@ void multi_exec(struct session *session, struct reply *reply)
         reply_null_array(reply);
         return;
     }
-    session->queue_count_at_exec = session->queue_count;
+    size_t queue_count = session->queue_count;
     struct queued *queue = take_queue(session);
     if (data_count(queue) == 0 && session->watches == NULL) {
-        reply_array(reply, session->queue_count_at_exec);
-        for (const struct queued *queued = queue; queued != NULL; queued = queued->next)
-            run_queued(session, queued, reply);
-        queued_free(queue);
+        exec_here(session, queue, reply);
         return;
     }
-    submit_exec(session, queue, reply);
+    submit_exec(session, queue, queue_count, reply);
     watch_drop_all(session);
 }
 

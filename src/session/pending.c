@@ -22,7 +22,7 @@ static struct pending *pending_alloc(struct host *host)
 void pending_release(struct host *host, struct pending *pending)
 {
     buf_fini(&pending->bytes);
-    queued_free(pending->exec);
+    exec_free(pending->exec);
     if (host->free_pending_count >= KEPT_PENDINGS) {
         mem_free(pending);
         return;
@@ -162,24 +162,13 @@ static bool note_answer(struct session *session, struct pending *pending)
     return may_resume;
 }
 
-void pending_answer(struct pending *pending, struct slice reply)
+static void finish(struct pending *pending, struct slice reply)
 {
     struct session *session = pending->session;
-    if (session == NULL) {
-        pending_release(pending->host, pending);
-        return;
-    }
-    ASSERT(!pending->is_done);
     bool may_resume = note_answer(session, pending);
-    struct buf spliced = {0};
-    if (pending->kind == PENDING_EXEC) {
-        struct reply out = reply_to(&spliced, pending->proto);
-        multi_splice(session, pending->exec, reply, &out);
-        reply = buf_slice(&spliced);
-    } else if (pending->kind == PENDING_RETRY) {
-        session_note_retry(session, reply);
-        reply = SLICE_EMPTY;
-    }
+    /* A CLIENT REPLY SKIP in the transaction means the command behind EXEC. */
+    if (pending->kind == PENDING_EXEC && session->reply_mode == REPLY_SKIP_NEXT)
+        session->reply_mode = REPLY_SKIPPING;
     pending->is_done = true;
     if (session->first == pending) {
         send(session, pending, reply);
@@ -188,7 +177,6 @@ void pending_answer(struct pending *pending, struct slice reply)
     } else {
         keep(session, pending, reply);
     }
-    buf_fini(&spliced);
     if (session->closes_when_answered && session->first == NULL)
         conn_close_after_flush(&session->conn);
     else if (may_resume)
@@ -206,6 +194,38 @@ void pending_place(struct pending *pending)
     pending->is_alone = false;
     session->is_stalled = false;
     session_resume(session);
+}
+
+static void answer_part(struct pending *part, struct slice reply)
+{
+    struct pending *whole = part->whole;
+    pending_release(part->host, part);
+    if (whole->session == NULL)
+        pending_release(whole->host, whole);
+    else if (exec_on_part(whole, reply))
+        finish(whole, buf_slice(&whole->exec->out));
+}
+
+void pending_answer(struct pending *pending, struct slice reply)
+{
+    if (pending->kind == PENDING_PART) {
+        answer_part(pending, reply);
+        return;
+    }
+    if (pending->session == NULL) {
+        pending_release(pending->host, pending);
+        return;
+    }
+    ASSERT(!pending->is_done);
+    if (pending->kind == PENDING_EXEC) {
+        if (!exec_on_reply(pending, reply))
+            return;
+        reply = buf_slice(&pending->exec->out);
+    } else if (pending->kind == PENDING_RETRY) {
+        session_note_retry(pending->session, reply);
+        reply = SLICE_EMPTY;
+    }
+    finish(pending, reply);
 }
 
 void pending_orphan_all(struct session *session)

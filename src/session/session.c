@@ -103,11 +103,14 @@ uint64_t session_id(const struct session *session)
 struct session_ticket *session_defer(struct call *call)
 {
     struct session *session = call->session;
-    ASSERT(!session->is_deferred && (call->row->flags & CMD_DEFERS) != 0);
+    ASSERT(!session->is_deferred);
     session->is_deferred = true;
     session->host->ticket_count++;
-    struct pending *pending = pending_new(session, PENDING_REPLY);
-    pending_link(session, pending);
+    struct pending *whole = session->running_exec;
+    struct pending *pending = pending_new(session, whole != NULL ? PENDING_PART : PENDING_REPLY);
+    pending->whole = whole;
+    if (whole == NULL)
+        pending_link(session, pending);
     return (struct session_ticket *)pending;
 }
 

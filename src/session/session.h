@@ -100,9 +100,9 @@ void *session_server(struct session *session);
 struct loop *session_loop(struct session *session);
 uint64_t session_id(const struct session *session);
 
-/* A handler that cannot answer at once, of a row that says so (CMD_DEFERS), calls session_defer()
- * and returns 0 without a reply; the answer is given with session_answer(), on the session's loop,
- * at any later time. Later replies of the connection wait behind it. */
+/* A handler that cannot answer at once calls session_defer() and returns 0 without a reply; the
+ * answer is given with session_answer(), on the session's loop, at any later time. Later replies of
+ * the connection wait behind it, within EXEC too. */
 struct session_ticket;
 struct session_ticket *session_defer(struct call *call);
 /* Takes the ticket. `reply` holds one whole reply in the protocol of session_ticket_proto(). */

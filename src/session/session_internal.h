@@ -4,36 +4,10 @@
 #define SESSION_SESSION_INTERNAL_H
 
 #include "session/hub_internal.h"
+#include "session/pending_internal.h"
 
-#define PENDING_INLINE 24
-#define PENDING_MAX    16384          /* commands of one connection under way */
-#define OUTPUT_PAUSE   (1024u * 1024) /* a client with more to come or to read is not read from */
-#define SCRATCH_KEEP   65536
-
-/* ---- Replies that come later ---- */
-
-enum pending_kind {
-    PENDING_REPLY, /* of the port or a handler that deferred */
-    PENDING_RETRY, /* the command that waits is parsed again; it is told of an error */
-    PENDING_EXEC   /* EXEC with commands of scope NODE among its own: put together at the end */
-};
-
-struct pending {
-    struct pending *next;
-    struct host *host;
-    struct session *session; /* NULL: the connection has gone */
-    struct queued *exec;     /* PENDING_EXEC */
-    enum pending_kind kind;
-    bool is_done;
-    bool is_ordering; /* taken by the port, not yet executed: later commands must follow it */
-    bool is_alone;    /* the connection is stalled until it is answered */
-    bool is_silent;   /* CLIENT REPLY says that nobody wants it */
-    uint8_t proto;
-    uint8_t inline_len;
-    uint8_t inline_bytes[PENDING_INLINE];
-    size_t expected;  /* bytes of a reply that has not come */
-    struct buf bytes; /* of a reply that is longer */
-};
+#define OUTPUT_PAUSE (1024u * 1024) /* a client with more to come or to read is not read from */
+#define SCRATCH_KEEP 65536
 
 /* ---- MULTI ---- */
 
@@ -77,13 +51,15 @@ struct session {
     bool is_deferred;  /* the running handler has taken a ticket */
     bool wants_retry;  /* the running command is to be parsed again later */
     bool closes_when_answered;
+    bool is_no_evict; /* as CLIENT NO-EVICT and NO-TOUCH said, for CLIENT LIST */
+    bool is_no_touch;
     enum reply_mode reply_mode;
     uint16_t multi_db; /* as SELECT within MULTI would leave it */
     struct queued *queue;
     struct queued *queue_last;
     size_t queue_count;
     size_t queue_bytes;
-    size_t queue_count_at_exec;
+    struct pending *running_exec; /* of which a NODE command runs now */
     struct watched *watches;
     size_t watch_bytes;
     bool watches_absent;    /* one of the watched keys was not there */
@@ -129,20 +105,6 @@ void budget_ask(struct session *session);
 void budget_note(struct session *session);
 void budget_drop(struct session *session);
 
-/* pending.c */
-struct pending *pending_new(struct session *session, enum pending_kind kind);
-void pending_release(struct host *host, struct pending *pending);
-void pending_link(struct session *session, struct pending *pending);
-/* What it means for the connection that the port has taken the request. */
-void pending_note_taken(struct session *session, struct pending *pending, enum port_result result);
-void pending_expect(struct session *session, struct pending *pending, size_t bytes);
-void pending_answer(struct pending *pending, struct slice reply);
-/* What it was alone for is done: more of its connection may follow it. */
-void pending_place(struct pending *pending);
-void pending_orphan_all(struct session *session);
-/* Appends a finished reply behind what is pending. */
-void pending_push_done(struct session *session, struct slice reply);
-
 /* multi.c */
 /* Queues a command within MULTI. */
 void multi_queue(struct session *session, const struct command_row *row, const struct slice *argv,
@@ -152,10 +114,13 @@ void multi_note_select(struct session *session, const struct command_row *row,
                        const struct slice *argv, uint32_t argc);
 void multi_exec(struct session *session, struct reply *reply);
 void multi_reset(struct session *session);
-void queued_free(struct queued *queue);
-/* Puts the reply of an EXEC together that had NODE commands among its own. */
-void multi_splice(struct session *session, const struct queued *queue, struct slice reply,
-                  struct reply *out);
+void exec_free(struct exec *exec);
+/* The group has answered an EXEC that has NODE commands among its own; a command of it that had
+ * deferred has its reply. True if with this the reply of the whole stands in pending->exec->out. */
+MUST_CHECK
+bool exec_on_reply(struct pending *pending, struct slice reply);
+MUST_CHECK
+bool exec_on_part(struct pending *pending, struct slice reply);
 
 /* watch.c */
 /* What a WATCH that is going to be parsed again has been waiting for is over. */
@@ -170,7 +135,9 @@ bool watch_is_untouched(const struct session *session);
 void session_describe(const struct session *session, struct buf *to);
 void session_reset(struct session *session);
 /* False after an error has been replied. */
-bool session_set_name(struct session *session, struct slice name, struct reply *reply);
+MUST_CHECK
+bool session_check_name(struct slice name, struct reply *reply);
+void session_set_name(struct session *session, struct slice name);
 
 /* client_tour.c */
 int client_list(struct call *call);

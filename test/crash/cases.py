@@ -47,7 +47,8 @@ def run(name, functions, options=()):
                 status = SKIPPED
                 continue
             except (Wrong, ConnectionError) as wrong:
-                print(f"FAILED {function.__name__}, the server {server.status()}: {wrong!r}", flush=True)
+                print(f"FAILED {function.__name__}: {wrong}", flush=True)
+                print(f"The server {server.status()}.", flush=True)
                 if "---- the end of" not in str(wrong):
                     print(server.log_tail(), flush=True)
                 raise SystemExit(1) from None

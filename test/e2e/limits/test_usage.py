@@ -61,7 +61,7 @@ def directives_of_help():
             rows[name] = (head[1] == "*", head[3].replace('""', "empty"), "")
         elif rows:
             is_live, default, doc = rows[name]
-            line = re.sub(r"One of: (.*)", lambda m: f"One of: {m[1].replace(' ', ', ')}.", line)
+            line = re.sub(r"(One of: .*)", r"\1.", line)
             rows[name] = (is_live, default, f"{doc} {line.strip()}".strip())
     return rows
 

@@ -7,12 +7,26 @@ import pathlib
 import pytest
 
 from support import server as servers
-from support.client import NIL_ARRAY, Error
+from support.client import NIL_ARRAY, Error, Map, Set
 
 # Where the peers do not say what 7.2 says.
 DIFFERS = {
-    "redis": {"client|setinfo", "command|getkeys"},
+    "redis": {
+        "client|no-touch",
+        "client|setinfo",
+        "command|getkeys",
+        "command|getkeysandflags",
+    },
     "valkey": {"multi", "watch"},
+}
+
+TIPS_CAME_WITH_7_2 = {
+    "client|setname",
+    "config|resetstat",
+    "config|rewrite",
+    "msetnx",
+    "randomkey",
+    "scan",
 }
 
 
@@ -25,13 +39,16 @@ class Row:
     categories: set
     group: str
     since: str
+    uses: list
+    tips: set
 
 
 def read_rows():
     for line in (pathlib.Path(__file__).parent / "commands.txt").read_text().splitlines():
         if line.startswith("#"):
             continue
-        name, arity, flags, keys, categories, group, since = line.split("; ")
+        fields = [field.strip() for field in line.split(";")]
+        name, arity, flags, keys, categories, group, since, uses, tips = fields
         yield Row(
             name,
             int(arity),
@@ -40,6 +57,8 @@ def read_rows():
             {"@" + x for x in categories.split()},
             group,
             since,
+            [set(use.split()) for use in uses.split(" / ") if use],
+            set(tips.split()),
         )
 
 
@@ -67,6 +86,37 @@ def test_info(client, row):
     assert set(info[2]) == row.flags
     assert info[3:6] == row.keys
     assert set(info[6]) == row.categories
+
+
+@pytest.mark.parametrize("row", ROWS, indirect=True)
+def test_use_of_keys(client, row):
+    ((*_, specs, _),) = client("COMMAND", "INFO", row.name)
+    assert [set(pairs(spec)[b"flags"]) for spec in specs] == row.uses
+    at = [pairs(pairs(pairs(spec)[b"begin_search"])[b"spec"])[b"index"] for spec in specs]
+    assert at == list(range(1, len(specs) + 1))
+    if len(specs) == 1:
+        (found,) = [pairs(pairs(pairs(spec)[b"find_keys"])[b"spec"]) for spec in specs]
+        first, last, step = row.keys
+        assert found[b"lastkey"] == (last if last < 0 else last - first)
+        assert found[b"keystep"] == step
+
+
+@pytest.mark.parametrize("row", ROWS, indirect=True)
+def test_tips(client, row):
+    if servers.kind() == "redis" and row.name in TIPS_CAME_WITH_7_2:
+        pytest.skip("came with 7.2")
+    ((*_, tips, _, _),) = client("COMMAND", "INFO", row.name)
+    assert {tip.decode() for tip in tips} == row.tips
+
+
+def test_sets_are_sets_in_resp3(client3):
+    (info,) = client3("COMMAND", "INFO", "ping")
+    assert [type(field) for field in (info[2], *info[6:])] == [Set] * 5
+    (info,) = client3("COMMAND", "INFO", "rename")
+    assert [type(spec) for spec in info[8]] == [Map, Map]
+    assert type(info[8][0].as_dict()[b"flags"]) is Set
+    (info,) = client3("COMMAND", "INFO", "config")
+    assert type(info[9]) is list
 
 
 @pytest.mark.parametrize("row", ROWS, indirect=True)
