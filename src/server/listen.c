@@ -9,7 +9,7 @@
 #include "server/server_internal.h"
 
 #define RESERVED_FDS   128        /* data files, log, loops */
-#define FILES_INCLUDED 64         /* data files and log segments: more are taken off besides */
+#define FILES_INCLUDED 32         /* data files and log segments: more are taken off besides */
 #define OPEN_FILES     (1u << 20) /* as many as are allowed by default at most */
 
 /* ---- Listening ---- */

@@ -16,10 +16,22 @@
 
 /* ---- May it go on? ---- */
 
-bool session_is_backed_up(const struct session *session)
+/* Many clients send a whole pipeline before they read anything, and would wait for ever for a
+ * server that does not read on: so a few may have far more waiting than all could have. */
+static void note_shared(struct session *session, size_t bytes)
+{
+    struct host *host = session->host;
+    host->shared_bytes = host->shared_bytes - session->shared_bytes + bytes;
+    session->shared_bytes = bytes;
+}
+
+bool session_is_backed_up(struct session *session)
 {
     size_t bytes = conn_queued(&session->conn) + session->kept_bytes + session->expected_bytes;
-    return bytes > OUTPUT_PAUSE || session->pending_count >= PENDING_MAX;
+    note_shared(session, bytes > OUTPUT_PAUSE ? bytes - OUTPUT_PAUSE : 0);
+    return (session->shared_bytes > 0 &&
+            session->host->shared_bytes > session->host->shared_limit) ||
+           session->pending_count >= PENDING_MAX;
 }
 
 static bool is_blocked(struct session *session)
@@ -48,7 +60,10 @@ void session_resume(struct session *session)
 
 void session_note_less_queued(struct session *session)
 {
-    if (!session->is_backed_up || session_is_backed_up(session))
+    if (!session->is_backed_up && session->shared_bytes == 0)
+        return;
+    bool is_still = session_is_backed_up(session);
+    if (!session->is_backed_up || is_still)
         return;
     session->is_backed_up = false;
     session_resume(session);

@@ -218,6 +218,7 @@ static int host_init(struct host *host, struct hub *hub, uint32_t idx)
     list_init(&host->no_room);
     list_init(&host->holders);
     host->held_limit = hub->options.max_held_bytes / hub->options.loop_count;
+    host->shared_limit = OUTPUT_SHARED / hub->options.loop_count;
     port_set_events(host->port, &port_events, host);
     loop_timer_init(host->loop, &host->cron, on_cron);
     loop_timer_init(host->loop, &host->deadline, host_on_deadline);

@@ -21,6 +21,8 @@ struct host {
     struct list_node holders; /* of bytes not yet run, see budget.c; oldest first */
     size_t held_bytes;
     size_t held_limit;
+    size_t shared_bytes; /* of replies beyond OUTPUT_PAUSE, over all sessions */
+    size_t shared_limit;
     size_t held_waiting;  /* how many of them may not read on */
     uint64_t first_id;    /* the first of them, while others wait for it */
     uint64_t first_bytes; /* had brought so much */

@@ -2,6 +2,8 @@
 /* The order of replies. A session's pending entries stand in the order of their requests; an answer
  * for the first goes straight to the connection, any other is kept until those before it have gone.
  */
+#include "session/pending_internal.h"
+
 #include "base/assert.h"
 #include "base/mem.h"
 #include "session/session_internal.h"

@@ -18,6 +18,7 @@ void session_on_conn_closed(struct conn *conn, int error)
     session_drop_parser(session);
     buf_fini(&session->retry_error);
     budget_drop(session);
+    host->shared_bytes -= session->shared_bytes;
     list_del(&session->node);
     list_del(&session->no_room_node);
     buf_fini(&session->name);

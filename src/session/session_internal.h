@@ -6,8 +6,9 @@
 #include "session/hub_internal.h"
 #include "session/pending_internal.h"
 
-#define OUTPUT_PAUSE (1024u * 1024) /* a client with more to come or to read is not read from */
-#define SCRATCH_KEEP 65536
+#define OUTPUT_PAUSE  (1024u * 1024) /* replies of a client that are nobody's business, and ... */
+#define OUTPUT_SHARED (64u * 1024 * 1024) /* ... what all together may have beyond that (Q3) */
+#define SCRATCH_KEEP  65536
 
 /* ---- MULTI ---- */
 
@@ -38,6 +39,7 @@ struct session {
     uint32_t ordering_count;
     size_t kept_bytes;     /* replies that wait behind others */
     size_t expected_bytes; /* of replies that have not come */
+    size_t shared_bytes;   /* of both and what is queued, counted in host->shared_bytes */
     uint16_t db;
     uint8_t proto;
     bool is_stalled;       /* parses nothing until its pending command is answered */
@@ -93,7 +95,7 @@ void session_run_node(struct session *session, const struct command_row *row,
 extern const struct conn_events session_conn_events;
 /* Reads on, if nothing else is in the way. */
 void session_resume(struct session *session);
-bool session_is_backed_up(const struct session *session);
+bool session_is_backed_up(struct session *session);
 /* Something queued or under way has gone. */
 void session_note_less_queued(struct session *session);
 void session_drop_parser(struct session *session);
