@@ -67,6 +67,15 @@ int args_load_string(struct call *call, struct slice key, struct item *out_item,
     return tx_load(call->tx, out_item, out_value);
 }
 
+void args_copy_string(struct slice text, size_t size, struct buf *out)
+{
+    /* A committed command cannot be refused: memory out ends the process (R13). */
+    buf_reserve(out, text.len > size ? text.len : size);
+    buf_append_slice(out, text);
+    if (size > text.len)
+        memset(buf_extend(out, size - text.len), 0, size - text.len);
+}
+
 bool args_string_fits(struct call *call, uint64_t size, uint64_t more)
 {
     /* Offsets are below 2^63 and sizes far below: the sum cannot wrap. */

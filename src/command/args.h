@@ -3,6 +3,7 @@
 #ifndef COMMAND_ARGS_H
 #define COMMAND_ARGS_H
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "command/command.h"
 
@@ -51,6 +52,9 @@ int args_get_string(struct call *call, struct slice key, struct item *out_item);
 MUST_CHECK
 int args_load_string(struct call *call, struct slice key, struct item *out_item,
                      struct slice *out_value);
+
+/* A copy of `text` to be changed, with zeros behind it up to `size` bytes. */
+void args_copy_string(struct slice text, size_t size, struct buf *out);
 
 /* Replies and returns false if a string of `size` + `more` bytes would be too long. */
 MUST_CHECK

@@ -57,11 +57,12 @@ enum command_flags {
     CMD_ALLOW_BUSY = 1 << 13,
     /* Ours, not shown. */
     CMD_POINT = 1 << 20,        /* READONLY: may be answered on an io loop, lock-free */
-    CMD_LOADS_VALUE = 1 << 21,  /* WRITE: reads old values of its keys (R19) */
+    CMD_LOADS_VALUE = 1 << 21,  /* reads old values of its keys where shards execute it (R19) */
     CMD_IN_MULTI_NOW = 1 << 22, /* not queued by MULTI */
     CMD_WANTS_QUIET = 1 << 23,  /* runs only while nothing of its connection is in flight */
     CMD_INTERNAL = 1 << 24,     /* found by id alone: no client can name it, no list shows it */
-    CMD_SHOWS_VALUE = 1 << 25   /* its reply may be as large as the values of its keys */
+    CMD_SHOWS_VALUE = 1 << 25,  /* its reply may be as large as the values of its keys */
+    CMD_SHOWN_READ = 1 << 26    /* WRITE: clients are told that it is a read, as in Redis */
 };
 
 enum command_scope {
@@ -110,7 +111,7 @@ struct key_rule {
     int last;
     int step;
     unsigned access;    /* enum key_access */
-    unsigned access_to; /* of the second key, where it differs; else 0 */
+    unsigned access_to; /* of the keys behind the first, where it differs; else 0 */
     command_keys_fn fn;
 };
 
@@ -123,6 +124,12 @@ struct key_rule {
     {                                                                               \
         .kind = KEY_RULE_RANGE, .first = 1, .last = 2, .step = 1, .access = (from), \
         .access_to = (to)                                                           \
+    }
+/* All keys from argument `f` on, of which the first has another use. */
+#define KEYS_TO_FROM(f, to, from)                                                    \
+    {                                                                                \
+        .kind = KEY_RULE_RANGE, .first = (f), .last = -1, .step = 1, .access = (to), \
+        .access_to = (from)                                                          \
     }
 #define KEYS_RANGE(f, l, s, a)                                                        \
     {                                                                                 \
@@ -151,6 +158,9 @@ struct command_row {
     const char *summary;
     const char *syntax; /* the arguments, as in the manual */
     command_fn run;
+    /* WRITE, or NULL: answers inline what changes nothing, as a point read; else ERR_RETRY, or any
+     * other code, and the command is logged. */
+    command_fn peek;
 };
 
 struct command_family {

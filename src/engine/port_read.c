@@ -257,7 +257,8 @@ static void finish_write(struct fetch *fetch)
     release(fetch, true);
 }
 
-static int run_inline(struct port *port, const struct port_request *request, struct reply *reply)
+static int run_inline(struct port *port, const struct port_request *request, command_fn run,
+                      struct reply *reply)
 {
     struct call call = {.row = request->row,
                         .argv = request->argv,
@@ -267,7 +268,7 @@ static int run_inline(struct port *port, const struct port_request *request, str
                         .table = port->group->options.table,
                         .reply = reply};
     begin_inline(port);
-    int rc = request->row->run(&call);
+    int rc = run(&call);
     if (tx_needs_clock(port->tx))
         return ERR_RETRY;
     if (rc == 0 && !tx_is_valid(port->tx)) {
@@ -283,7 +284,7 @@ static void finish_read(struct fetch *fetch)
     struct buf out = {0};
     struct reply reply = reply_to(&out, fetch->request.proto);
     hand_in(fetch);
-    int rc = run_inline(port, &fetch->request, &reply);
+    int rc = run_inline(port, &fetch->request, fetch->request.row->run, &reply);
     bool needs_clock = tx_needs_clock(port->tx);
     if (rc != ERR_COLD)
         tx_reset(port->tx);
@@ -337,7 +338,7 @@ enum read_outcome port_read_now(struct port *port, const struct port_request *re
 {
     size_t mark = reply->out->len;
     for (unsigned attempt = 0; attempt < READ_TRIES; attempt++) {
-        int rc = run_inline(port, request, reply);
+        int rc = run_inline(port, request, request->row->run, reply);
         if (LIKELY(rc == 0)) {
             tx_end_inline(port->tx);
             port->stats.inline_reads++;
@@ -364,6 +365,20 @@ enum read_outcome port_read_now(struct port *port, const struct port_request *re
         tx_reset(port->tx);
     }
     return READ_TORN;
+}
+
+bool port_peek(struct port *port, const struct port_request *request, struct reply *reply)
+{
+    size_t mark = reply->out->len;
+    int rc = run_inline(port, request, request->row->peek, reply);
+    if (rc == 0) {
+        tx_end_inline(port->tx);
+        port->stats.inline_reads++;
+        return true;
+    }
+    reply->out->len = mark;
+    tx_reset(port->tx);
+    return false;
 }
 
 struct cold_search {

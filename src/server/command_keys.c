@@ -70,7 +70,7 @@ void command_reply_key_specs(struct reply *reply, const struct command_row *row)
     }
     reply_set(reply, 2);
     reply_spec(reply, rule->access, rule->first, rule->first, 1);
-    reply_spec(reply, rule->access_to, rule->last, rule->last, 1);
+    reply_spec(reply, rule->access_to, rule->first + rule->step, rule->last, rule->step);
 }
 
 /* ---- GETKEYS and GETKEYSANDFLAGS ---- */

@@ -33,6 +33,7 @@ static const struct command_table *table_of_all(void)
     static struct command_table *table;
     static const struct command_family *const families[] = {
         &string_family, &string_number_family, &string_range_family, &keyspace_family,
+        &bitmap_family, &bitfield_family,      &hyperloglog_family,  &lcs_family,
         &expire_family, &scan_family,          &transaction_family,
     };
     if (table == NULL)

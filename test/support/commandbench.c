@@ -18,6 +18,7 @@ struct command_table *commandbench_table(void)
 {
     const struct command_family *families[] = {
         &string_family, &string_number_family, &string_range_family, &keyspace_family,
+        &bitmap_family, &bitfield_family,      &hyperloglog_family,  &lcs_family,
         &expire_family, &scan_family,          &transaction_family,
     };
     return command_table_new(families, ARRAY_COUNT(families));

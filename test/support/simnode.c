@@ -69,6 +69,7 @@ static struct command_table *make_table(void)
 {
     static const struct command_family *const families[] = {
         &string_family, &string_number_family, &string_range_family, &keyspace_family,
+        &bitmap_family, &bitfield_family,      &hyperloglog_family,  &lcs_family,
         &expire_family, &scan_family,          &transaction_family,
     };
     return command_table_new(families, sizeof(families) / sizeof(families[0]));
