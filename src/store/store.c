@@ -222,6 +222,29 @@ void store_replace_db(struct store *store, uint16_t number)
     epoch_retire(store->dropped_bag, old, keydir_bytes(old->dir));
 }
 
+void store_renumber(struct store *store, const uint16_t *numbers)
+{
+    uint32_t count = store->database_count;
+    struct db **dbs = mem_alloc(count * sizeof(*dbs));
+    uint16_t *now = mem_alloc(count * sizeof(*now)); /* new number of each old one */
+    for (uint32_t i = 0; i < count; i++) {
+        dbs[i] = store_db(store, numbers[i]);
+        now[numbers[i]] = (uint16_t)i;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        dbs[i]->number = (uint16_t)i;
+        atomic_store_explicit(&store->dbs[i], dbs[i], memory_order_release);
+    }
+    /* Values that are still to be made cold are found by number. */
+    struct chill_queue *queue = &store->chills;
+    for (size_t i = 0; i < queue->count; i++) {
+        struct chill *chill = &queue->items[(queue->head + i) & (queue->cap - 1)];
+        chill->db = now[chill->db];
+    }
+    mem_free(dbs);
+    mem_free(now);
+}
+
 /* ---- Slices of long work ---- */
 
 struct due_walk {

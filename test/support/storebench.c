@@ -185,12 +185,11 @@ size_t storebench_load(struct storebench *bench)
                                      &(struct datafile_query){.off = place_off(want.place),
                                                               .key = want.item.key,
                                                               .value_size = want.item.size,
-                                                              .db_id = want.database_id},
+                                                              .db_id = want.item.database_id},
                                      &value, &diag);
         if (rc != 0)
             fail_msg("a cold value cannot be read: %s", diag.text);
-        tx_put_loaded(bench->tx, want.item.shard, want.item.db, want.item.key, want.item.version,
-                      &value);
+        tx_put_loaded(bench->tx, &want.item, &value);
         datafile_unref(want.file);
     }
     return count;

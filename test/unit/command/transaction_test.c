@@ -254,7 +254,8 @@ static void add_coded(struct buf *to, uint16_t id, uint16_t db, const char *cons
 static void make_exec(struct exec *exec)
 {
     *exec = (struct exec){0};
-    watch_encode(&exec->watches, 2, SLICE_LIT("w"), 77);
+    watch_encode(&exec->watches,
+                 &(struct watched_key){.key = SLICE_LIT("w"), .version = 77, .db = 2});
     add_coded(&exec->coded[0], 2, 1, (const char *[]){"a", "v", NULL});
     add_coded(&exec->coded[1], 1, 0, (const char *[]){"b", NULL});
     exec->argv[1] = buf_slice(&exec->watches);
