@@ -270,6 +270,8 @@ int storebench_checkpoint(struct storebench *bench)
     manifest->term = 1;
     manifest->state_ms = store_applied_ms(bench->stores.shards[0]);
     manifest->ceiling_ms = manifest->state_ms + 1000;
+    for (uint32_t i = 0; i < manifest->database_count; i++)
+        manifest->database_ids[i] = store_database_id(bench->stores.shards[0], (uint16_t)i);
     for (uint32_t i = 0; i < bench->stores.count; i++) {
         int rc = sync_shard(bench, i, &manifest->shards[i]);
         if (rc != 0)
