@@ -75,6 +75,16 @@ static inline uint64_t group_published(const struct group *group, enum published
 
 void group_close_rest(struct group *group);
 
+/* group_open.c: a shard's content as the manifest's files have it, beside the open store. */
+MUST_CHECK
+int group_recover_again(const struct group *group, uint32_t shard, struct store **out_fresh,
+                        struct diag *diag);
+
+/* reload.c */
+/* The shard can take in what has been recovered. */
+void reload_take_in(struct shard *shard);
+void reload_free(struct reload *reload);
+
 /* Ends everything: the process must not go on with this state. Thread: any. */
 void group_fail(struct group *group, const char *format, ...) PRINTF_LIKE(2, 3);
 void group_log(struct group *group, char level, const char *format, ...) PRINTF_LIKE(3, 4);

@@ -17,6 +17,8 @@ struct pending_entry {
     size_t bytes;
 };
 
+struct reload;
+
 struct sequencer {
     struct group *group;
     struct loop *loop;
@@ -47,6 +49,7 @@ struct sequencer {
     struct checkpoint *checkpoint; /* under way */
     bool is_checkpoint_failing;    /* the last one: the next try is the second's */
     struct group_checkpoint_request *wanted;
+    struct reload *reload;   /* under way: nothing more is dispatched */
     uint64_t dirty_since_ms; /* loop time; 0: nothing new since the last checkpoint */
     uint64_t last_write_ms;
     uint64_t replayed;

@@ -51,6 +51,7 @@ struct shard_stats {
 };
 
 struct cold_load;
+struct reload_part;
 
 /* A shard's or a port's share in the end (settle.c): waits until its jobs are back. */
 struct settle_part {
@@ -90,7 +91,8 @@ struct shard {
     struct bitcask_write *write;
     struct pool_job sync_job;
     struct bitcask_sync *sync;
-    struct checkpoint *mark; /* being made durable */
+    struct checkpoint *mark;    /* being made durable */
+    struct reload_part *reload; /* has come back and is to be taken in */
     uint32_t cold_missing;
     int cold_error; /* of a read under way: answered with cold_diag */
     struct diag cold_diag;

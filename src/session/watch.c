@@ -18,8 +18,8 @@
 struct watched {
     struct watched *next;
     uint16_t db;
-    uint64_t version;     /* 0: absent */
-    uint64_t appearances; /* as they were then */
+    struct port_version seen; /* version 0: absent */
+    uint64_t appearances;     /* as they were then */
     struct buf key;
 };
 
@@ -43,7 +43,10 @@ void watch_drop_all(struct session *session)
 void watch_encode_all(const struct session *session, struct buf *to)
 {
     for (const struct watched *watched = session->watches; watched != NULL; watched = watched->next)
-        watch_encode(to, watched->db, buf_slice(&watched->key), watched->version);
+        watch_encode(to, &(struct watched_key){.key = buf_slice(&watched->key),
+                                               .version = watched->seen.version,
+                                               .db = watched->db,
+                                               .database_id = watched->seen.database_id});
 }
 
 bool watch_is_untouched(const struct session *session)
@@ -51,7 +54,7 @@ bool watch_is_untouched(const struct session *session)
     const struct port *port = session->host->port;
     for (const struct watched *watched = session->watches; watched != NULL;
          watched = watched->next) {
-        if (watched->version == 0 &&
+        if (watched->seen.version == 0 &&
             port_appearances(port, watched->db, buf_slice(&watched->key)) != watched->appearances)
             return false;
     }
@@ -103,31 +106,31 @@ static void retry_behind_clock(struct session *session, struct slice key)
     buf_fini(&out);
 }
 
-static void note_key(struct session *session, struct slice key, uint64_t version,
+static void note_key(struct session *session, struct slice key, struct port_version seen,
                      uint64_t appearances)
 {
     struct watched *watched = mem_calloc(1, sizeof(*watched));
     watched->db = session->db;
-    watched->version = version;
+    watched->seen = seen;
     watched->appearances = appearances;
     buf_append_slice(&watched->key, key);
     watched->next = session->watches;
     session->watches = watched;
     session->watch_bytes += sizeof(*watched) + key.len;
-    session->watches_absent |= version == 0;
+    session->watches_absent |= seen.version == 0;
 }
 
 static bool watch_key(struct session *session, struct slice key)
 {
     if (is_watched(session, key))
         return true;
-    uint64_t version;
+    struct port_version seen;
     uint64_t appearances = port_appearances(session->host->port, session->db, key);
-    if (port_version_of(session->host->port, session->db, key, &version) != 0) {
+    if (port_version_of(session->host->port, session->db, key, &seen) != 0) {
         retry_behind_clock(session, key);
         return false;
     }
-    note_key(session, key, version, appearances);
+    note_key(session, key, seen, appearances);
     return true;
 }
 

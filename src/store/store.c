@@ -222,6 +222,50 @@ void store_replace_db(struct store *store, uint16_t number)
     epoch_retire(store->dropped_bag, old, keydir_bytes(old->dir));
 }
 
+void store_adopt(struct store *store, struct store *fresh)
+{
+    ASSERT(fresh->bitcask == NULL && fresh->database_count == store->database_count);
+    store_publication_open(store);
+    for (uint32_t i = 0; i < store->database_count; i++) {
+        struct db *old = store_db(store, (uint16_t)i);
+        struct db *db = store_db(fresh, (uint16_t)i);
+        ASSERT(db->id == old->id);
+        db->store = store;
+        atomic_store_explicit(&store->dbs[i], db, memory_order_release);
+        atomic_store_explicit(&fresh->dbs[i], NULL, memory_order_relaxed);
+        epoch_retire(store->dropped_bag, old, keydir_bytes(old->dir));
+    }
+    store_publication_close(store);
+    atomic_store_explicit(&store->cold_rows,
+                          atomic_load_explicit(&fresh->cold_rows, memory_order_relaxed),
+                          memory_order_relaxed);
+    store->chills.count = 0; /* all is cold */
+    store_close(fresh);
+}
+
+void store_renumber(struct store *store, const uint16_t *numbers)
+{
+    uint32_t count = store->database_count;
+    struct db **dbs = mem_alloc(count * sizeof(*dbs));
+    uint16_t *now = mem_alloc(count * sizeof(*now)); /* new number of each old one */
+    for (uint32_t i = 0; i < count; i++) {
+        dbs[i] = store_db(store, numbers[i]);
+        now[numbers[i]] = (uint16_t)i;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        dbs[i]->number = (uint16_t)i;
+        atomic_store_explicit(&store->dbs[i], dbs[i], memory_order_release);
+    }
+    /* Values that are still to be made cold are found by number. */
+    struct chill_queue *queue = &store->chills;
+    for (size_t i = 0; i < queue->count; i++) {
+        struct chill *chill = &queue->items[(queue->head + i) & (queue->cap - 1)];
+        chill->db = now[chill->db];
+    }
+    mem_free(dbs);
+    mem_free(now);
+}
+
 /* ---- Slices of long work ---- */
 
 struct due_walk {

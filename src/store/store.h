@@ -54,6 +54,16 @@ struct store_options {
 MUST_CHECK
 int store_open(const struct store_options *options, _Atomic uint64_t *progress,
                struct store **out_store, struct diag *diag);
+
+/* What store_open() would recover, while the store is open: memory only, without data files of its
+ * own. Changes nothing on disk. Thread: any; what it makes is nobody's until it is adopted. */
+MUST_CHECK
+int store_recover_again(const struct store_options *options, struct store **out_fresh,
+                        struct diag *diag);
+/* Replaces all that the store has in memory of its keys by that of `fresh`, which was recovered
+ * from all that has been applied here, and frees what is left of it. Thread: owner. */
+void store_adopt(struct store *store, struct store *fresh);
+
 /* No reader, no job may be left. */
 void store_close(struct store *store);
 
