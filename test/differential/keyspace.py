@@ -55,7 +55,7 @@ CONNECTION = [
     (1, lambda d, n: [b"CLIENT", b"GETNAME"]), (1, lambda d, n: [b"HELLO", b"9"]),
     (1, lambda d, n: [b"RESET"]), (1, lambda d, n: [b"NOSUCHCOMMAND", *d.keys()]),
     (1, lambda d, n: [b"COMMAND", b"GETKEYS", b"SET", d.key(), d.value()]),
-    (1, lambda d, n: [b"OBJECT", b"NOSUCH", d.key()]), (1, lambda d, n: [b"WAIT", b"0", b"0"]),
+    (1, lambda d, n: [b"OBJECT", b"NOSUCH", d.key()]),
 ]
 
 TRANSACTIONS = [

@@ -103,10 +103,16 @@ STRINGS = [
     (12, lambda d, n: [b"MGET", *d.keys()]), (12, mset(b"MSET")), (8, mset(b"MSETNX")),
     (14, simple(b"INCR", "key")), (8, simple(b"DECR", "key")),
     (14, simple(b"INCRBY", "key", "integer")), (8, simple(b"DECRBY", "key", "integer")),
-    (14, simple(b"INCRBYFLOAT", "key", "number")), (14, simple(b"APPEND", "key", "value")),
+    (14, simple(b"APPEND", "key", "value")),
     (8, simple(b"STRLEN", "key")), (12, setrange),
     (10, lambda d, n: [b"GETRANGE", d.key(), d.small(-40, 40), d.small(-40, 40)]),
     (4, lambda d, n: [b"SUBSTR", d.key(), d.small(-40, 40), d.small(-40, 40)]), (10, lcs),
+]
+
+FLOATS = [
+    (20, simple(b"INCRBYFLOAT", "float_key", "number")), (6, simple(b"SET", "float_key", "number")),
+    (4, simple(b"GET", "float_key")), (2, simple(b"DEL", "float_key")),
+    (2, simple(b"INCR", "float_key")),
 ]
 
 BITS = [
