@@ -152,33 +152,15 @@ void store_note_expiry(struct db *db, const struct row *row, const struct row *o
         expiry_add(db->rebuilt, expire_at_ms, (uint32_t)hash);
 }
 
-static size_t appearance_slot(uint16_t db, uint64_t hash)
+void store_note_absent(struct store *store, struct absent_note *note, uint16_t db, struct slice key)
 {
-    return (hash >> 32 ^ db) % STORE_APPEARANCE_SLOTS;
-}
-
-static void note_appearance(struct store *store, uint16_t db, uint64_t hash)
-{
-    _Atomic uint32_t *slot = &store->appearances[appearance_slot(db, hash)];
-    /* One writer: a plain store of what it knows. */
-    uint32_t now = atomic_load_explicit(slot, memory_order_relaxed);
-    atomic_store_explicit(slot, now + 1, memory_order_relaxed);
-}
-
-uint64_t store_appearances(const struct store *store, uint16_t db, struct slice key)
-{
-    uint64_t hash = keydir_hash(store_db(store, db)->dir, key);
-    return atomic_load_explicit(&store->appearances[appearance_slot(db, hash)],
-                                memory_order_relaxed);
+    absent_add(&store->absent, note, key, keydir_hash(store_keydir(store, db), key), db);
 }
 
 void store_publish(struct store *store, struct db *db, struct row *row, const struct row *old,
                    uint64_t hash)
 {
     ASSERT(place_class(row_place(row)) != PLACE_PENDING); /* T2 */
-    /* One with an expiry may have been as good as absent. */
-    if (old == NULL || row_expire_at_ms(old) != 0)
-        note_appearance(store, db->number, hash);
     if (old != NULL && !row_is_hot(old))
         store_count_cold(db, -1);
     store_note_expiry(db, row, old, hash);
@@ -189,7 +171,11 @@ void store_publish(struct store *store, struct db *db, struct row *row, const st
                                                   .db = db->number});
     if (!row_is_hot(row))
         store_count_cold(db, 1);
+    /* One with an expiry may have been as good as absent. */
+    bool may_be_new = old == NULL || row_expire_at_ms(old) != 0;
     keydir_put(db->dir, row, hash);
+    if (may_be_new)
+        absent_mark(&store->absent, hash, db->number);
 }
 
 void store_unpublish(struct db *db, const struct row *old, uint64_t hash)
@@ -243,6 +229,12 @@ void store_adopt(struct store *store, struct store *fresh)
     store_close(fresh);
 }
 
+static bool is_there(const void *ctx, const struct absent_note *note)
+{
+    const struct store *store = ctx;
+    return keydir_find(store_keydir(store, note->db), note->key, note->hash) != NULL;
+}
+
 void store_renumber(struct store *store, const uint16_t *numbers)
 {
     uint32_t count = store->database_count;
@@ -262,6 +254,7 @@ void store_renumber(struct store *store, const uint16_t *numbers)
         struct chill *chill = &queue->items[(queue->head + i) & (queue->cap - 1)];
         chill->db = now[chill->db];
     }
+    absent_mark_if(&store->absent, is_there, store);
     mem_free(dbs);
     mem_free(now);
 }
@@ -531,6 +524,7 @@ void store_close(struct store *store)
     if (store->bitcask != NULL)
         bitcask_close(store->bitcask);
     mem_free(store->chills.items);
+    absent_fini(&store->absent);
     mem_free(store);
 }
 

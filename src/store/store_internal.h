@@ -4,6 +4,7 @@
 #define STORE_STORE_INTERNAL_H
 
 #include "base/list.h"
+#include "store/absent.h"
 #include "store/expiry.h"
 #include "store/store.h"
 
@@ -35,9 +36,6 @@ struct chill_queue {
     size_t count;
 };
 
-/* Counters of keys that appeared, by a hash of database and key. */
-#define STORE_APPEARANCE_SLOTS 16384
-
 struct store {
     uint32_t shard;
     uint32_t database_count;
@@ -53,7 +51,7 @@ struct store {
     _Atomic uint64_t publication;
     _Atomic uint64_t applied_ms;
     _Atomic int64_t cold_rows;
-    _Atomic uint32_t appearances[STORE_APPEARANCE_SLOTS];
+    struct absent_keys absent;
     _Atomic(struct db *) dbs[];
 };
 

@@ -30,6 +30,11 @@ def another_encoding(name, args, ours, theirs):
             and theirs in (b"raw", b"embstr") and ours in (b"raw", b"embstr", b"int"))
 
 
+def another_count(name, args, ours, theirs):
+    return (name == b"OBJECT" and args[0].upper() == b"REFCOUNT" and ours == 1
+            and theirs == (1 << 31) - 1)
+
+
 def another_server(name, _, ours, theirs):
     return (name == b"HELLO" and type(ours) is type(theirs) and isinstance(ours, list)
             and len(ours) == len(theirs))
@@ -40,7 +45,8 @@ ALLOWED = [
      about_the_same_time),
     ("random-key", "RANDOMKEY may answer any key", another_key),
     ("bitcount", "Valkey 8 takes BITCOUNT with one bound, Redis 7.2 does not; it looks at the bounds first", one_bound),
-    ("encoding", "x", another_encoding),
+    ("encoding", "Redis remembers how a string came about, Ferric tells it from the bytes", another_encoding),
+    ("refcount", "Redis shares the objects of small integers", another_count),
     ("hello", "name, version and the connection's id are each server's own", another_server),
 ]
 

@@ -27,6 +27,7 @@ ODD = [
 NUMBERS = [b"0.5", b"-0.125", b"3.375", b"1e3", b"-25e2", b"5.0e3", b"+1.5", b".5", b"5.", b"-0", b"0.0"]
 NO_NUMBERS = [b"", b" 1", b"1 ", b"1.5.2", b"e3", b"--1", b"nan", b"inf", b"-inf", b"1e", b"a", b"1\x00"]
 FLOAT_KEYS = [b"f0", b"f1", b"f2"]
+SKETCH_KEYS = [b"h0", b"h1", b"h2", b"h3"]
 PATTERNS = [
     b"*", b"k*", b"k?", b"k1?", b"k[0-5]", b"k[^1]", b"?", b"", b"{tag}*", b"*e*", b"[", b"k\\1",
     b"k[a-", b"*\\", b"**1", b"k[5-0]",
@@ -68,6 +69,10 @@ class Draw(random.Random):
     def float_key(self):
         """Apart from the others: what INCRBYFLOAT meets there is one of the numbers above."""
         return self.choice(FLOAT_KEYS)
+
+    def sketch_key(self):
+        """Apart as well: Valkey and Redis disagree about HyperLogLogs that were tampered with."""
+        return self.choice(SKETCH_KEYS)
 
     def value(self):
         form = self.randrange(20)

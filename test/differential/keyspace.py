@@ -45,7 +45,7 @@ KEYS = [
     (6, lambda d, n: [b"DBSIZE"]), (4, lambda d, n: [b"KEYS", d.pattern()]),
     (2, lambda d, n: [b"RANDOMKEY"]), (1, flush),
     (4, lambda d, n: [b"OBJECT", b"ENCODING", d.key()]),
-    (1, lambda d, n: [b"OBJECT", b"REFCOUNT", b"missing"]),
+    (4, lambda d, n: [b"OBJECT", b"REFCOUNT", d.key()]),
 ]
 
 CONNECTION = [

@@ -85,7 +85,12 @@ def bitfield(name, read_only):
 
 def pfadd(draw, _):
     elements = [b"e%d" % draw.randrange(3000) for _ in range(draw.choice([0, 1, 3, 40]))]
-    return [b"PFADD", draw.key(), *elements]
+    return [b"PFADD", draw.sketch_key(), *elements]
+
+
+def sketches(draw):
+    """One in ten is no sketch at all."""
+    return [draw.sketch_key() if draw.randrange(10) else draw.key() for _ in range(draw.randint(1, 3))]
 
 
 def simple(name, *parts):
@@ -122,6 +127,7 @@ BITS = [
 ]
 
 HYPERLOGLOGS = [
-    (14, pfadd), (10, lambda d, n: [b"PFCOUNT", *d.keys()]),
-    (8, lambda d, n: [b"PFMERGE", *d.keys()]),
+    (14, pfadd), (2, simple(b"GET", "sketch_key")), (1, simple(b"DEL", "sketch_key")),
+    (1, simple(b"PEXPIRETIME", "sketch_key")), (10, lambda d, n: [b"PFCOUNT", *sketches(d)]),
+    (8, lambda d, n: [b"PFMERGE", d.sketch_key(), *sketches(d)]),
 ]
