@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the servers may answer differently: each with its reason, and each must occur.
 
-A row is (id, reason, predicate of the command's name in capitals, its arguments, our reply and theirs).
+A row is an id, the reason, and a predicate of the command's name in capitals, its arguments, our
+reply and theirs.
 """
 
 from support.client import Error
@@ -44,8 +45,9 @@ ALLOWED = [
     ("clock", "a time from now is taken when a command arrives, at two servers one after the other",
      about_the_same_time),
     ("random-key", "RANDOMKEY may answer any key", another_key),
-    ("bitcount", "Valkey 8 takes BITCOUNT with one bound, Redis 7.2 does not; it looks at the bounds first", one_bound),
-    ("encoding", "Redis remembers how a string came about, Ferric tells it from the bytes", another_encoding),
+    ("bitcount", "Valkey 8 takes BITCOUNT with one bound, and looks at the unit first", one_bound),
+    ("encoding", "Redis remembers how a string came about, Ferric tells it from the bytes",
+     another_encoding),
     ("refcount", "values are not shared here, and nothing else holds them", another_count),
     ("hello", "name, version and the connection's id are each server's own", another_server),
 ]

@@ -229,7 +229,8 @@ def main():
     print(f"seed {options.seed}, {len(numbers) * EPISODE_COMMANDS} commands", flush=True)
     tally, found = collections.Counter(), 0
     with tempfile.TemporaryDirectory() as folder:
-        with Server(f"{folder}/ferric") as ours, Server(f"{folder}/peer", peer=options.peer) as theirs:
+        peer = Server(f"{folder}/peer", peer=options.peer)
+        with Server(f"{folder}/ferric") as ours, peer as theirs:
             for number in numbers:
                 steps = episode(options.seed, number)
                 try:

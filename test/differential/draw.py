@@ -3,7 +3,8 @@
 
 import random
 
-KEYS = [b"k%d" % n for n in range(14)] + [b"", b"key with space", b"{tag}a", b"{tag}b", b"\x00\xff\r\n"]
+KEYS = [b"k%d" % n for n in range(14)]
+KEYS += [b"", b"key with space", b"{tag}a", b"{tag}b", b"\x00\xff\r\n"]
 HOUR = 3600
 
 INTEGERS = [
@@ -24,8 +25,8 @@ ODD = [
     b"\x00", b"*", b"y" * 300,
 ]
 # Sums of these are exact in binary and in decimal: Redis adds in one, Ferric in the other.
-NUMBERS = [b"0.5", b"-0.125", b"3.375", b"1e3", b"-25e2", b"5.0e3", b"+1.5", b".5", b"5.", b"-0", b"0.0"]
-NO_NUMBERS = [b"", b" 1", b"1 ", b"1.5.2", b"e3", b"--1", b"nan", b"inf", b"-inf", b"1e", b"a", b"1\x00"]
+NUMBERS = b"0.5 -0.125 3.375 1e3 -25e2 5.0e3 +1.5 .5 5. -0 0.0".split()
+NO_NUMBERS = [b"", b" 1", b"1 ", b"1\x00", *b"1.5.2 e3 --1 nan inf -inf 1e a".split()]
 FLOAT_KEYS = [b"f0", b"f1", b"f2"]
 SKETCH_KEYS = [b"h0", b"h1", b"h2", b"h3"]
 PATTERNS = [

@@ -26,7 +26,8 @@ def near_database(draw):
 
 
 def flush(draw, _):
-    return [draw.choice([b"FLUSHDB", b"FLUSHDB", b"FLUSHALL"]), *draw.some([b"ASYNC"], [b"SYNC"])[:1]]
+    name = draw.choice([b"FLUSHDB", b"FLUSHDB", b"FLUSHALL"])
+    return [name, *draw.some([b"ASYNC"], [b"SYNC"])[:1]]
 
 
 def several(name):

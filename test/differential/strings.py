@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands of strings, bits and HyperLogLogs. (weight, function of a Draw and the time in seconds)"""
+"""Commands of strings, bits and HyperLogLogs: each a weight and a function of a Draw and the time."""
 
 
 def expiry(draw, now, names=(b"EX", b"PX", b"EXAT", b"PXAT")):
@@ -90,7 +90,8 @@ def pfadd(draw, _):
 
 def sketches(draw):
     """One in ten is no sketch at all."""
-    return [draw.sketch_key() if draw.randrange(10) else draw.key() for _ in range(draw.randint(1, 3))]
+    count = draw.randint(1, 3)
+    return [draw.sketch_key() if draw.randrange(10) else draw.key() for _ in range(count)]
 
 
 def simple(name, *parts):
