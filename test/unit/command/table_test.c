@@ -24,7 +24,13 @@ static const struct {
     {23, "decrby", true},        {24, "incrbyfloat", true},
     {40, "append", true},        {41, "strlen", false},
     {42, "getrange", false},     {43, "setrange", true},
-    {44, "substr", false},       {100, "del", true},
+    {44, "substr", false},       {48, "lcs", false},
+    {60, "setbit", true},        {61, "getbit", false},
+    {62, "bitcount", false},     {63, "bitpos", false},
+    {64, "bitop", true},         {65, "bitfield", true},
+    {66, "bitfield_ro", false},  {70, "pfadd", true},
+    {71, "pfcount", true},       {72, "pfmerge", true},
+    {73, "pfdebug", true},       {100, "del", true},
     {101, "unlink", true},       {102, "exists", false},
     {103, "type", false},        {104, "touch", false},
     {105, "rename", true},       {106, "renamenx", true},
@@ -83,10 +89,10 @@ static void check_row(const struct command_row *row)
     assert_non_null(row->run);
     assert_true(row->arity.min >= 1 && row->arity.min <= row->arity.max);
     for (const char *at = row->name; *at != '\0'; at++)
-        assert_true(islower(*at));
+        assert_true(islower(*at) || *at == '_');
     if ((row->flags & CMD_POINT) != 0)
         assert_true(is_read);
-    if ((row->flags & (CMD_LOADS_VALUE | CMD_DENYOOM)) != 0)
+    if ((row->flags & (CMD_DENYOOM | CMD_SHOWN_READ)) != 0 || row->peek != NULL)
         assert_true(is_write);
     if (row->scope != SCOPE_KEYS)
         assert_int_equal(row->keys.kind, KEY_RULE_NONE);
