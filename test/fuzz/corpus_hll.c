@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/bytes.h"
-#include "command/hll.h"
+#include "command/hyperloglog/hll.h"
 
 static void save(const char *dir, const char *name, struct slice bytes)
 {

@@ -5,7 +5,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "command/hll.h"
+#include "command/hyperloglog/hll.h"
 #include "support/fuzz.h"
 
 #define MAX_SIZE (HLL_DENSE_SIZE + 64)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Against loops over single bits. */
-#include "command/bits.h"
+#include "command/bitmap/bits.h"
 
 #include <stdlib.h>
 

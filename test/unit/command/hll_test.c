@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "command/hll.h"
+#include "command/hyperloglog/hll.h"
 
 #include <stdio.h>
 #include <stdlib.h>
