@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands of strings, bits and HyperLogLogs: each a weight and a function of a Draw and the time."""
+"""Commands of strings, bits and HyperLogLogs: weights, and functions of a Draw and the time."""
 
 
 def expiry(draw, now, names=(b"EX", b"PX", b"EXAT", b"PXAT")):

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "command/args.h"
 #include "command/families.h"
-#include "command/hll.h"
+#include "command/hyperloglog/hll.h"
 
 #define TEXT_NO_HLL  "WRONGTYPE Key is not a valid HyperLogLog string value."
 #define TEXT_CORRUPT "INVALIDOBJ Corrupted HLL object detected"

@@ -14,8 +14,8 @@
  * registers returns ERR_CORRUPT if they are none, and reads nothing out of bounds before it is
  * called. See command/README.md, formats.
  */
-#ifndef COMMAND_HLL_H
-#define COMMAND_HLL_H
+#ifndef COMMAND_HYPERLOGLOG_HLL_H
+#define COMMAND_HYPERLOGLOG_HLL_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -10,7 +10,7 @@
 #include "base/buf.h"
 #include "base/num.h"
 #include "command/args.h"
-#include "command/bits.h"
+#include "command/bitmap/bits.h"
 #include "command/families.h"
 
 #define FIRST_OP 2

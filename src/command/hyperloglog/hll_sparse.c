@@ -9,7 +9,7 @@
  * behind. Then equal runs are joined, but only within five runs from the one in front of the
  * place, and only values: Redis stops there too, and the bytes have to be the same.
  */
-#include "command/hll_internal.h"
+#include "command/hyperloglog/hll_internal.h"
 
 #include "base/assert.h"
 #include "base/err.h"

@@ -4,8 +4,8 @@
  * Bit 0 is the highest bit of the first byte; an integer lies with its highest bit first. Beyond
  * the end of the string all bits are zero.
  */
-#ifndef COMMAND_BITS_H
-#define COMMAND_BITS_H
+#ifndef COMMAND_BITMAP_BITS_H
+#define COMMAND_BITMAP_BITS_H
 
 #include "command/command.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* hll_internal: sparse registers, between hll.c and hll_sparse.c. */
-#ifndef COMMAND_HLL_INTERNAL_H
-#define COMMAND_HLL_INTERNAL_H
+#ifndef COMMAND_HYPERLOGLOG_HLL_INTERNAL_H
+#define COMMAND_HYPERLOGLOG_HLL_INTERNAL_H
 
-#include "command/hll.h"
+#include "command/hyperloglog/hll.h"
 
 enum hll_run_kind { HLL_ZERO, HLL_XZERO, HLL_VALUE };
 

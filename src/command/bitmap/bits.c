@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "command/bits.h"
+#include "command/bitmap/bits.h"
 
 #include "base/assert.h"
 #include "base/bytes.h"

@@ -9,7 +9,7 @@
  * operations that are rounded exactly, none fused (this file is compiled so), none of libm but
  * sqrt().
  */
-#include "command/hll.h"
+#include "command/hyperloglog/hll.h"
 
 #include <math.h>
 
@@ -17,7 +17,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "command/hll_internal.h"
+#include "command/hyperloglog/hll_internal.h"
 
 #define ENCODING_OFF    4
 #define CACHED_OFF      8

@@ -5,7 +5,7 @@
 #include "base/bytes.h"
 #include "base/num.h"
 #include "command/args.h"
-#include "command/bits.h"
+#include "command/bitmap/bits.h"
 #include "command/families.h"
 
 /* ---- Single bits ---- */
