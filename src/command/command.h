@@ -55,6 +55,7 @@ enum command_flags {
     CMD_SKIP_MONITOR = 1 << 11,
     CMD_SKIP_SLOWLOG = 1 << 12,
     CMD_ALLOW_BUSY = 1 << 13,
+    CMD_NO_ASYNC_LOADING = 1 << 14, /* shown, and nothing else: nothing is loaded that way */
     /* Ours, not shown. */
     CMD_POINT = 1 << 20,        /* READONLY: may be answered on an io loop, lock-free */
     CMD_LOADS_VALUE = 1 << 21,  /* WRITE: reads old values of its keys (R19) */
