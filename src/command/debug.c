@@ -72,7 +72,8 @@ static int run_digest_value(struct call *call)
         if (rc != 0)
             result = rc; /* M4: the others are asked for all the same */
         format_digest(text, sum);
-        reply_bulk(call->reply, slice_of(text, DIGEST_DIGITS));
+        text[DIGEST_DIGITS] = '\0';
+        reply_status(call->reply, text);
     }
     return result;
 }
@@ -188,7 +189,7 @@ static int run_structsize(struct call *call)
     char text[96];
     snprintf(text, sizeof(text), "bits:%zu row:%zu item:%zu call:%zu", sizeof(void *) * 8,
              (size_t)ROW_HEADER_SIZE, sizeof(struct item), sizeof(struct call));
-    reply_status(call->reply, text);
+    reply_bulk_str(call->reply, text);
     return 0;
 }
 
