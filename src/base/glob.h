@@ -7,8 +7,8 @@
 
 #include "base/slice.h"
 
-/* A pattern with more than so many stars that stand apart fits nothing, unless the last of them ends
- * it: as in Redis. */
+/* A pattern with more than so many stars that stand apart fits nothing, unless the last of them
+ * ends it: as in Redis. */
 #define GLOB_MAX_STARS 1000
 
 /* True if the whole text matches. Runs in O(pattern * text) at worst, without recursion.

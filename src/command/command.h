@@ -162,8 +162,6 @@ struct command_family {
 
 /* ---- The table: all rows of all families, by name and by id. ---- */
 
-struct command_table;
-
 /* Rows must outlive the table. Names (but of internal rows) and ids must be unique: asserted. */
 struct command_table *command_table_new(const struct command_family *const *families,
                                         size_t family_count);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The part of DEBUG that looks at content, makes some, or only replies. What needs the server
- * (SLEEP, RELOAD, ...) stands in the server's debug.c.
+ * (SLEEP, RELOAD, ...) stands in server/admin/debug.c.
  *
  * Digests are 40 hexadecimal digits, all zero for nothing, as in Redis; but they are Ferric's own
  * and only good to be compared with each other.
@@ -14,7 +14,7 @@
 #include "command/args.h"
 #include "command/families.h"
 #include "command/help.h"
-#include "command/rdb.h"
+#include "command/keys/rdb.h"
 
 #define DIGEST_DIGITS      40
 #define POPULATE_MAX_COUNT (10 * 1000 * 1000)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The part of DEBUG that needs the server. What looks at content stands in command/debug.c. */
+/* The part of DEBUG that needs the server. What looks at content stands in command/keys/debug.c. */
 #include "base/err.h"
 #include "base/glob.h"
 #include "base/mem.h"
