@@ -134,6 +134,10 @@ struct group_reload_request {
 };
 void group_reload(struct group *group, struct group_reload_request *request);
 
+/* Whether time is logged for no other reason than that keys are due (R14); on at first. Off, they
+ * go with the next write or with who meets them. For DEBUG. Thread: any. */
+void group_set_active_expire(struct group *group, bool is_active);
+
 /* Counters; a consistent-enough picture from any thread. */
 struct group_stats {
     uint64_t term;

@@ -158,8 +158,25 @@ static bool grow_databases(struct manifest *manifest, uint32_t count)
     return true;
 }
 
-/* Sets *out_grown if the manifest has to be saved before the first entry that relies on it. */
-static int check_manifest(struct group *group, bool *out_grown, struct diag *diag)
+/* True if the manifest has to be saved before the first entry that relies on it. What commands of
+ * the log answered hung on how many databases there were, so it is replayed with as many (R13). */
+static bool fit_databases(struct group *group, uint64_t last_index)
+{
+    uint32_t wanted = group->options.database_count;
+    uint32_t count = group->manifest.database_count;
+    if (last_index == group->manifest.index)
+        return grow_databases(&group->manifest, wanted);
+    if (wanted > count) {
+        group_log(group, '#',
+                  "there will be %u databases, not %u, until the next start: the log is replayed "
+                  "with as many as it was written with",
+                  count, wanted);
+        group->options.database_count = count;
+    }
+    return false;
+}
+
+static int check_manifest(struct group *group, struct diag *diag)
 {
     const struct group_options *options = &group->options;
     struct manifest *manifest = &group->manifest;
@@ -172,7 +189,6 @@ static int check_manifest(struct group *group, bool *out_grown, struct diag *dia
                         "give --shards %u",
                         options->dir, manifest->shard_count, options->shard_count,
                         manifest->shard_count);
-    *out_grown = grow_databases(manifest, options->database_count);
     return 0;
 }
 
@@ -487,14 +503,13 @@ static int open_state(struct group *group, struct diag *diag)
         return rc;
     if (is_new)
         new_manifest(group);
-    bool has_grown = false;
-    rc = check_manifest(group, &has_grown, diag);
+    rc = check_manifest(group, diag);
     if (rc == 0)
         rc = make_dirs(options, group->manifest.shard_count, diag);
     struct seglog_found found;
     if (rc == 0)
         rc = open_log(group, is_new, &found, diag);
-    if (rc == 0 && (is_new || has_grown))
+    if (rc == 0 && (fit_databases(group, found.last_index) || is_new))
         rc = manifest_save(options->os.fs, options->dir, &group->manifest, diag);
     if (rc != 0)
         return rc;

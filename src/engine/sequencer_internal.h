@@ -79,7 +79,7 @@ void sequencer_dispatch(struct sequencer *sequencer, struct round *round);
 /* Answers every op of the batches and frees them. */
 void sequencer_refuse(struct batch *batches, const char *text);
 
-/* ---- Between sequencer.c, _submit, _replay and _stop ---- */
+/* ---- Between sequencer.c, _submit, _replay and stop.c ---- */
 
 struct pending_entry *pop_pending(struct sequencer *sequencer);
 

@@ -25,7 +25,12 @@ STOP_SECONDS = 60
 PR_SET_PDEATHSIG = 1
 
 # So that a restart finds what was acknowledged, as with Ferric.
-PEER_OPTIONS = {"save": "", "appendonly": "yes", "appendfsync": "always"}
+PEER_OPTIONS = {
+    "save": "",
+    "appendonly": "yes",
+    "appendfsync": "always",
+    "enable-debug-command": "yes",
+}
 
 
 def binary():

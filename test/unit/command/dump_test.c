@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "command/rdb.h"
+#include "command/keys/rdb.h"
 
 #include "base/bytes.h"
 #include "base/err.h"

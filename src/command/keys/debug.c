@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The part of DEBUG that looks at content, makes some, or only replies. What needs the server
- * (SLEEP, RELOAD, ...) stands in the server's debug.c.
+ * (SLEEP, RELOAD, ...) stands in server/admin/debug.c.
  *
  * Digests are 40 hexadecimal digits, all zero for nothing, as in Redis; but they are Ferric's own
  * and only good to be compared with each other.
@@ -14,7 +14,7 @@
 #include "command/args.h"
 #include "command/families.h"
 #include "command/help.h"
-#include "command/rdb.h"
+#include "command/keys/rdb.h"
 
 #define DIGEST_DIGITS      40
 #define POPULATE_MAX_COUNT (10 * 1000 * 1000)
@@ -72,7 +72,8 @@ static int run_digest_value(struct call *call)
         if (rc != 0)
             result = rc; /* M4: the others are asked for all the same */
         format_digest(text, sum);
-        reply_bulk(call->reply, slice_of(text, DIGEST_DIGITS));
+        text[DIGEST_DIGITS] = '\0';
+        reply_status(call->reply, text);
     }
     return result;
 }
@@ -188,7 +189,7 @@ static int run_structsize(struct call *call)
     char text[96];
     snprintf(text, sizeof(text), "bits:%zu row:%zu item:%zu call:%zu", sizeof(void *) * 8,
              (size_t)ROW_HEADER_SIZE, sizeof(struct item), sizeof(struct call));
-    reply_status(call->reply, text);
+    reply_bulk_str(call->reply, text);
     return 0;
 }
 

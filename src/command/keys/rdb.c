@@ -10,7 +10,7 @@
  * repeats what came before: length in its upper three bits (7: add the next byte) plus two,
  * distance in its lower five and the next byte, plus one.
  */
-#include "command/rdb.h"
+#include "command/keys/rdb.h"
 
 #include "base/bytes.h"
 #include "base/err.h"

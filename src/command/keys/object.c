@@ -80,13 +80,13 @@ static int run_refcount(struct call *call)
     return args_stop(rc);
 }
 
-#define OBJECT_ROW(row_id, row_name, row_summary, row_run)                                    \
-    {                                                                                         \
-        .id = (row_id), .name = (row_name), .parent = "object", .arity = {3, 3},              \
-        .flags = CMD_READONLY | CMD_POINT, .keys = KEYS_RANGE(2, 2, 1, KEY_RO),               \
-        .categories = "keyspace slow", .tips = "nondeterministic_output", .group = "generic", \
-        .since = "2.2.3", .complexity = "O(1)", .summary = (row_summary), .syntax = "key",    \
-        .run = (row_run),                                                                     \
+#define OBJECT_ROW(row_id, row_name, row_since, row_summary, row_run)                          \
+    {                                                                                          \
+        .id = (row_id), .name = (row_name), .parent = "object", .arity = {3, 3},               \
+        .flags = CMD_READONLY | CMD_POINT, .keys = KEYS_RANGE(2, 2, 1, KEY_RO),                \
+        .categories = "keyspace slow", .tips = "nondeterministic_output", .group = "generic",  \
+        .since = (row_since), .complexity = "O(1)", .summary = (row_summary), .syntax = "key", \
+        .run = (row_run),                                                                      \
     }
 
 static const struct command_row rows[] = {
@@ -101,13 +101,15 @@ static const struct command_row rows[] = {
         .summary = "A container for object introspection commands.",
         .syntax = "",
     },
-    OBJECT_ROW(150, "encoding", "Returns how Redis would keep the value: int, embstr or raw.",
-               run_encoding),
-    OBJECT_ROW(151, "freq",
+    OBJECT_ROW(150, "encoding", "2.2.3",
+               "Returns how Redis would keep the value: int, embstr or raw.", run_encoding),
+    OBJECT_ROW(151, "freq", "4.0.0",
                "Returns how often the key is used, on a logarithmic scale from 0 to 255.",
                run_freq),
-    OBJECT_ROW(152, "idletime", "Returns the seconds since the key was last used.", run_idletime),
-    OBJECT_ROW(153, "refcount", "Returns how many keys share the value, which is 1.", run_refcount),
+    OBJECT_ROW(152, "idletime", "2.2.3", "Returns the seconds since the key was last used.",
+               run_idletime),
+    OBJECT_ROW(153, "refcount", "2.2.3", "Returns how many keys share the value, which is 1.",
+               run_refcount),
     {
         .name = "help",
         .parent = "object",

@@ -6,7 +6,7 @@
 #include "base/num.h"
 #include "command/args.h"
 #include "command/families.h"
-#include "command/rdb.h"
+#include "command/keys/rdb.h"
 #include "keydir/lfu.h"
 
 static int run_dump(struct call *call)

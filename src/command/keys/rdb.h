@@ -6,8 +6,8 @@
  * Only strings (type 0) are written and read. A string is its length and its bytes; an integer of
  * 1, 2 or 4 bytes; or compressed by LZF. What is written is never compressed.
  */
-#ifndef COMMAND_RDB_H
-#define COMMAND_RDB_H
+#ifndef COMMAND_KEYS_RDB_H
+#define COMMAND_KEYS_RDB_H
 
 #include "base/attr.h"
 #include "base/buf.h"
