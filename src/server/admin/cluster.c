@@ -10,12 +10,12 @@ static int run_disabled(struct call *call)
     return 0;
 }
 
-#define CLUSTER_ROW(sub, lo, hi, row_flags, row_categories, row_tips, row_since, doc, args)        \
-    {                                                                                              \
-        .name = (sub), .parent = "cluster", .arity = {(lo), (hi)}, .flags = (row_flags),           \
-        .scope = SCOPE_NODE, .categories = row_categories, .tips = (row_tips), .group = "cluster", \
-        .since = (row_since), .complexity = "O(1)", .summary = doc " Needs cluster mode.",         \
-        .syntax = (args), .run = run_disabled,                                                     \
+#define CLUSTER_ROW(sub, lo, hi, row_flags, row_categories, row_tips, row_since, doc, args) \
+    {                                                                                       \
+        .name = (sub), .parent = "cluster", .arity = {(lo), (hi)}, .flags = (row_flags),    \
+        .scope = SCOPE_NODE, .categories = (row_categories), .tips = (row_tips),            \
+        .group = "cluster", .since = (row_since), .complexity = "O(1)",                     \
+        .summary = doc " Needs cluster mode.", .syntax = (args), .run = run_disabled,       \
     }
 #define FOR_ADMINS "admin slow dangerous"
 #define VARIES     "nondeterministic_output"
