@@ -26,7 +26,7 @@ enum key_access {
     KEY_UPDATE = 32,
     KEY_INSERT = 64,
     KEY_DELETE = 128,
-    KEY_VARIES = 256 /* without GET among the arguments it is only overwritten */
+    KEY_VARIES = 256 /* access_fn tells; NULL: without GET behind it, it is only overwritten */
 };
 
 /* Called for each key; borrowed. */
@@ -43,6 +43,9 @@ typedef enum keys_found (*command_keys_fn)(const struct command_table *table,
                                            const struct slice *argv, uint32_t argc, uint16_t db,
                                            command_key_fn on_key, void *ctx);
 
+/* What a request, whose arity fits, uses its first key for. */
+typedef unsigned (*command_access_fn)(const struct slice *argv, uint32_t argc);
+
 struct key_rule {
     enum key_rule_kind kind;
     int first;
@@ -51,6 +54,7 @@ struct key_rule {
     unsigned access;    /* enum key_access */
     unsigned access_to; /* of the keys behind the first, where it differs; else 0 */
     command_keys_fn fn;
+    command_access_fn access_fn;
 };
 
 #define KEYS_NONE             \

@@ -103,6 +103,8 @@ static unsigned access_of(const struct command_row *row, const struct slice *arg
     unsigned access = row->keys.access;
     if ((access & KEY_VARIES) == 0)
         return access;
+    if (row->keys.access_fn != NULL)
+        return row->keys.access_fn(argv, argc);
     for (uint32_t i = row->arity.min; i < argc; i++) {
         if (slice_is(argv[i], "get"))
             return access & ~(unsigned)KEY_VARIES;

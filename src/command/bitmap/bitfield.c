@@ -269,13 +269,32 @@ static int peek_bitfield(struct call *call)
     return ops.has_writes ? ERR_RETRY : run_bitfield(call);
 }
 
+/* What does not fit may be anything. */
+static unsigned access_of(const struct slice *argv, uint32_t argc)
+{
+    for (uint32_t i = FIRST_OP; i < argc;) {
+        if (slice_is(argv[i], "get") && argc - i > 2)
+            i += 3;
+        else if (slice_is(argv[i], "overflow") && argc - i > 1)
+            i += 2;
+        else
+            return KEY_RW | KEY_ACCESS | KEY_UPDATE;
+    }
+    return KEY_RO | KEY_ACCESS;
+}
+
 static const struct command_row rows[] = {
     {
         .id = 65,
         .name = "bitfield",
         .arity = {2, ARITY_ANY},
         .flags = CMD_WRITE | CMD_DENYOOM | CMD_LOADS_VALUE,
-        .keys = KEYS_RANGE(1, 1, 1, KEY_RW | KEY_ACCESS | KEY_UPDATE | KEY_VARIES),
+        .keys = {.kind = KEY_RULE_RANGE,
+                 .first = 1,
+                 .last = 1,
+                 .step = 1,
+                 .access = KEY_RW | KEY_ACCESS | KEY_UPDATE | KEY_VARIES,
+                 .access_fn = access_of},
         .categories = "bitmap slow",
         .group = "bitmap",
         .since = "3.2.0",

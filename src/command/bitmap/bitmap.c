@@ -24,31 +24,54 @@ static int run_getbit(struct call *call)
     return 0;
 }
 
-static int run_setbit(struct call *call)
+/* Reads all but the key. False after an error reply. */
+static bool parse_setbit(struct call *call, uint64_t *out_idx, uint64_t *out_bit)
 {
-    uint64_t idx;
     int64_t bit;
-    if (!bits_parse_index(call, 2, 0, &idx))
-        return 0;
+    if (!bits_parse_index(call, 2, 0, out_idx))
+        return false;
     if (!num_parse_i64(call->argv[3], &bit) || (bit != 0 && bit != 1)) {
         reply_error(call->reply, "ERR bit is not an integer or out of range");
-        return 0;
+        return false;
     }
+    *out_bit = (uint64_t)bit;
+    return true;
+}
+
+static int set_bit(struct call *call, bool is_peek)
+{
+    uint64_t idx;
+    uint64_t bit;
     struct item item;
     struct slice text;
+    if (!parse_setbit(call, &idx, &bit))
+        return 0;
     int rc = args_load_string(call, call->argv[1], &item, &text);
     if (rc != 0)
         return args_stop(rc);
     uint64_t old = bits_get(text, idx, 1);
+    bool is_changed = idx / 8 >= text.len || old != bit;
+    if (is_changed && is_peek)
+        return ERR_RETRY;
     reply_int(call->reply, (int64_t)old);
-    if (idx / 8 < text.len && old == (uint64_t)bit)
+    if (!is_changed)
         return 0;
     struct buf whole = {0};
     args_copy_string(text, idx / 8 + 1, &whole);
-    bits_put(whole.data, idx, 1, (uint64_t)bit);
+    bits_put(whole.data, idx, 1, bit);
     args_put_string(call, call->argv[1], buf_slice(&whole), item.expire_at_ms);
     buf_fini(&whole);
     return 0;
+}
+
+static int run_setbit(struct call *call)
+{
+    return set_bit(call, false);
+}
+
+static int peek_setbit(struct call *call)
+{
+    return set_bit(call, true);
 }
 
 /* ---- Ranges of BITCOUNT and BITPOS ---- */
@@ -294,6 +317,7 @@ static const struct command_row rows[] = {
                    "and returns what the bit was.",
         .syntax = "key offset value",
         .run = run_setbit,
+        .peek = peek_setbit,
     },
     {
         .id = 61,

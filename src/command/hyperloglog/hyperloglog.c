@@ -53,7 +53,7 @@ static int add_elements(struct call *call, struct buf *value, bool *out_changed)
     return 0;
 }
 
-static int run_pfadd(struct call *call)
+static int add_to_hll(struct call *call, bool is_peek)
 {
     struct item item;
     struct slice old;
@@ -63,17 +63,30 @@ static int run_pfadd(struct call *call)
     struct buf value = {0};
     bool is_raised;
     copy_hll(&item, old, &value);
-    if (add_elements(call, &value, &is_raised) != 0) {
+    bool is_corrupt = add_elements(call, &value, &is_raised) != 0;
+    bool is_changed = !is_corrupt && (is_raised || item.type == VALUE_NONE);
+    if (is_corrupt) {
         reply_error(call->reply, TEXT_CORRUPT);
-    } else if (is_raised || item.type == VALUE_NONE) {
+    } else if (!is_changed) {
+        reply_int(call->reply, 0);
+    } else if (!is_peek) {
         hll_void_cached(&value);
         args_put_string(call, call->argv[1], buf_slice(&value), item.expire_at_ms);
         reply_int(call->reply, 1);
-    } else {
-        reply_int(call->reply, 0);
     }
     buf_fini(&value);
-    return 0;
+    return is_changed && is_peek ? ERR_RETRY : 0;
+}
+
+static int run_pfadd(struct call *call)
+{
+    return add_to_hll(call, false);
+}
+
+/* Most elements of a large HyperLogLog change nothing. */
+static int peek_pfadd(struct call *call)
+{
+    return add_to_hll(call, true);
 }
 
 /* ---- PFCOUNT and PFMERGE ---- */
@@ -275,14 +288,15 @@ static void debug_encoding(struct call *call, const struct item *item, struct sl
 static const struct {
     const char *name;
     void (*run)(struct call *call, const struct item *item, struct slice value);
+    bool makes_dense;
 } debug_verbs[] = {
-    {"getreg", debug_getreg},
-    {"decode", debug_decode},
-    {"encoding", debug_encoding},
-    {"todense", debug_todense},
+    {"getreg", debug_getreg, true},
+    {"decode", debug_decode, false},
+    {"encoding", debug_encoding, false},
+    {"todense", debug_todense, true},
 };
 
-static int run_pfdebug(struct call *call)
+static int debug_hll(struct call *call, bool is_peek)
 {
     struct item item;
     struct slice value;
@@ -295,6 +309,8 @@ static int run_pfdebug(struct call *call)
     }
     for (size_t i = 0; i < ARRAY_COUNT(debug_verbs); i++) {
         if (slice_is(call->argv[1], debug_verbs[i].name)) {
+            if (is_peek && debug_verbs[i].makes_dense && !hll_is_dense(value))
+                return ERR_RETRY;
             debug_verbs[i].run(call, &item, value);
             return 0;
         }
@@ -302,6 +318,16 @@ static int run_pfdebug(struct call *call)
     struct slice shown = slice_sub(call->argv[1], 0, 128);
     reply_errorf(call->reply, "ERR Unknown PFDEBUG subcommand '%.*s'", SLICE_FMT(shown));
     return 0;
+}
+
+static int run_pfdebug(struct call *call)
+{
+    return debug_hll(call, false);
+}
+
+static int peek_pfdebug(struct call *call)
+{
+    return debug_hll(call, true);
 }
 
 /* ---- PFSELFTEST ---- */
@@ -398,6 +424,7 @@ static const struct command_row rows[] = {
         .summary = "Adds elements to a HyperLogLog and says whether its estimate may have changed.",
         .syntax = "key [element [element ...]]",
         .run = run_pfadd,
+        .peek = peek_pfadd,
     },
     {
         .id = 71,
@@ -442,6 +469,7 @@ static const struct command_row rows[] = {
         .summary = "Shows the encoding or the registers of a HyperLogLog, or makes it dense.",
         .syntax = "GETREG | DECODE | ENCODING | TODENSE key",
         .run = run_pfdebug,
+        .peek = peek_pfdebug,
     },
     {
         .name = "pfselftest",

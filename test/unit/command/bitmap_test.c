@@ -169,6 +169,22 @@ static void other_types_are_refused(void **state)
     commandbench_free(bench);
 }
 
+static void bits_that_are_so_already_are_peeked(void **state)
+{
+    (void)state;
+    struct commandbench *bench =
+        commandbench_new(&(struct storebench_options){.hot_max_value = SIZE_MAX});
+    commandbench_expect(bench, "SETBIT k 3 0", ":0");
+    commandbench_expect(bench, "SETBIT k 3 1", ":0");
+    commandbench_expect(bench, "SETBIT k 8 0", ":0");
+    assert_int_equal(bench->peeks, 0);
+    commandbench_expect(bench, "SETBIT k 3 1", ":1");
+    commandbench_expect(bench, "SETBIT k 15 0", ":0");
+    assert_int_equal(bench->peeks, 2);
+    commandbench_expect(bench, "GET k", "\"\\x10\\x00\"");
+    commandbench_free(bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,6 +195,7 @@ int main(void)
         cmocka_unit_test(combining),
         cmocka_unit_test(all_cold_sources_are_asked_for_at_once),
         cmocka_unit_test(other_types_are_refused),
+        cmocka_unit_test(bits_that_are_so_already_are_peeked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -127,8 +127,8 @@ static void other_types_are_refused(void **state)
     commandbench_free(bench);
 }
 
-/* Only the count that is to be kept has to be logged. */
-static void counts_are_peeked(void **state)
+/* Of counts, only the one that is to be kept has to be logged. */
+static void what_changes_nothing_is_peeked(void **state)
 {
     (void)state;
     struct commandbench *bench =
@@ -142,6 +142,18 @@ static void counts_are_peeked(void **state)
     assert_int_equal(bench->peeks, 2);
     commandbench_expect(bench, "PFCOUNT h", ":1");
     assert_int_equal(bench->peeks, 3);
+    /* So have elements that change something, and what makes a value dense. */
+    commandbench_expect(bench, "PFADD h a a", ":0");
+    commandbench_expect(bench, "PFADD h", ":0");
+    commandbench_expect(bench, "PFDEBUG ENCODING h", "+sparse");
+    assert_int_equal(bench->peeks, 6);
+    commandbench_expect(bench, "PFDEBUG TODENSE h", ":1");
+    commandbench_expect(bench, "PFADD h a b", ":1");
+    commandbench_expect(bench, "PFADD new", ":1");
+    assert_int_equal(bench->peeks, 6);
+    commandbench_expect(bench, "PFDEBUG TODENSE h", ":0");
+    commandbench_expect(bench, "PFADD h b a", ":0");
+    assert_int_equal(bench->peeks, 8);
     commandbench_free(bench);
 }
 
@@ -173,7 +185,7 @@ int main(void)
         cmocka_unit_test(other_strings_are_refused),
         cmocka_unit_test(corrupt_values_are_refused_and_left),
         cmocka_unit_test(other_types_are_refused),
-        cmocka_unit_test(counts_are_peeked),
+        cmocka_unit_test(what_changes_nothing_is_peeked),
         cmocka_unit_test(all_cold_values_are_asked_for_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
