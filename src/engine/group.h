@@ -5,10 +5,11 @@
  * and its pool and spreads its components over them: a port on every io loop, the sequencer on the
  * log loop, shards on theirs. All may be one loop.
  *
- * Life: group_open (blocks: manifest, log, data files) -> loops run -> replay, progress by
- * group_state() -> READY -> group_stop (checkpoint, vouch) -> on_stopped -> group_settle -> loops
- * end -> group_close. Threads: open, stop and close from the thread that drives the log loop or
- * before it runs; the rest as said. See engine/README.md, invariants G1-G12.
+ * Life: group_new -> group_recover (blocks: manifest, log, data files) -> group_start -> loops run
+ * -> replay, progress by group_state() -> READY -> group_stop (checkpoint, vouch) -> on_stopped ->
+ * group_settle -> loops end -> group_close. Threads: new, start, stop and close from the thread
+ * that drives the log loop or before it runs; the rest as said. See engine/README.md, invariants
+ * G1-G12.
  */
 #ifndef ENGINE_GROUP_H
 #define ENGINE_GROUP_H
@@ -29,7 +30,7 @@ struct group;
 struct port;
 
 enum group_state {
-    GROUP_REPLAYING, /* -LOADING */
+    GROUP_REPLAYING, /* -LOADING; or not even recovered yet */
     GROUP_READY,
     GROUP_LOG_FAILED, /* reads only (R30) */
     GROUP_STOPPING,
@@ -74,11 +75,29 @@ struct group_options {
     void (*on_log)(void *ctx, char level, const char *text);
     /* Recovery: `what` is "data files", "log" or "replay"; while opening from any thread. */
     void (*on_progress)(void *ctx, const char *what, uint64_t done, uint64_t total);
+    /* The log has been replayed: READY. From the log loop; NULL: nobody wants to know. */
+    void (*on_ready)(void *ctx);
     void *ctx;
 };
 
+/* Looks at nothing on disk yet. The ports are there and answer LOADING; figures are 0. */
+struct group *group_new(const struct group_options *options);
+
 /* Recovers the state on disk. Refuses, with what to do, a directory that another process holds, of
- * another shard count or version, without manifest but with data, or with corrupt bytes (P5). */
+ * another shard count or version, without manifest but with data, or with corrupt bytes (P5). Then
+ * all that is left to do is to end the process, or group_free_unstarted(). Thread: any, while the
+ * loops of ports may run. */
+MUST_CHECK
+int group_recover(struct group *group, struct diag *diag);
+
+/* Puts all components to work. No loop runs meanwhile. */
+MUST_CHECK
+int group_start(struct group *group, struct diag *diag);
+
+/* For a group that was refused by one of the two. */
+void group_free_unstarted(struct group *group);
+
+/* All of it, one after the other; what was refused is freed. */
 MUST_CHECK
 int group_open(const struct group_options *options, struct group **out_group, struct diag *diag);
 

@@ -18,6 +18,13 @@
             .max = (hi),                        \
             .initial = (init),                  \
             .doc = (text)}
+#define OCTAL(id, n, live, hi, init, text) \
+    [id] = {.name = (n),                   \
+            .kind = CONFIG_OCTAL,          \
+            .is_live = (live),             \
+            .max = (hi),                   \
+            .initial = (init),             \
+            .doc = (text)}
 #define BYTES(id, n, live, lo, hi, init, text) \
     [id] = {.name = (n),                       \
             .kind = CONFIG_BYTES,              \
@@ -63,9 +70,11 @@ static const struct config_row rows[CONF_COUNT] = {
            "A checkpoint is due so long after the first write since the last one."),
     NUMBER(CONF_CHECKPOINT_MAX_DELAY_MS, "checkpoint-max-delay-ms", false, 1, 86400000, "180000",
            "A due checkpoint waits no longer than this."),
-    BYTES(CONF_CLIENT_OUTPUT_LIMIT, "client-output-limit", true, 0, UINT64_MAX, "0",
-          "Close a client with more than this queued for it; 0: never. A client that does not read "
-          "is not read from, so what is queued stays small by itself."),
+    TEXT(CONF_CLIENT_OUTPUT_LIMITS, "client-output-buffer-limit", true, true,
+         "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60",
+         "Close a client of this class with more bytes queued for it than the first number, or for "
+         "the third in seconds with more than the second; 0: never. A normal client that does not "
+         "read is not read from, so that little is queued."),
     BYTES(CONF_CLIENT_QUERY_LIMIT, "client-query-buffer-limit", true, MB, UINT64_MAX, "1gb",
           "Close a client whose unfinished command is larger than this."),
     BOOL(CONF_DAEMONIZE, "daemonize", false, "no",
@@ -91,6 +100,8 @@ static const struct config_row rows[CONF_COUNT] = {
            "The larger, the more uses a step of the counter takes."),
     BYTES(CONF_LOG_BUDGET, "log-budget", false, MB, 1024 * GB, "1gb",
           "A checkpoint is taken when the log has grown to this."),
+    CHOICE(CONF_LOG_FORMAT, "log-format", true, "legacy", "legacy, logfmt",
+           "Lines of the server's log as Redis writes them, or as pairs of key and value."),
     BYTES(CONF_LOG_SEGMENT_SIZE, "log-segment-size", false, 256 * KB, GB, "64mb",
           "Size of a log segment, a power of two."),
     CHOICE(
@@ -113,7 +124,7 @@ static const struct config_row rows[CONF_COUNT] = {
     TEXT(CONF_PIDFILE, "pidfile", false, false, "",
          "Where the process id is written; empty: nowhere."),
     NUMBER(CONF_PORT, "port", false, 0, 65535, "6379",
-           "TCP port; 0: any that is free, named in the log."),
+           "TCP port; 0: none if there is a unix socket, else any that is free, named in the log."),
     BOOL(CONF_PROTECTED_MODE, "protected-mode", true, "yes",
          "Without a password, refuse connections that do not come from this machine."),
     BYTES(CONF_PROTO_MAX_BULK, "proto-max-bulk-len", true, MB, 512 * MB, "512mb",
@@ -126,12 +137,19 @@ static const struct config_row rows[CONF_COUNT] = {
     NUMBER(CONF_SHARDS, "shards", false, 0, 64, "0",
            "Partitions of the data; fixed when the directory is made. 0: as the directory has, in "
            "a new one the number of processors."),
+    CHOICE(CONF_SUPERVISED, "supervised", false, "no", "no, systemd, auto",
+           "Tell systemd (Type=notify) when data is served, what a start is doing, and the end. "
+           "auto: if it has asked for that."),
     NUMBER(CONF_TCP_BACKLOG, "tcp-backlog", false, 1, 65535, "511",
            "Connections waiting to be accepted."),
     NUMBER(CONF_TCP_KEEPALIVE, "tcp-keepalive", true, 0, 2147483647, "300",
            "Seconds after which a silent connection is probed; 0: never."),
     NUMBER(CONF_TIMEOUT, "timeout", true, 0, 2147483647, "0",
            "Seconds after which an idle connection is closed; 0: never."),
+    TEXT(CONF_UNIX_SOCKET, "unixsocket", false, false, "",
+         "Path of a unix socket to listen on, too; empty: none."),
+    OCTAL(CONF_UNIX_SOCKET_PERM, "unixsocketperm", false, 0777, "0",
+          "Permissions of the unix socket; 0: as the umask leaves them."),
     NUMBER(CONF_WATCHDOG_MS, "watchdog-ms", false, 1, 60000, "50",
            "A turn of a loop that takes longer is counted in INFO."),
 };
@@ -216,6 +234,24 @@ static int parse_number(const struct config_row *row, struct slice arg, uint64_t
     return 0;
 }
 
+static int parse_octal(const struct config_row *row, struct slice arg, uint64_t *out,
+                       struct diag *diag)
+{
+    uint64_t v = 0;
+    bool is_good = arg.len > 0 && arg.len <= 8;
+    for (size_t i = 0; is_good && i < arg.len; i++) {
+        is_good = arg.data[i] >= '0' && arg.data[i] <= '7';
+        v = v * 8 + (arg.data[i] - '0');
+    }
+    if (!is_good)
+        return diag_set(diag, ERR_INVALID, "argument couldn't be parsed into an integer");
+    if (v > row->max)
+        return diag_set(diag, ERR_INVALID, "argument must be between 0 and %llo inclusive",
+                        (unsigned long long)row->max);
+    *out = v;
+    return 0;
+}
+
 /* The next blank-separated word, taken off; empty at the end. */
 static struct slice take_word(struct slice *text)
 {
@@ -244,6 +280,85 @@ static bool are_save_points(const struct slice *args, size_t count)
     return numbers % 2 == 0;
 }
 
+/* ---- Output limits ---- */
+
+static const char *const output_classes[] = {"normal", "slave", "pubsub"};
+
+static bool find_output_class(struct slice word, enum output_class *out)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(output_classes); i++) {
+        if (slice_is(word, output_classes[i])) {
+            *out = (enum output_class)i;
+            return true;
+        }
+    }
+    *out = OUTPUT_REPLICA;
+    return slice_is(word, "replica");
+}
+
+/* One class and its three numbers, as words of their own or within one. The texts are Redis's. */
+static int parse_output_limits(const struct slice *args, size_t count, struct output_limit *limits,
+                               struct diag *diag)
+{
+    struct slice words[4 * OUTPUT_CLASSES];
+    size_t words_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct slice rest = args[i];
+        for (struct slice word = take_word(&rest); word.len > 0; word = take_word(&rest)) {
+            if (words_count < ARRAY_COUNT(words))
+                words[words_count] = word;
+            words_count++;
+        }
+    }
+    if (words_count == 0 || words_count % 4 != 0 || words_count > ARRAY_COUNT(words))
+        return diag_set(diag, ERR_INVALID,
+                        "Wrong number of arguments in buffer limit configuration.");
+    for (size_t i = 0; i < words_count; i += 4) {
+        enum output_class class;
+        struct output_limit limit;
+        int64_t seconds;
+        if (!find_output_class(words[i], &class))
+            return diag_set(diag, ERR_INVALID,
+                            "Invalid client class specified in buffer limit configuration.");
+        if (!num_parse_bytes(words[i + 1], &limit.hard_bytes) ||
+            !num_parse_bytes(words[i + 2], &limit.soft_bytes) ||
+            !num_parse_i64(words[i + 3], &seconds) || seconds < 0)
+            return diag_set(diag, ERR_INVALID,
+                            "Error in hard, soft or soft_seconds setting in buffer limit "
+                            "configuration.");
+        limit.soft_s = (uint64_t)seconds;
+        limits[class] = limit;
+    }
+    return 0;
+}
+
+void config_output_limits(const struct config *config, struct output_limit *out_limits)
+{
+    struct slice text = buf_slice(&config->values[CONF_CLIENT_OUTPUT_LIMITS].text);
+    memset(out_limits, 0, OUTPUT_CLASSES * sizeof(*out_limits));
+    if (text.len == 0)
+        return;
+    int rc = parse_output_limits(&text, 1, out_limits, NULL);
+    ASSERT(rc == 0);
+}
+
+/* What is given changes its classes and leaves the others. */
+static void set_output_limits(struct config *config, const struct slice *args, size_t count)
+{
+    struct output_limit limits[OUTPUT_CLASSES];
+    config_output_limits(config, limits);
+    IGNORE(parse_output_limits(args, count, limits, NULL), "has been checked");
+    struct buf *text = &config->values[CONF_CLIENT_OUTPUT_LIMITS].text;
+    text->len = 0;
+    for (size_t i = 0; i < OUTPUT_CLASSES; i++)
+        buf_append_format(text, "%s%s %llu %llu %llu", i == 0 ? "" : " ", output_classes[i],
+                          (unsigned long long)limits[i].hard_bytes,
+                          (unsigned long long)limits[i].soft_bytes,
+                          (unsigned long long)limits[i].soft_s);
+}
+
+/* ---- All kinds ---- */
+
 static int parse_value(enum config_id id, const struct slice *args, size_t count, uint64_t *out,
                        struct diag *diag)
 {
@@ -255,6 +370,9 @@ static int parse_value(enum config_id id, const struct slice *args, size_t count
     case CONFIG_NUMBER:
     case CONFIG_BYTES:
         rc = parse_number(row, args[0], out, diag);
+        break;
+    case CONFIG_OCTAL:
+        rc = parse_octal(row, args[0], out, diag);
         break;
     case CONFIG_BOOL:
         *out = slice_is(args[0], "yes");
@@ -272,6 +390,9 @@ static int parse_value(enum config_id id, const struct slice *args, size_t count
     }
     if (id == CONF_SAVE && !are_save_points(args, count))
         rc = diag_set(diag, ERR_INVALID, "Invalid save parameters");
+    struct output_limit limits[OUTPUT_CLASSES];
+    if (id == CONF_CLIENT_OUTPUT_LIMITS)
+        rc = parse_output_limits(args, count, limits, diag);
     if (rc == 0 && id == CONF_LOG_SEGMENT_SIZE && (*out & (*out - 1)) != 0)
         rc = diag_set(diag, ERR_INVALID, "argument must be a power of two");
     if (rc == 0 && id == CONF_DAEMONIZE && *out == 1)
@@ -327,7 +448,9 @@ int config_set(struct config *config, enum config_id id, const struct slice *arg
     }
     struct config_value *value = &config->values[id];
     value->number = number;
-    if (rows[id].kind == CONFIG_TEXT) {
+    if (id == CONF_CLIENT_OUTPUT_LIMITS) {
+        set_output_limits(config, args, count);
+    } else if (rows[id].kind == CONFIG_TEXT) {
         value->text.len = 0;
         for (size_t i = 0; i < count; i++) {
             if (i > 0)
@@ -358,6 +481,9 @@ void config_format(const struct config *config, enum config_id id, struct buf *t
     case CONFIG_NUMBER:
     case CONFIG_BYTES:
         buf_append_format(to, "%llu", (unsigned long long)value->number);
+        break;
+    case CONFIG_OCTAL:
+        buf_append_format(to, "%llo", (unsigned long long)value->number);
         break;
     case CONFIG_BOOL:
         buf_append_str(to, value->number != 0 ? "yes" : "no");
@@ -394,6 +520,7 @@ void config_free(struct config *config)
     for (size_t i = 0; i < CONF_COUNT; i++)
         buf_fini(&config->values[i].text);
     buf_fini(&config->remarks);
+    buf_fini(&config->renames);
     mem_free(config->path);
     lock_fini(&config->lock);
     mem_free(config);

@@ -96,6 +96,8 @@ static void put_flags(const struct session *session, struct buf *to)
     size_t mark = to->len;
     if (session->in_multi)
         buf_append_byte(to, 'x');
+    if (!session->conn.is_closing && net_is_unix(session->conn.watch.fd))
+        buf_append_byte(to, 'U');
     if (session->is_no_evict)
         buf_append_byte(to, 'e');
     if (session->is_no_touch)

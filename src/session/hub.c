@@ -55,11 +55,28 @@ static const struct port_events port_events = {
 
 /* ---- Once a second, while there are connections ---- */
 
+/* True if more is queued for it than its class may have, or has been for too long. */
+static bool is_over_output_limit(struct host *host, struct session *session)
+{
+    const struct hub_output_limit *limit = &host->hub->settings.output_limits[OUTPUT_NORMAL];
+    uint64_t hard = atomic_load_explicit(&limit->hard_bytes, memory_order_relaxed);
+    uint64_t soft = atomic_load_explicit(&limit->soft_bytes, memory_order_relaxed);
+    uint64_t soft_s = atomic_load_explicit(&limit->soft_s, memory_order_relaxed);
+    uint64_t queued = conn_queued(&session->conn);
+    uint64_t now_ms = loop_now_ms(host->loop);
+    if (hard > 0 && queued > hard)
+        return true;
+    if (soft == 0 || queued <= soft)
+        session->over_soft_ms = 0;
+    else if (session->over_soft_ms == 0)
+        session->over_soft_ms = now_ms;
+    return session->over_soft_ms != 0 && now_ms - session->over_soft_ms > soft_s * 1000;
+}
+
 static void check_session(struct host *host, struct session *session)
 {
     const struct hub_settings *settings = &host->hub->settings;
-    uint64_t limit = atomic_load_explicit(&settings->output_buffer_limit, memory_order_relaxed);
-    if (limit > 0 && conn_queued(&session->conn) > limit) {
+    if (is_over_output_limit(host, session)) {
         count_up(&host->stats.output_closes, 1);
         hub_log(host->hub, '#', "client %llu is closed: it does not read its replies",
                 (unsigned long long)session->id);
@@ -226,10 +243,9 @@ static int host_init(struct host *host, struct hub *hub, uint32_t idx)
                    &host->net);
 }
 
-static const struct command_row *find_row(const struct command_table *table, struct slice name)
+static const struct command_row *find_row(const struct command_table *table, const char *name)
 {
-    const struct command_row *parent;
-    const struct command_row *row = command_find(table, &name, 1, &parent);
+    const struct command_row *row = command_by_own_name(table, name);
     ASSERT(row != NULL);
     return row;
 }
@@ -240,8 +256,9 @@ int hub_new(const struct hub_options *options, struct hub **out_hub)
     hub->options = *options;
     lock_init(&hub->lock);
     atomic_init(&hub->next_id, 1);
-    hub->exec_row = find_row(options->table, SLICE_LIT("exec"));
-    hub->exists_row = find_row(options->table, SLICE_LIT("exists"));
+    atomic_init(&hub->host_count, 1);
+    hub->exec_row = find_row(options->table, "exec");
+    hub->exists_row = find_row(options->table, "exists");
     atomic_init(&hub->settings.max_clients, 10000);
     atomic_init(&hub->settings.query_buffer_limit, UINT64_C(1) << 30);
     atomic_init(&hub->settings.max_bulk_size, 512u * 1024 * 1024);
@@ -255,6 +272,11 @@ int hub_new(const struct hub_options *options, struct hub **out_hub)
     }
     *out_hub = hub;
     return 0;
+}
+
+void hub_spread(struct hub *hub)
+{
+    atomic_store(&hub->host_count, hub->options.loop_count);
 }
 
 void hub_free(struct hub *hub)
