@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "net/notify.h"
+#include "os/crash.h"
 #include "os/process.h"
 #include "server/server_internal.h"
 
@@ -229,6 +230,7 @@ int server_new(struct config *config, struct server **out_server, struct diag *d
         log_open(&server->log, path, (enum log_level)config_number(config, CONF_LOGLEVEL), diag);
     if (rc == 0) {
         atomic_store(&server->log.format, (int)config_number(config, CONF_LOG_FORMAT));
+        crash_install(server->log.fd, "Ferric " FERRIC_VERSION " (" FERRIC_BUILD ")");
         server_open_notify(server);
         process_ignore_signals();
         log_line(&server->log, LOG_NOTICE, "Ferric " FERRIC_VERSION ", process %d", process_id());
