@@ -206,13 +206,7 @@ void server_apply(struct server *server)
     struct hub_settings *settings = hub_settings(server->hub);
     atomic_store(&settings->max_clients, config_number(config, CONF_MAX_CLIENTS));
     atomic_store(&settings->query_buffer_limit, config_number(config, CONF_CLIENT_QUERY_LIMIT));
-    struct output_limit limits[OUTPUT_CLASSES];
-    config_output_limits(config, limits);
-    for (size_t i = 0; i < OUTPUT_CLASSES; i++) {
-        atomic_store(&settings->output_limits[i].hard_bytes, limits[i].hard_bytes);
-        atomic_store(&settings->output_limits[i].soft_bytes, limits[i].soft_bytes);
-        atomic_store(&settings->output_limits[i].soft_s, limits[i].soft_s);
-    }
+    atomic_store(&settings->output_buffer_limit, config_number(config, CONF_CLIENT_OUTPUT_LIMIT));
     atomic_store(&settings->max_bulk_size, config_number(config, CONF_PROTO_MAX_BULK));
     atomic_store(&settings->idle_timeout_s, config_number(config, CONF_TIMEOUT));
     atomic_store(&settings->keepalive_s, config_number(config, CONF_TCP_KEEPALIVE));

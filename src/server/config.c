@@ -70,11 +70,9 @@ static const struct config_row rows[CONF_COUNT] = {
            "A checkpoint is due so long after the first write since the last one."),
     NUMBER(CONF_CHECKPOINT_MAX_DELAY_MS, "checkpoint-max-delay-ms", false, 1, 86400000, "180000",
            "A due checkpoint waits no longer than this."),
-    TEXT(CONF_CLIENT_OUTPUT_LIMITS, "client-output-buffer-limit", true, true,
-         "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60",
-         "Close a client of this class with more bytes queued for it than the first number, or for "
-         "the third in seconds with more than the second; 0: never. A normal client that does not "
-         "read is not read from, so that little is queued."),
+    BYTES(CONF_CLIENT_OUTPUT_LIMIT, "client-output-limit", true, 0, UINT64_MAX, "0",
+          "Close a client with more than this queued for it; 0: never. A client that does not read "
+          "is not read from, so what is queued stays small by itself."),
     BYTES(CONF_CLIENT_QUERY_LIMIT, "client-query-buffer-limit", true, MB, UINT64_MAX, "1gb",
           "Close a client whose unfinished command is larger than this."),
     BOOL(CONF_DAEMONIZE, "daemonize", false, "no",
@@ -280,85 +278,6 @@ static bool are_save_points(const struct slice *args, size_t count)
     return numbers % 2 == 0;
 }
 
-/* ---- Output limits ---- */
-
-static const char *const output_classes[] = {"normal", "slave", "pubsub"};
-
-static bool find_output_class(struct slice word, enum output_class *out)
-{
-    for (size_t i = 0; i < ARRAY_COUNT(output_classes); i++) {
-        if (slice_is(word, output_classes[i])) {
-            *out = (enum output_class)i;
-            return true;
-        }
-    }
-    *out = OUTPUT_REPLICA;
-    return slice_is(word, "replica");
-}
-
-/* One class and its three numbers, as words of their own or within one. The texts are Redis's. */
-static int parse_output_limits(const struct slice *args, size_t count, struct output_limit *limits,
-                               struct diag *diag)
-{
-    struct slice words[4 * OUTPUT_CLASSES];
-    size_t words_count = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct slice rest = args[i];
-        for (struct slice word = take_word(&rest); word.len > 0; word = take_word(&rest)) {
-            if (words_count < ARRAY_COUNT(words))
-                words[words_count] = word;
-            words_count++;
-        }
-    }
-    if (words_count == 0 || words_count % 4 != 0 || words_count > ARRAY_COUNT(words))
-        return diag_set(diag, ERR_INVALID,
-                        "Wrong number of arguments in buffer limit configuration.");
-    for (size_t i = 0; i < words_count; i += 4) {
-        enum output_class class;
-        struct output_limit limit;
-        int64_t seconds;
-        if (!find_output_class(words[i], &class))
-            return diag_set(diag, ERR_INVALID,
-                            "Invalid client class specified in buffer limit configuration.");
-        if (!num_parse_bytes(words[i + 1], &limit.hard_bytes) ||
-            !num_parse_bytes(words[i + 2], &limit.soft_bytes) ||
-            !num_parse_i64(words[i + 3], &seconds) || seconds < 0)
-            return diag_set(diag, ERR_INVALID,
-                            "Error in hard, soft or soft_seconds setting in buffer limit "
-                            "configuration.");
-        limit.soft_s = (uint64_t)seconds;
-        limits[class] = limit;
-    }
-    return 0;
-}
-
-void config_output_limits(const struct config *config, struct output_limit *out_limits)
-{
-    struct slice text = buf_slice(&config->values[CONF_CLIENT_OUTPUT_LIMITS].text);
-    memset(out_limits, 0, OUTPUT_CLASSES * sizeof(*out_limits));
-    if (text.len == 0)
-        return;
-    int rc = parse_output_limits(&text, 1, out_limits, NULL);
-    ASSERT(rc == 0);
-}
-
-/* What is given changes its classes and leaves the others. */
-static void set_output_limits(struct config *config, const struct slice *args, size_t count)
-{
-    struct output_limit limits[OUTPUT_CLASSES];
-    config_output_limits(config, limits);
-    IGNORE(parse_output_limits(args, count, limits, NULL), "has been checked");
-    struct buf *text = &config->values[CONF_CLIENT_OUTPUT_LIMITS].text;
-    text->len = 0;
-    for (size_t i = 0; i < OUTPUT_CLASSES; i++)
-        buf_append_format(text, "%s%s %llu %llu %llu", i == 0 ? "" : " ", output_classes[i],
-                          (unsigned long long)limits[i].hard_bytes,
-                          (unsigned long long)limits[i].soft_bytes,
-                          (unsigned long long)limits[i].soft_s);
-}
-
-/* ---- All kinds ---- */
-
 static int parse_value(enum config_id id, const struct slice *args, size_t count, uint64_t *out,
                        struct diag *diag)
 {
@@ -390,9 +309,6 @@ static int parse_value(enum config_id id, const struct slice *args, size_t count
     }
     if (id == CONF_SAVE && !are_save_points(args, count))
         rc = diag_set(diag, ERR_INVALID, "Invalid save parameters");
-    struct output_limit limits[OUTPUT_CLASSES];
-    if (id == CONF_CLIENT_OUTPUT_LIMITS)
-        rc = parse_output_limits(args, count, limits, diag);
     if (rc == 0 && id == CONF_LOG_SEGMENT_SIZE && (*out & (*out - 1)) != 0)
         rc = diag_set(diag, ERR_INVALID, "argument must be a power of two");
     if (rc == 0 && id == CONF_DAEMONIZE && *out == 1)
@@ -448,9 +364,7 @@ int config_set(struct config *config, enum config_id id, const struct slice *arg
     }
     struct config_value *value = &config->values[id];
     value->number = number;
-    if (id == CONF_CLIENT_OUTPUT_LIMITS) {
-        set_output_limits(config, args, count);
-    } else if (rows[id].kind == CONFIG_TEXT) {
+    if (rows[id].kind == CONFIG_TEXT) {
         value->text.len = 0;
         for (size_t i = 0; i < count; i++) {
             if (i > 0)

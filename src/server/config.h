@@ -17,7 +17,6 @@
 #include "base/diag.h"
 #include "base/slice.h"
 #include "os/thread.h"
-#include "session/session.h"
 
 enum config_id {
     CONF_APPENDFSYNC,
@@ -26,7 +25,7 @@ enum config_id {
     CONF_CHECKPOINT_IDLE_MS,
     CONF_CHECKPOINT_INTERVAL_MS,
     CONF_CHECKPOINT_MAX_DELAY_MS,
-    CONF_CLIENT_OUTPUT_LIMITS,
+    CONF_CLIENT_OUTPUT_LIMIT,
     CONF_CLIENT_QUERY_LIMIT,
     CONF_DAEMONIZE,
     CONF_DATABASES,
@@ -104,11 +103,6 @@ struct config {
 
 enum supervised { SUPERVISED_NO, SUPERVISED_SYSTEMD, SUPERVISED_AUTO };
 
-struct output_limit {
-    uint64_t hard_bytes; /* 0: none */
-    uint64_t soft_bytes; /* 0: none */
-    uint64_t soft_s;     /* so long above soft_bytes */
-};
 
 /* All at their defaults. */
 struct config *config_new(void);
@@ -127,9 +121,6 @@ int config_set(struct config *config, enum config_id id, const struct slice *arg
 /* Would the arguments do? Changes nothing. */
 MUST_CHECK
 int config_check(enum config_id id, const struct slice *args, size_t count, struct diag *diag);
-
-/* Of `client-output-buffer-limit`, by enum output_class. */
-void config_output_limits(const struct config *config, struct output_limit *out_limits);
 
 /* The value as CONFIG GET shows it, appended. */
 void config_format(const struct config *config, enum config_id id, struct buf *to);

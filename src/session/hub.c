@@ -55,28 +55,11 @@ static const struct port_events port_events = {
 
 /* ---- Once a second, while there are connections ---- */
 
-/* True if more is queued for it than its class may have, or has been for too long. */
-static bool is_over_output_limit(struct host *host, struct session *session)
-{
-    const struct hub_output_limit *limit = &host->hub->settings.output_limits[OUTPUT_NORMAL];
-    uint64_t hard = atomic_load_explicit(&limit->hard_bytes, memory_order_relaxed);
-    uint64_t soft = atomic_load_explicit(&limit->soft_bytes, memory_order_relaxed);
-    uint64_t soft_s = atomic_load_explicit(&limit->soft_s, memory_order_relaxed);
-    uint64_t queued = conn_queued(&session->conn);
-    uint64_t now_ms = loop_now_ms(host->loop);
-    if (hard > 0 && queued > hard)
-        return true;
-    if (soft == 0 || queued <= soft)
-        session->over_soft_ms = 0;
-    else if (session->over_soft_ms == 0)
-        session->over_soft_ms = now_ms;
-    return session->over_soft_ms != 0 && now_ms - session->over_soft_ms > soft_s * 1000;
-}
-
 static void check_session(struct host *host, struct session *session)
 {
     const struct hub_settings *settings = &host->hub->settings;
-    if (is_over_output_limit(host, session)) {
+    uint64_t limit = atomic_load_explicit(&settings->output_buffer_limit, memory_order_relaxed);
+    if (limit > 0 && conn_queued(&session->conn) > limit) {
         count_up(&host->stats.output_closes, 1);
         hub_log(host->hub, '#', "client %llu is closed: it does not read its replies",
                 (unsigned long long)session->id);

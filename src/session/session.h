@@ -29,21 +29,11 @@ struct hub;
 struct host;
 struct session;
 
-/* Kinds of clients, as limits on what is queued for them go. */
-enum output_class { OUTPUT_NORMAL, OUTPUT_REPLICA, OUTPUT_PUBSUB, OUTPUT_CLASSES };
-
-/* 0: no such limit. */
-struct hub_output_limit {
-    _Atomic uint64_t hard_bytes;
-    _Atomic uint64_t soft_bytes; /* for longer than soft_s */
-    _Atomic uint64_t soft_s;
-};
-
 /* Live settings; relaxed atomics, changed by CONFIG SET from any loop. */
 struct hub_settings {
     _Atomic uint64_t max_clients;
-    _Atomic uint64_t query_buffer_limit; /* bytes of one unfinished command */
-    struct hub_output_limit output_limits[OUTPUT_CLASSES];
+    _Atomic uint64_t query_buffer_limit;  /* bytes of one unfinished command */
+    _Atomic uint64_t output_buffer_limit; /* of a client that does not read; 0: none */
     _Atomic uint64_t max_bulk_size;
     _Atomic uint64_t idle_timeout_s; /* 0: never */
     _Atomic uint64_t keepalive_s;

@@ -70,7 +70,6 @@ struct session {
     uint64_t created_ms;
     uint64_t last_ms;
     uint64_t last_bytes_out; /* as the last second saw it */
-    uint64_t over_soft_ms;   /* since then there has been more queued than the soft limit; or 0 */
     uint64_t command_count;
     const struct command_row *last_row;
     struct buf name;

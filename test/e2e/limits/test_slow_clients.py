@@ -111,7 +111,7 @@ def test_a_deaf_client_gets_everything_when_it_hears_again(own_server):
 
 def test_a_limit_may_be_set_on_what_waits_for_a_client(own_server):
     client = own_server.connect()
-    assert client("CONFIG", "SET", "client-output-buffer-limit", "normal 100000 0 0") == "OK"
+    assert client("CONFIG", "SET", "client-output-limit", 100000) == "OK"
     client("SET", "k", b"x" * 60000)
     deaf = deaf_client(own_server)
     say_without_reading(deaf, encode("GET", "k") * 1000)
