@@ -168,15 +168,6 @@ struct command_table *command_table_new(const struct command_family *const *fami
                                         size_t family_count);
 void command_table_free(struct command_table *table);
 
-/* From now on the command, and its subcommands with it, is found by the name `to` only; empty: by
- * none, and no list shows it. What is in the log goes by numbers. Before others use the table.
- * ERR_NOT_FOUND, ERR_EXISTS, ERR_TOO_BIG. */
-MUST_CHECK
-int command_table_rename(struct command_table *table, struct slice from, struct slice to);
-
-/* A command by the name of its row, whatever clients have to call it. NULL: there is none. */
-const struct command_row *command_by_own_name(const struct command_table *table, const char *name);
-
 /* The row for a request: a subcommand's where argv[0] is a container and argv[1] names one. NULL if
  * there is none; then *out_parent is the container, if that at least is known. */
 const struct command_row *command_find(const struct command_table *table, const struct slice *argv,

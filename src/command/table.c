@@ -8,7 +8,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/num.h"
-#include "command/command.h"
+#include "command/rename.h"
 
 #define NAME_MAX_SIZE 64
 

@@ -103,7 +103,6 @@ struct config {
 
 enum supervised { SUPERVISED_NO, SUPERVISED_SYSTEMD, SUPERVISED_AUTO };
 
-
 /* All at their defaults. */
 struct config *config_new(void);
 void config_free(struct config *config);

@@ -11,6 +11,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "command/rename.h"
 #include "net/notify.h"
 #include "os/crash.h"
 #include "os/process.h"

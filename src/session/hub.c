@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "command/rename.h"
 #include "session/session_internal.h"
 
 #define FLUSH_ORDER 90 /* behind all phases of the group */

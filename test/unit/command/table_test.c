@@ -4,6 +4,7 @@
 
 #include "command/args.h"
 #include "command/families.h"
+#include "command/rename.h"
 #include "command/transaction.h"
 #include "support/cmocka.h"
 #include "support/commandbench.h"
