@@ -59,10 +59,11 @@ def die_with_parent():
 class Server:
     """One data directory and the process that serves it, which may be stopped and started again.
 
-    `file` is the text of a configuration file, `open_files` the limit of descriptors it is given.
+    `file` is the text of a configuration file, `open_files` the limit of descriptors it is given,
+    `environment` what is added to that of the tests.
     """
 
-    def __init__(self, directory, file=None, open_files=None, **options):
+    def __init__(self, directory, file=None, open_files=None, environment=None, **options):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.file = None
@@ -70,6 +71,7 @@ class Server:
             self.file = self.directory / "server.conf"
             self.file.write_text(file)
         self.open_files = open_files
+        self.environment = environment or {}
         self.options = {name.replace("_", "-"): value for name, value in options.items()}
         self.kind = kind()
         self.port = None
@@ -97,6 +99,12 @@ class Server:
             if "in use" not in self.log().lower() or attempt == 4:
                 raise RuntimeError(f"the server did not start:\n{self.log()[-4000:]}")
         raise RuntimeError("no port to be had")
+
+    def begin(self, **options):
+        """Starts the process and does not wait for it."""
+        assert self.process is None, "it runs already"
+        self.port = free_port()
+        self._spawn(options)
 
     def refuses_to_start(self, **options):
         """Starts a process that must end by itself, with status 1; returns what it said."""
@@ -192,6 +200,7 @@ class Server:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.directory,
+                env=os.environ | self.environment,
                 preexec_fn=self._prepare,
             )
 
