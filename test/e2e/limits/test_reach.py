@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""By which ways the server is reached, and what it goes by: sockets, addresses, names of commands."""
+"""How the server is reached, and what it goes by: sockets, addresses, names of commands."""
 
 import os
 import stat
