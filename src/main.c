@@ -21,7 +21,8 @@ static bool tell(const char *word)
     else if (is_either(word, "--version", "-v"))
         buf_append_str(&text, "Ferric " FERRIC_VERSION " (" FERRIC_BUILD ")\n");
     bool is_told = text.len > 0;
-    fwrite(text.data, 1, text.len, stdout);
+    if (is_told)
+        fwrite(text.data, 1, text.len, stdout);
     buf_fini(&text);
     return is_told;
 }
