@@ -166,7 +166,7 @@ def test_what_is_answered_while_loading(loading):
         assert client(*request) == LOADING, request
     assert client("CONFIG", "GET", "port")[1] == str(loading.port).encode()
     assert client("CONFIG", "SET", "timeout", 0, "hot-cache-max-value-size", "32kb") == "OK"
-    assert client("CLIENT", "LIST").count(b"id=") == 1
+    assert b"cmd=client|list" in client("CLIENT", "LIST")
     assert client("SELECT", 3) == "OK"
     assert client("MULTI") == "OK"
     assert client("GET", "k") == LOADING
@@ -213,7 +213,7 @@ def test_a_connection_outlives_the_loading(own_server):
         fcntl.flock(lock, fcntl.LOCK_UN)
     wait_until(lambda: client("GET", "k") != LOADING, timeout=60)
     assert client("GET", "k") == b"v"
-    assert client("CLIENT", "LIST").count(b"id=") == 1
+    assert b"cmd=client|list" in client("CLIENT", "LIST")
     assert "loading_total_bytes" not in own_server.info()
     assert own_server.info()["loading"] == "0"
 
