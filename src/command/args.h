@@ -60,6 +60,10 @@ void args_copy_string(struct slice text, size_t size, struct buf *out);
 MUST_CHECK
 bool args_string_fits(struct call *call, uint64_t size, uint64_t more);
 
+/* "int", "embstr" or "raw", by what the string is. 0, or what tx_load() returned. */
+MUST_CHECK
+int string_encoding(struct tx *tx, const struct item *item, const char **out_name);
+
 /* Sets a string; `expire_at_ms` 0: it stays. */
 void args_put_string(struct call *call, struct slice key, struct slice value,
                      uint64_t expire_at_ms);

@@ -56,6 +56,7 @@ enum command_flags {
     CMD_SKIP_MONITOR = 1 << 11,
     CMD_SKIP_SLOWLOG = 1 << 12,
     CMD_ALLOW_BUSY = 1 << 13,
+    CMD_NO_ASYNC_LOADING = 1 << 14, /* shown, and nothing else: nothing is loaded that way */
     /* Ours, not shown. */
     CMD_POINT = 1 << 20,        /* READONLY: may be answered on an io loop, lock-free */
     CMD_LOADS_VALUE = 1 << 21,  /* reads old values of its keys where shards execute it (R19) */
@@ -106,8 +107,6 @@ struct command_family {
 };
 
 /* ---- The table: all rows of all families, by name and by id. ---- */
-
-struct command_table;
 
 /* Rows must outlive the table. Names (but of internal rows) and ids must be unique: asserted. */
 struct command_table *command_table_new(const struct command_family *const *families,

@@ -125,7 +125,7 @@ static void run_fetch(struct pool_job *job)
         .off = place_off(value->want.place),
         .key = buf_slice(&value->key),
         .value_size = value->want.item.size,
-        .db_id = value->want.database_id,
+        .db_id = value->want.item.database_id,
     };
     value->error = datafile_read_value(value->want.file, &query, &value->value, &value->diag);
 }
@@ -197,8 +197,7 @@ static void hand_in(struct fetch *fetch)
         if (fetch->is_frozen)
             tx_put_frozen(fetch->port->tx, item, &value->value);
         else
-            tx_put_loaded(fetch->port->tx, item->shard, item->db, item->key, item->version,
-                          &value->value);
+            tx_put_loaded(fetch->port->tx, item, &value->value);
     }
 }
 
@@ -440,7 +439,8 @@ enum prefetch_outcome port_prefetch(struct port *port, const struct port_request
     return PREFETCH_REFUSED;
 }
 
-int port_version_of(struct port *port, uint16_t db, struct slice key, uint64_t *out_version)
+int port_version_of(struct port *port, uint16_t db, struct slice key,
+                    struct port_version *out_version)
 {
     struct item item;
     begin_inline(port);
@@ -448,7 +448,9 @@ int port_version_of(struct port *port, uint16_t db, struct slice key, uint64_t *
     if (rc == 0 && !tx_is_valid(port->tx))
         rc = ERR_RETRY;
     if (rc == 0)
-        *out_version = item.type == VALUE_NONE ? 0 : item.version.word;
+        *out_version =
+            (struct port_version){.version = item.type == VALUE_NONE ? 0 : item.version.word,
+                                  .database_id = item.database_id};
     tx_reset(port->tx);
     return rc;
 }
@@ -482,8 +484,8 @@ size_t port_expected(struct port *port, const struct port_request *request)
     return sum.bytes;
 }
 
-uint64_t port_appearances(const struct port *port, uint16_t db, struct slice key)
+void port_note_absent(struct port *port, struct absent_note *note, uint16_t db, struct slice key)
 {
     const struct stores *stores = &port->group->stores;
-    return store_appearances(stores->shards[stores_shard_of(stores, key)], db, key);
+    store_note_absent(stores->shards[stores_shard_of(stores, key)], note, db, key);
 }

@@ -29,6 +29,7 @@ static const struct {
     {CMD_SKIP_MONITOR, "skip_monitor"},
     {CMD_SKIP_SLOWLOG, "skip_slowlog"},
     {CMD_ALLOW_BUSY, "allow_busy"},
+    {CMD_NO_ASYNC_LOADING, "no_async_loading"},
 };
 
 /* The flags that clients are told of. */

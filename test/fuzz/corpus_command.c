@@ -81,8 +81,8 @@ static void add_transaction(struct buf *to, uint16_t id, size_t first)
 {
     struct buf watches = {0};
     struct buf coded[3] = {{0}};
-    watch_encode(&watches, 0, SLICE_LIT("x"), 0);
-    watch_encode(&watches, 1, SLICE_LIT("y"), 0);
+    watch_encode(&watches, &(struct watched_key){.db = 0, .key = SLICE_LIT("x")});
+    watch_encode(&watches, &(struct watched_key){.db = 1, .key = SLICE_LIT("y")});
     struct slice argv[5] = {SLICE_EMPTY, buf_slice(&watches)};
     for (size_t i = 0; i < 3; i++) {
         add(&coded[i], &commands[first + i], (uint16_t)(i % 2));

@@ -19,7 +19,8 @@ struct command_table *commandbench_table(void)
     const struct command_family *families[] = {
         &string_family, &string_number_family, &string_range_family, &keyspace_family,
         &bitmap_family, &bitfield_family,      &hyperloglog_family,  &lcs_family,
-        &expire_family, &scan_family,          &transaction_family,
+        &expire_family, &scan_family,          &transaction_family,  &object_family,
+        &dump_family,   &debug_family,
     };
     return command_table_new(families, ARRAY_COUNT(families));
 }
@@ -241,8 +242,13 @@ static void watch_keys(struct commandbench *bench, const struct slice *argv, uin
     for (uint32_t i = 1; i < argc; i++) {
         struct item item;
         assert_int_equal(tx_peek(bench->store->tx, bench->db, argv[i], &item), 0);
-        watch_encode(&bench->watches, bench->db, argv[i],
-                     item.type == VALUE_NONE ? 0 : item.version.word);
+        watch_encode(&bench->watches,
+                     &(struct watched_key){
+                         .key = argv[i],
+                         .version = item.type == VALUE_NONE ? 0 : item.version.word,
+                         .db = bench->db,
+                         .database_id = item.database_id,
+                     });
     }
     tx_reset(bench->store->tx);
 }
