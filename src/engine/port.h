@@ -72,9 +72,9 @@ MUST_CHECK
 int port_version_of(struct port *port, uint16_t db, struct slice key,
                     struct port_version *out_version);
 
-/* Lets `note` tell whether the key has appeared since: to be called before port_version_of(), and
- * taken back by absent_remove(). `key` stays alive until then. */
-void port_note_absent(struct port *port, struct absent_note *note, uint16_t db, struct slice key);
+/* Lets `note` tell what becomes of the key: to be called before port_version_of(), and taken back
+ * by watched_remove(). `key` stays alive until then. */
+void port_note_watched(struct port *port, struct watched_note *note, uint16_t db, struct slice key);
 
 struct group *port_group(struct port *port);
 

@@ -484,8 +484,8 @@ size_t port_expected(struct port *port, const struct port_request *request)
     return sum.bytes;
 }
 
-void port_note_absent(struct port *port, struct absent_note *note, uint16_t db, struct slice key)
+void port_note_watched(struct port *port, struct watched_note *note, uint16_t db, struct slice key)
 {
     const struct stores *stores = &port->group->stores;
-    store_note_absent(stores->shards[stores_shard_of(stores, key)], note, db, key);
+    store_note_watched(stores->shards[stores_shard_of(stores, key)], note, db, key);
 }

@@ -208,7 +208,7 @@ static void note_reply_mode(struct session *session)
 static bool must_wait(struct session *session, const struct command_row *row)
 {
     bool wants_quiet = (row->flags & CMD_WANTS_QUIET) != 0 ||
-                       (row == session->host->hub->exec_row && session->watches_absent);
+                       (row == session->host->hub->exec_row && session->watches != NULL);
     if (!wants_quiet || session->ordering_count == 0)
         return false;
     session->waits_for_quiet = true;

@@ -65,7 +65,6 @@ struct session {
     struct wait *wait;            /* nothing runs before it is over */
     struct watched *watches;
     size_t watch_bytes;
-    bool watches_absent;    /* one of the watched keys was not there */
     struct buf retry_error; /* why the command that is parsed again cannot be run, or empty */
     uint64_t id;
     uint64_t created_ms;

@@ -3,30 +3,31 @@
  *
  * What a session notes of a key is its version, which EXEC's entry carries and compares at its own
  * place in the order (R27). A key that is not there has none. One that is set and deleted again
- * before EXEC is as absent as before, and for the state it does not matter; but Redis lets such an
- * EXEC fail, so the session leaves a note with the shard (store/absent.h) and looks at it before it
- * hands EXEC in. A write that EXEC's client can know of has happened by then.
+ * before EXEC is as absent as before, and one that SWAPDB has taken away and brought back is the
+ * same; for the state that does not matter, but Redis lets such an EXEC fail. So the session leaves
+ * a note with the shard (store/watched.h) and looks at it before it hands EXEC in. A write that
+ * EXEC's client can know of has happened by then.
  */
 #include "base/err.h"
 #include "base/mem.h"
 #include "command/args.h"
 #include "command/transaction.h"
 #include "session/session_internal.h"
-#include "store/absent.h"
+#include "store/watched.h"
 
 #define COMPARED_MAX 64 /* beyond, a key watched twice is noted twice, which does no harm */
 
 struct watched {
     struct watched *next;
     uint16_t db;
-    struct port_version seen;  /* version 0: absent */
-    struct absent_note absent; /* left behind only if so */
+    struct port_version seen; /* version 0: absent */
+    struct watched_note note;
     struct buf key;
 };
 
 static void watched_free(struct watched *watched)
 {
-    absent_remove(&watched->absent);
+    watched_remove(&watched->note);
     buf_fini(&watched->key);
     mem_free(watched);
 }
@@ -39,7 +40,6 @@ void watch_drop_all(struct session *session)
         session->watches = next;
     }
     session->watch_bytes = 0;
-    session->watches_absent = false;
 }
 
 void watch_encode_all(const struct session *session, struct buf *to)
@@ -55,7 +55,8 @@ bool watch_is_untouched(const struct session *session)
 {
     for (const struct watched *watched = session->watches; watched != NULL;
          watched = watched->next) {
-        if (watched->seen.version == 0 && absent_has_appeared(&watched->absent))
+        const struct watched_note *note = &watched->note;
+        if (watched_was_swapped(note) || (watched->seen.version == 0 && watched_has_appeared(note)))
             return false;
     }
     return true;
@@ -111,7 +112,6 @@ static void link_watched(struct session *session, struct watched *watched)
     watched->next = session->watches;
     session->watches = watched;
     session->watch_bytes += sizeof(*watched) + watched->key.len;
-    session->watches_absent |= watched->seen.version == 0;
 }
 
 static bool watch_key(struct session *session, struct slice key)
@@ -122,14 +122,12 @@ static bool watch_key(struct session *session, struct slice key)
     struct watched *watched = mem_calloc(1, sizeof(*watched));
     watched->db = session->db;
     buf_append_slice(&watched->key, key);
-    port_note_absent(port, &watched->absent, session->db, buf_slice(&watched->key));
+    port_note_watched(port, &watched->note, session->db, buf_slice(&watched->key));
     if (port_version_of(port, session->db, key, &watched->seen) != 0) {
         watched_free(watched);
         retry_behind_clock(session, key);
         return false;
     }
-    if (watched->seen.version != 0)
-        absent_remove(&watched->absent);
     link_watched(session, watched);
     return true;
 }

@@ -220,7 +220,7 @@ static struct store *make_store(const struct store_options *options)
     ASSERT(options->database_count > 0 && options->database_count <= STORE_MAX_DATABASES);
     struct store *store =
         mem_calloc(1, sizeof(*store) + options->database_count * sizeof(store->dbs[0]));
-    absent_init(&store->absent);
+    watched_init(&store->watched);
     store->shard = options->shard;
     store->database_count = options->database_count;
     store->epoch = options->epoch;

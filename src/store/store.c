@@ -152,9 +152,10 @@ void store_note_expiry(struct db *db, const struct row *row, const struct row *o
         expiry_add(db->rebuilt, expire_at_ms, (uint32_t)hash);
 }
 
-void store_note_absent(struct store *store, struct absent_note *note, uint16_t db, struct slice key)
+void store_note_watched(struct store *store, struct watched_note *note, uint16_t db,
+                        struct slice key)
 {
-    absent_add(&store->absent, note, key, keydir_hash(store_keydir(store, db), key), db);
+    watched_add(&store->watched, note, key, keydir_hash(store_keydir(store, db), key), db);
 }
 
 void store_publish(struct store *store, struct db *db, struct row *row, const struct row *old,
@@ -175,7 +176,7 @@ void store_publish(struct store *store, struct db *db, struct row *row, const st
     bool may_be_new = old == NULL || row_expire_at_ms(old) != 0;
     keydir_put(db->dir, row, hash);
     if (may_be_new)
-        absent_mark(&store->absent, hash, db->number);
+        watched_mark(&store->watched, hash, db->number);
 }
 
 void store_unpublish(struct db *db, const struct row *old, uint64_t hash)
@@ -229,10 +230,22 @@ void store_adopt(struct store *store, struct store *fresh)
     store_close(fresh);
 }
 
-static bool is_there(const void *ctx, const struct absent_note *note)
+struct swap {
+    const struct store *store;
+    const uint16_t *now; /* new number of each old one */
+};
+
+static bool has_row(const struct db *db, const struct watched_note *note)
 {
-    const struct store *store = ctx;
-    return keydir_find(store_keydir(store, note->db), note->key, note->hash) != NULL;
+    return keydir_find(db->dir, note->key, note->hash) != NULL;
+}
+
+static bool is_moved(const void *ctx, const struct watched_note *note)
+{
+    const struct swap *swap = ctx;
+    uint16_t left_for = swap->now[note->db];
+    return left_for != note->db && (has_row(store_db(swap->store, note->db), note) ||
+                                    has_row(store_db(swap->store, left_for), note));
 }
 
 void store_renumber(struct store *store, const uint16_t *numbers)
@@ -254,7 +267,7 @@ void store_renumber(struct store *store, const uint16_t *numbers)
         struct chill *chill = &queue->items[(queue->head + i) & (queue->cap - 1)];
         chill->db = now[chill->db];
     }
-    absent_mark_if(&store->absent, is_there, store);
+    watched_mark_swapped(&store->watched, is_moved, &(struct swap){.store = store, .now = now});
     mem_free(dbs);
     mem_free(now);
 }
@@ -524,7 +537,7 @@ void store_close(struct store *store)
     if (store->bitcask != NULL)
         bitcask_close(store->bitcask);
     mem_free(store->chills.items);
-    absent_fini(&store->absent);
+    watched_fini(&store->watched);
     mem_free(store);
 }
 

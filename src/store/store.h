@@ -29,8 +29,8 @@
 
 #define STORE_MAX_DATABASES 1024
 
-struct absent_note;
 struct store;
+struct watched_note;
 
 struct store_options {
     struct os os;
@@ -80,10 +80,10 @@ const struct keydir *store_keydir(const struct store *store, uint16_t db);
 /* The publication word: odd while rows of one command are being published. */
 uint64_t store_publication(const struct store *store);
 
-/* Lets `note` tell whether the key has appeared since: to be called before it is looked at, and
- * taken back by absent_remove(). `key` stays alive until then. */
-void store_note_absent(struct store *store, struct absent_note *note, uint16_t db,
-                       struct slice key);
+/* Lets `note` tell what becomes of the key: to be called before it is looked at, and taken back by
+ * watched_remove(). `key` stays alive until then. */
+void store_note_watched(struct store *store, struct watched_note *note, uint16_t db,
+                        struct slice key);
 
 /* Time of the last entry applied here: keys that expire at or before it are gone (R14, R22). */
 uint64_t store_applied_ms(const struct store *store);

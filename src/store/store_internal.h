@@ -4,9 +4,9 @@
 #define STORE_STORE_INTERNAL_H
 
 #include "base/list.h"
-#include "store/absent.h"
 #include "store/expiry.h"
 #include "store/store.h"
+#include "store/watched.h"
 
 /* One database of one shard. Replaced whole by a flush; readers find the keydir through it. */
 struct db {
@@ -51,7 +51,7 @@ struct store {
     _Atomic uint64_t publication;
     _Atomic uint64_t applied_ms;
     _Atomic int64_t cold_rows;
-    struct absent_keys absent;
+    struct watched_keys watched;
     _Atomic(struct db *) dbs[];
 };
 
