@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "server/output_limits.h"
 
 #define KB UINT64_C(1024)
 #define MB (KB * 1024)
@@ -63,9 +64,12 @@ static const struct config_row rows[CONF_COUNT] = {
            "A checkpoint is due so long after the first write since the last one."),
     NUMBER(CONF_CHECKPOINT_MAX_DELAY_MS, "checkpoint-max-delay-ms", false, 1, 86400000, "180000",
            "A due checkpoint waits no longer than this."),
-    BYTES(CONF_CLIENT_OUTPUT_LIMIT, "client-output-limit", true, 0, UINT64_MAX, "0",
-          "Close a client with more than this queued for it; 0: never. A client that does not read "
-          "is not read from, so what is queued stays small by itself."),
+    TEXT(CONF_CLIENT_OUTPUT_LIMIT, "client-output-buffer-limit", true, true,
+         "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60",
+         "For a class of clients, or several: close one with more queued for it than the first "
+         "number, or than the second for as many seconds as the third says; 0: never. A client "
+         "that does not read is not read from, so what is queued stays small by itself, but for "
+         "messages to subscribers. There are no replicas (slave) to limit."),
     BYTES(CONF_CLIENT_QUERY_LIMIT, "client-query-buffer-limit", true, MB, UINT64_MAX, "1gb",
           "Close a client whose unfinished command is larger than this."),
     BOOL(CONF_DAEMONIZE, "daemonize", false, "no",
@@ -270,6 +274,9 @@ static int parse_value(enum config_id id, const struct slice *args, size_t count
     default:
         UNREACHABLE("all kinds of options are listed");
     }
+    struct output_limits limits = {0};
+    if (id == CONF_CLIENT_OUTPUT_LIMIT)
+        rc = output_limits_parse(&limits, args, count, diag);
     if (id == CONF_SAVE && !are_save_points(args, count))
         rc = diag_set(diag, ERR_INVALID, "Invalid save parameters");
     if (rc == 0 && id == CONF_LOG_SEGMENT_SIZE && (*out & (*out - 1)) != 0)
@@ -314,6 +321,17 @@ static void remark(struct config *config, enum config_id id)
             "save: every write is durable by itself; there are no snapshots to schedule\n");
 }
 
+/* What is said of one class leaves the others as they are. */
+static void set_output_limits(struct buf *text, const struct slice *args, size_t count)
+{
+    struct output_limits limits = {0};
+    struct slice before = buf_slice(text);
+    IGNORE(output_limits_parse(&limits, &before, 1, NULL), "written by us");
+    IGNORE(output_limits_parse(&limits, args, count, NULL), "has been checked");
+    text->len = 0;
+    output_limits_format(&limits, text);
+}
+
 int config_set(struct config *config, enum config_id id, const struct slice *args, size_t count,
                struct diag *diag)
 {
@@ -327,7 +345,9 @@ int config_set(struct config *config, enum config_id id, const struct slice *arg
     }
     struct config_value *value = &config->values[id];
     value->number = number;
-    if (rows[id].kind == CONFIG_TEXT) {
+    if (id == CONF_CLIENT_OUTPUT_LIMIT) {
+        set_output_limits(&value->text, args, count);
+    } else if (rows[id].kind == CONFIG_TEXT) {
         value->text.len = 0;
         for (size_t i = 0; i < count; i++) {
             if (i > 0)

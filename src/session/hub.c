@@ -58,21 +58,15 @@ static const struct port_events port_events = {
 static void check_session(struct host *host, struct session *session)
 {
     const struct hub_settings *settings = &host->hub->settings;
-    uint64_t limit = atomic_load_explicit(&settings->output_buffer_limit, memory_order_relaxed);
-    if (limit > 0 && conn_queued(&session->conn) > limit) {
-        count_up(&host->stats.output_closes, 1);
-        hub_log(host->hub, '#', "client %llu is closed: it does not read its replies",
-                (unsigned long long)session->id);
-        session_close_now(session);
+    if (!session_check_output(session))
         return;
-    }
     if (session->conn.bytes_out != session->last_bytes_out) {
         /* It reads: not idle. */
         session->last_bytes_out = session->conn.bytes_out;
         session->last_ms = loop_now_ms(host->loop);
     }
     uint64_t timeout_s = atomic_load_explicit(&settings->idle_timeout_s, memory_order_relaxed);
-    if (timeout_s > 0 && session->first == NULL &&
+    if (timeout_s > 0 && session->first == NULL && !session_is_subscribed(session) &&
         loop_now_ms(host->loop) - session->last_ms > timeout_s * 1000)
         session_close_now(session);
 }
@@ -162,6 +156,7 @@ static struct hub_stats sum_up(const struct hub *hub)
         sum.bytes_out += read_word(&host->stats.bytes_out) + read_word(&host->stats.open_bytes_out);
         sum.output_limit_closes += read_word(&host->stats.output_closes);
         sum.query_limit_closes += read_word(&host->stats.query_closes);
+        sum.pubsub_clients += read_word(&host->stats.pubsub_clients);
         sum.inline_reads += read_word(&host->port_counters[0]);
         sum.queued_reads += read_word(&host->port_counters[1]);
         sum.cold_reads += read_word(&host->port_counters[2]);
@@ -182,6 +177,9 @@ struct hub_stats hub_stats(struct hub *hub)
     lock_take(&hub->lock);
     struct hub_stats base = hub->baseline;
     lock_drop(&hub->lock);
+    stats.channels = topic_totals_count(hub->totals, TOPIC_CHANNEL);
+    stats.patterns = topic_totals_count(hub->totals, TOPIC_PATTERN);
+    stats.shard_channels = topic_totals_count(hub->totals, TOPIC_SHARD);
     take_off(&stats.connections_received, base.connections_received);
     take_off(&stats.rejected_connections, base.rejected_connections);
     take_off(&stats.commands_processed, base.commands_processed);
@@ -214,6 +212,7 @@ static int host_init(struct host *host, struct hub *hub, uint32_t idx)
     host->port = group_port(hub->options.group, idx);
     host->limits = (struct resp_limits)RESP_LIMITS_DEFAULT;
     resp_parser_init(&host->parser, &host->limits);
+    host->topics = topics_new(hub->totals);
     list_init(&host->sessions);
     list_init(&host->no_room);
     list_init(&host->holders);
@@ -239,6 +238,7 @@ int hub_new(const struct hub_options *options, struct hub **out_hub)
     struct hub *hub = mem_calloc(1, sizeof(*hub));
     hub->options = *options;
     lock_init(&hub->lock);
+    hub->totals = topic_totals_new();
     atomic_init(&hub->next_id, 1);
     hub->exec_row = find_row(options->table, SLICE_LIT("exec"));
     hub->exists_row = find_row(options->table, SLICE_LIT("exists"));
@@ -269,8 +269,12 @@ void hub_free(struct hub *hub)
         net_free(host->net);
         resp_parser_fini(&host->parser);
         buf_fini(&host->scratch);
+        buf_fini(&host->held_pushes);
+        buf_fini(&host->push_text);
+        topics_free(host->topics);
         host_free_pendings(host);
     }
+    topic_totals_free(hub->totals);
     buf_fini(&hub->password);
     lock_fini(&hub->lock);
     mem_free(hub);

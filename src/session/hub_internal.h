@@ -5,6 +5,7 @@
 
 #include "base/list.h"
 #include "session/session.h"
+#include "session/pubsub/topics_internal.h"
 
 struct pending;
 
@@ -16,6 +17,10 @@ struct host {
     struct resp_limits limits;
     struct resp_parser parser; /* for sessions without an unfinished command */
     struct buf scratch;        /* replies that have to wait behind others */
+    struct topics *topics;     /* what they listen to */
+    struct session *running;   /* a command of scope NODE is */
+    struct buf held_pushes;    /* for that session, behind the command's reply */
+    struct buf push_text;
     struct list_node sessions;
     struct list_node no_room; /* sessions paused until the port has room again */
     struct list_node holders; /* of bytes not yet run, see budget.c; oldest first */
@@ -40,6 +45,7 @@ struct host {
         _Atomic uint64_t bytes_out;
         _Atomic uint64_t output_closes;
         _Atomic uint64_t query_closes;
+        _Atomic uint64_t pubsub_clients;
         _Atomic uint64_t open_bytes_in; /* of connections that are open, as last counted */
         _Atomic uint64_t open_bytes_out;
     } stats;
@@ -53,6 +59,7 @@ struct hub {
     struct hub_settings settings;
     struct lock lock; /* guards password and baseline */
     struct buf password;
+    struct topic_totals *totals;
     struct hub_stats baseline; /* what CONFIG RESETSTAT takes off */
     const struct command_row *exec_row;
     const struct command_row *exists_row;

@@ -116,6 +116,20 @@ void pending_push_done(struct session *session, struct slice reply)
     pending_link(session, pending);
 }
 
+void pending_push(struct session *session, struct slice bytes)
+{
+    if (session->first == NULL) {
+        buf_append_slice(conn_out(&session->conn), bytes);
+        conn_commit(&session->conn);
+        return;
+    }
+    struct pending *pending = pending_new(session, PENDING_REPLY);
+    pending->is_silent = false;
+    pending->is_done = true;
+    keep(session, pending, bytes);
+    pending_link(session, pending);
+}
+
 static void pop_first(struct session *session)
 {
     struct pending *pending = session->first;
@@ -179,6 +193,8 @@ static void finish(struct pending *pending, struct slice reply)
     } else {
         keep(session, pending, reply);
     }
+    if (!session_check_output(session))
+        return;
     if (session->closes_when_answered && session->first == NULL)
         conn_close_after_flush(&session->conn);
     else if (may_resume)

@@ -53,6 +53,8 @@ void pending_answer(struct pending *pending, struct slice reply);
 /* What it was alone for is done: more of its connection may follow it. */
 void pending_place(struct pending *pending);
 void pending_orphan_all(struct session *session);
+/* Sends what is no reply, and never silenced, behind what is pending. */
+void pending_push(struct session *session, struct slice bytes);
 /* Appends a finished reply behind what is pending. */
 void pending_push_done(struct session *session, struct slice reply);
 

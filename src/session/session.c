@@ -18,6 +18,7 @@ void session_on_conn_closed(struct conn *conn, int error)
     session_drop_parser(session);
     buf_fini(&session->retry_error);
     budget_drop(session);
+    session_forget_topics(session);
     host->shared_bytes -= session->shared_bytes;
     list_del(&session->node);
     list_del(&session->no_room_node);
@@ -113,6 +114,16 @@ struct session_ticket *session_defer(struct call *call)
     if (whole == NULL)
         pending_link(session, pending);
     return (struct session_ticket *)pending;
+}
+
+struct session_ticket *session_defer_sized(struct call *call, size_t size)
+{
+    struct session_ticket *ticket = session_defer(call);
+    struct pending *pending = (struct pending *)ticket;
+    /* Within EXEC the connection waits in any case. */
+    if (pending->whole == NULL)
+        pending_expect(call->session, pending, size);
+    return ticket;
 }
 
 void session_answer(struct session_ticket *ticket, struct slice reply)

@@ -29,11 +29,20 @@ struct hub;
 struct host;
 struct session;
 
+enum client_class { CLIENT_NORMAL, CLIENT_REPLICA, CLIENT_PUBSUB, CLIENT_CLASSES };
+
+/* What may wait for a client that does not read, in bytes; 0: no limit. */
+struct output_limit {
+    _Atomic uint64_t hard;
+    _Atomic uint64_t soft; /* for so long: */
+    _Atomic uint64_t soft_s;
+};
+
 /* Live settings; relaxed atomics, changed by CONFIG SET from any loop. */
 struct hub_settings {
     _Atomic uint64_t max_clients;
-    _Atomic uint64_t query_buffer_limit;  /* bytes of one unfinished command */
-    _Atomic uint64_t output_buffer_limit; /* of a client that does not read; 0: none */
+    _Atomic uint64_t query_buffer_limit; /* bytes of one unfinished command */
+    struct output_limit output_limits[CLIENT_CLASSES];
     _Atomic uint64_t max_bulk_size;
     _Atomic uint64_t idle_timeout_s; /* 0: never */
     _Atomic uint64_t keepalive_s;
@@ -88,6 +97,10 @@ struct hub_stats {
     uint64_t writes;
     uint64_t output_limit_closes;
     uint64_t query_limit_closes;
+    uint64_t channels; /* different ones that somebody listens to */
+    uint64_t patterns;
+    uint64_t shard_channels;
+    uint64_t pubsub_clients;
 };
 struct hub_stats hub_stats(struct hub *hub);
 /* What counts events counts from 0 again (CONFIG RESETSTAT). */
@@ -119,5 +132,7 @@ extern const struct command_family connection_family;
 extern const struct command_family multi_family;
 extern const struct command_family watch_family;
 extern const struct command_family client_family;
+extern const struct command_family pubsub_family;
+extern const struct command_family publish_family;
 
 #endif
