@@ -187,7 +187,6 @@ static inline bool command_arity_fits(const struct command_row *row, uint32_t ar
 
 /* Redis's signed form: -n for "at least n". */
 int command_signed_arity(const struct command_row *row);
-/* A request as it came. */
 struct request {
     const struct slice *argv;
     uint32_t argc;

@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/err.h"
+#include "server/event_flags.h"
 #include "server/output_limits.h"
 #include "server/server_internal.h"
 
@@ -204,6 +205,10 @@ void server_apply(struct server *server)
     atomic_store(&settings->max_clients, config_number(config, CONF_MAX_CLIENTS));
     atomic_store(&settings->query_buffer_limit, config_number(config, CONF_CLIENT_QUERY_LIMIT));
     apply_output_limits(settings, config);
+    unsigned classes = 0;
+    IGNORE(event_flags_parse(buf_slice(&config->values[CONF_NOTIFY_EVENTS].text), &classes),
+           "written by us");
+    hub_set_notify(server->hub, classes);
     atomic_store(&settings->max_bulk_size, config_number(config, CONF_PROTO_MAX_BULK));
     atomic_store(&settings->idle_timeout_s, config_number(config, CONF_TIMEOUT));
     atomic_store(&settings->keepalive_s, config_number(config, CONF_TCP_KEEPALIVE));

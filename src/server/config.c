@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "server/event_flags.h"
 #include "server/output_limits.h"
 
 #define KB UINT64_C(1024)
@@ -114,6 +115,11 @@ static const struct config_row rows[CONF_COUNT] = {
           "Commands taken and not answered; beyond it clients are not read from."),
     BYTES(CONF_MAX_UNWRITTEN, "max-unwritten-bytes", false, MB, 64 * GB, "32mb",
           "Records of a shard not yet in their data file; beyond it no more is applied."),
+    TEXT(CONF_NOTIFY_EVENTS, "notify-keyspace-events", true, false, "",
+         "Which events of keys are published: K (as __keyspace@<db>__:<key>), E (as "
+         "__keyevent@<db>__:<event>), one of the two at least; g generic, $ strings, l lists, s "
+         "sets, h hashes, z sorted sets, t streams, d modules, x expired, e evicted, A for all "
+         "these; m keys not found, n new keys. Empty: none."),
     TEXT(CONF_PIDFILE, "pidfile", false, false, "",
          "Where the process id is written; empty: nowhere."),
     NUMBER(CONF_PORT, "port", false, 0, 65535, "6379",
@@ -277,6 +283,9 @@ static int parse_value(enum config_id id, const struct slice *args, size_t count
     struct output_limits limits = {0};
     if (id == CONF_CLIENT_OUTPUT_LIMIT)
         rc = output_limits_parse(&limits, args, count, diag);
+    unsigned classes;
+    if (id == CONF_NOTIFY_EVENTS && !event_flags_parse(args[0], &classes))
+        rc = diag_set(diag, ERR_INVALID, "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.");
     if (id == CONF_SAVE && !are_save_points(args, count))
         rc = diag_set(diag, ERR_INVALID, "Invalid save parameters");
     if (rc == 0 && id == CONF_LOG_SEGMENT_SIZE && (*out & (*out - 1)) != 0)
@@ -332,6 +341,14 @@ static void set_output_limits(struct buf *text, const struct slice *args, size_t
     output_limits_format(&limits, text);
 }
 
+static void set_event_flags(struct buf *text, struct slice flags)
+{
+    unsigned classes;
+    IGNORE(event_flags_parse(flags, &classes), "has been checked");
+    text->len = 0;
+    event_flags_format(classes, text);
+}
+
 int config_set(struct config *config, enum config_id id, const struct slice *args, size_t count,
                struct diag *diag)
 {
@@ -347,6 +364,8 @@ int config_set(struct config *config, enum config_id id, const struct slice *arg
     value->number = number;
     if (id == CONF_CLIENT_OUTPUT_LIMIT) {
         set_output_limits(&value->text, args, count);
+    } else if (id == CONF_NOTIFY_EVENTS) {
+        set_event_flags(&value->text, args[0]);
     } else if (rows[id].kind == CONFIG_TEXT) {
         value->text.len = 0;
         for (size_t i = 0; i < count; i++) {

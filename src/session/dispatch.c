@@ -180,6 +180,7 @@ static void run_data(struct session *session, const struct command_row *row,
         .db = session->db,
         .proto = session->proto,
         .must_follow = session->ordering_count > 0,
+        .client = session->id,
         .token = pending,
     };
     enum port_result result = port_execute(session->host->port, &request, &reply);

@@ -51,7 +51,7 @@ static void on_room(void *ctx)
 }
 
 static const struct port_events port_events = {
-    .on_reply = on_reply, .on_placed = on_placed, .on_room = on_room};
+    .on_reply = on_reply, .on_placed = on_placed, .on_events = host_on_events, .on_room = on_room};
 
 /* ---- Once a second, while there are connections ---- */
 
@@ -266,11 +266,13 @@ void hub_free(struct hub *hub)
         ASSERT(list_is_empty(&host->sessions));
         loop_timer_fini(&host->cron);
         loop_timer_fini(&host->deadline);
+        port_set_events(host->port, NULL, NULL); /* what is still on its way is for nobody */
         net_free(host->net);
         resp_parser_fini(&host->parser);
         buf_fini(&host->scratch);
         buf_fini(&host->held_pushes);
         buf_fini(&host->push_text);
+        buf_fini(&host->channel);
         topics_free(host->topics);
         host_free_pendings(host);
     }

@@ -4,8 +4,8 @@
 #define SESSION_HUB_INTERNAL_H
 
 #include "base/list.h"
-#include "session/session.h"
 #include "session/pubsub/topics_internal.h"
+#include "session/session.h"
 
 struct pending;
 
@@ -21,6 +21,7 @@ struct host {
     struct session *running;   /* a command of scope NODE is */
     struct buf held_pushes;    /* for that session, behind the command's reply */
     struct buf push_text;
+    struct buf channel; /* of an event */
     struct list_node sessions;
     struct list_node no_room; /* sessions paused until the port has room again */
     struct list_node holders; /* of bytes not yet run, see budget.c; oldest first */
@@ -60,6 +61,7 @@ struct hub {
     struct lock lock; /* guards password and baseline */
     struct buf password;
     struct topic_totals *totals;
+    _Atomic unsigned notify_classes;
     struct hub_stats baseline; /* what CONFIG RESETSTAT takes off */
     const struct command_row *exec_row;
     const struct command_row *exists_row;
@@ -73,6 +75,11 @@ struct hub {
 /* hub.c */
 void host_arm_cron(struct host *host);
 void hub_log(const struct hub *hub, char level, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* pubsub/notify.c */
+void host_on_events(void *ctx, const struct event_list *events);
+/* Tells the group which events anybody wants to hear of. */
+void hub_update_wanted(struct hub *hub);
 
 /* admit.c */
 /* Sends on that the host is empty, if it is closing and that is so. */

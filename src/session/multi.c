@@ -266,6 +266,7 @@ static void submit_exec(struct session *session, struct queued *queue, size_t qu
         .db = session->db,
         .proto = session->proto,
         .must_follow = session->ordering_count > 0,
+        .client = session->id,
         .token = pending,
     };
     enum port_result result = port_execute(session->host->port, &request, reply);

@@ -75,6 +75,9 @@ void hub_set_password(struct hub *hub, struct slice password);
 /* The password as it is now, appended. Thread: any. */
 void hub_password(struct hub *hub, struct buf *out);
 
+/* Which events of the keyspace are published, as classes of store/event.h. Thread: any. */
+void hub_set_notify(struct hub *hub, unsigned classes);
+
 /* Takes a connected socket over and gives it to one of the hosts in turn. Thread: any loop's. */
 void hub_accept(struct hub *hub, int fd);
 

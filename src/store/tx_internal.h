@@ -92,6 +92,9 @@ struct tx {
     uint32_t *loaded_index; /* open addressing, number + 1; used beyond a few values */
     size_t loaded_index_size;
     struct diag diag;
+    unsigned event_classes;
+    bool notes_misses;
+    struct event_list events;
     bool flushed[STORE_MAX_DATABASES];
 };
 
