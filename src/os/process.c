@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/membarrier.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
@@ -74,6 +76,14 @@ size_t process_date(char *to, size_t size)
     strftime(date, sizeof(date), "%d %b %Y %H:%M:%S", &parts);
     int len = snprintf(to, size, "%s.%03d", date, (int)(now.tv_nsec / 1000000));
     return len < 0 || (size_t)len >= size ? 0 : (size_t)len;
+}
+
+void process_fence(void)
+{
+    /* Registering again is cheap and changes nothing. */
+    syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0)
+        IGNORE(syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0), "see the header");
 }
 
 void process_ignore_signals(void)

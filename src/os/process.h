@@ -29,6 +29,11 @@ void process_system_name(char *to, size_t size);
 /* "21 Nov 2026 07:43:26.123", local time now. Returns its length. */
 size_t process_date(char *to, size_t size);
 
+/* Makes every thread of the process pass a full barrier: what it stored before is seen by all, and
+ * what it loads from now on is not older than this call. For pairs of threads of which one must
+ * cost nothing. Where the system has no such call, the time that the attempt takes has to do. */
+void process_fence(void);
+
 /* Signals that would end a server for no good reason: a reader that has gone, a terminal closed. */
 void process_ignore_signals(void);
 

@@ -204,6 +204,7 @@ void server_apply(struct server *server)
     struct hub_settings *settings = hub_settings(server->hub);
     atomic_store(&settings->max_clients, config_number(config, CONF_MAX_CLIENTS));
     atomic_store(&settings->query_buffer_limit, config_number(config, CONF_CLIENT_QUERY_LIMIT));
+    atomic_store(&settings->tracking_max_keys, config_number(config, CONF_TRACKING_MAX_KEYS));
     apply_output_limits(settings, config);
     unsigned classes = 0;
     IGNORE(event_flags_parse(buf_slice(&config->values[CONF_NOTIFY_EVENTS].text), &classes),

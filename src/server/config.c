@@ -142,6 +142,10 @@ static const struct config_row rows[CONF_COUNT] = {
            "Seconds after which a silent connection is probed; 0: never."),
     NUMBER(CONF_TIMEOUT, "timeout", true, 0, 2147483647, "0",
            "Seconds after which an idle connection is closed; 0: never."),
+    NUMBER(
+        CONF_TRACKING_MAX_KEYS, "tracking-table-max-keys", true, 0, INT64_MAX, "1000000",
+        "Keys of which it is remembered that clients with CLIENT TRACKING have read them; beyond "
+        "it some are forgotten, and their clients told so. 0: any number."),
     NUMBER(CONF_WATCHDOG_MS, "watchdog-ms", false, 1, 60000, "50",
            "A turn of a loop that takes longer is counted in INFO."),
 };

@@ -98,6 +98,12 @@ static void put_flags(const struct session *session, struct buf *to)
         buf_append_byte(to, 'P');
     if (session->in_multi)
         buf_append_byte(to, 'x');
+    if (session->tracker != NULL)
+        buf_append_byte(to, 't');
+    if (tracking_is_broken(session))
+        buf_append_byte(to, 'R');
+    if (tracking_is_bcast(session))
+        buf_append_byte(to, 'B');
     if (session->is_no_evict)
         buf_append_byte(to, 'e');
     if (session->is_no_touch)
@@ -130,14 +136,15 @@ void session_describe(const struct session *session, struct buf *to)
         session->in_multi ? (long long)session->queue_count : -1, unread,
         session->conn.unread.cap - unread, session->queue_bytes, conn_queued(&session->conn),
         sizeof(*session) + conn_memory(&session->conn) + session->queue_bytes);
-    buf_append_format(to, " cmd=%s%s%s user=default redir=-1 resp=%u lib-name=%.*s lib-ver=%.*s\n",
-                      row == NULL           ? "NULL"
-                      : row->parent != NULL ? row->parent
-                                            : row->name,
-                      row != NULL && row->parent != NULL ? "|" : "",
-                      row != NULL && row->parent != NULL ? row->name : "", session->proto,
-                      SLICE_FMT(buf_slice(&session->lib_name)),
-                      SLICE_FMT(buf_slice(&session->lib_version)));
+    buf_append_format(
+        to, " cmd=%s%s%s user=default redir=%lld resp=%u lib-name=%.*s lib-ver=%.*s\n",
+        row == NULL           ? "NULL"
+        : row->parent != NULL ? row->parent
+                              : row->name,
+        row != NULL && row->parent != NULL ? "|" : "",
+        row != NULL && row->parent != NULL ? row->name : "", (long long)tracking_redirect(session),
+        session->proto, SLICE_FMT(buf_slice(&session->lib_name)),
+        SLICE_FMT(buf_slice(&session->lib_version)));
 }
 
 static int run_info(struct call *call)

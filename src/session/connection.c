@@ -209,6 +209,7 @@ void session_reset(struct session *session)
 {
     multi_reset(session);
     session_forget_topics(session);
+    tracking_end(session);
     session->db = 0;
     session->proto = 2;
     session->reply_mode = REPLY_ON;

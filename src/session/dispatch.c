@@ -183,6 +183,9 @@ static void run_data(struct session *session, const struct command_row *row,
         .client = session->id,
         .token = pending,
     };
+    if (UNLIKELY(session->tracker != NULL))
+        tracking_note_read(session, row,
+                           &(struct request){.argv = argv, .argc = argc, .db = session->db});
     enum port_result result = port_execute(session->host->port, &request, &reply);
     if (result == PORT_ANSWERED) {
         if (is_direct)
@@ -250,6 +253,8 @@ bool session_run(struct session *session, const struct slice *argv, uint32_t arg
     if (must_wait(session, row))
         return false;
     session->last_row = row;
+    if (UNLIKELY(session->tracker != NULL))
+        tracking_keep_limit(session->host);
     bool is_queued = session->in_multi && (row->flags & CMD_IN_MULTI_NOW) == 0;
     if (row->scope == SCOPE_NODE || is_queued || row == session->host->hub->exec_row)
         run_here(session, row, argv, argc);
@@ -259,6 +264,8 @@ bool session_run(struct session *session, const struct slice *argv, uint32_t arg
         session->wants_retry = false;
         return false;
     }
+    if (UNLIKELY(session->tracker != NULL))
+        tracking_after_command(session, row);
     note_reply_mode(session);
     return true;
 }

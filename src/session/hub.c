@@ -92,6 +92,7 @@ static void on_cron(struct loop_timer *timer)
     uint64_t bytes_in = 0;
     uint64_t bytes_out = 0;
     budget_check(host);
+    tracking_keep_limit(host);
     LIST_EACH(node, next, &host->sessions)
     {
         struct session *session = LIST_ENTRY(node, struct session, node);
@@ -156,6 +157,7 @@ static struct hub_stats sum_up(const struct hub *hub)
         sum.bytes_out += read_word(&host->stats.bytes_out) + read_word(&host->stats.open_bytes_out);
         sum.output_limit_closes += read_word(&host->stats.output_closes);
         sum.query_limit_closes += read_word(&host->stats.query_closes);
+        tracking_add_stats(host->tracking, &sum);
         sum.pubsub_clients += read_word(&host->stats.pubsub_clients);
         sum.inline_reads += read_word(&host->port_counters[0]);
         sum.queued_reads += read_word(&host->port_counters[1]);
@@ -213,6 +215,8 @@ static int host_init(struct host *host, struct hub *hub, uint32_t idx)
     host->limits = (struct resp_limits)RESP_LIMITS_DEFAULT;
     resp_parser_init(&host->parser, &host->limits);
     host->topics = topics_new(hub->totals);
+    host->tracking = tracking_new(host);
+    list_init(&host->targets);
     list_init(&host->sessions);
     list_init(&host->no_room);
     list_init(&host->holders);
@@ -244,6 +248,7 @@ int hub_new(const struct hub_options *options, struct hub **out_hub)
     hub->exists_row = find_row(options->table, SLICE_LIT("exists"));
     atomic_init(&hub->settings.max_clients, 10000);
     atomic_init(&hub->settings.query_buffer_limit, UINT64_C(1) << 30);
+    atomic_init(&hub->settings.tracking_max_keys, 1000000);
     atomic_init(&hub->settings.max_bulk_size, 512u * 1024 * 1024);
     for (uint32_t i = 0; i < options->loop_count; i++) {
         int rc = host_init(&hub->hosts[i], hub, i);
@@ -274,6 +279,7 @@ void hub_free(struct hub *hub)
         buf_fini(&host->push_text);
         buf_fini(&host->channel);
         topics_free(host->topics);
+        tracking_free(host->tracking);
         host_free_pendings(host);
     }
     topic_totals_free(hub->totals);

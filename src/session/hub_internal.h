@@ -8,6 +8,7 @@
 #include "session/session.h"
 
 struct pending;
+struct tracking;
 
 struct host {
     struct hub *hub;
@@ -18,6 +19,8 @@ struct host {
     struct resp_parser parser; /* for sessions without an unfinished command */
     struct buf scratch;        /* replies that have to wait behind others */
     struct topics *topics;     /* what they listen to */
+    struct tracking *tracking; /* of their copies */
+    struct list_node targets;  /* sessions that others redirect their tracking to */
     struct session *running;   /* a command of scope NODE is */
     struct buf held_pushes;    /* for that session, behind the command's reply */
     struct buf push_text;
@@ -62,7 +65,9 @@ struct hub {
     struct buf password;
     struct topic_totals *totals;
     _Atomic unsigned notify_classes;
-    struct hub_stats baseline; /* what CONFIG RESETSTAT takes off */
+    _Atomic uint64_t tracker_count;
+    _Atomic uint64_t tracked_keys; /* in the tables of all hosts */
+    struct hub_stats baseline;     /* what CONFIG RESETSTAT takes off */
     const struct command_row *exec_row;
     const struct command_row *exists_row;
     _Atomic uint64_t next_id;

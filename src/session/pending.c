@@ -130,6 +130,14 @@ void pending_push(struct session *session, struct slice bytes)
     pending_link(session, pending);
 }
 
+void pending_push_relay(struct session *session, struct slice keys)
+{
+    struct pending *pending = pending_new(session, PENDING_RELAY);
+    pending->is_done = true;
+    keep(session, pending, keys);
+    pending_link(session, pending);
+}
+
 static void pop_first(struct session *session)
 {
     struct pending *pending = session->first;
@@ -150,7 +158,10 @@ static void send_done(struct session *session)
                                  : slice_of(pending->inline_bytes, pending->inline_len);
         ASSERT(session->kept_bytes >= reply.len);
         session->kept_bytes -= reply.len;
-        send(session, pending, reply);
+        if (pending->kind == PENDING_RELAY)
+            tracking_relay(session, reply);
+        else
+            send(session, pending, reply);
         pop_first(session);
     }
 }

@@ -46,8 +46,9 @@ struct hub_settings {
     _Atomic uint64_t max_bulk_size;
     _Atomic uint64_t idle_timeout_s; /* 0: never */
     _Atomic uint64_t keepalive_s;
-    _Atomic bool needs_auth; /* a password is set */
-    _Atomic bool protects;   /* without one, only this machine is served */
+    _Atomic uint64_t tracking_max_keys; /* 0: no limit */
+    _Atomic bool needs_auth;            /* a password is set */
+    _Atomic bool protects;              /* without one, only this machine is served */
 };
 
 struct hub_options {
@@ -104,6 +105,10 @@ struct hub_stats {
     uint64_t patterns;
     uint64_t shard_channels;
     uint64_t pubsub_clients;
+    uint64_t trackers;
+    uint64_t tracked_keys;
+    uint64_t tracked_items; /* a key counts once for each client that tracks it */
+    uint64_t tracked_prefixes;
 };
 struct hub_stats hub_stats(struct hub *hub);
 /* What counts events counts from 0 again (CONFIG RESETSTAT). */
@@ -137,5 +142,6 @@ extern const struct command_family watch_family;
 extern const struct command_family client_family;
 extern const struct command_family pubsub_family;
 extern const struct command_family publish_family;
+extern const struct command_family tracking_family;
 
 #endif

@@ -5,6 +5,8 @@
 
 #include "session/hub_internal.h"
 #include "session/pending_internal.h"
+#include "session/pubsub/pubsub_internal.h"
+#include "session/tracking/hooks_internal.h"
 
 #define OUTPUT_PAUSE  (1024u * 1024) /* replies of a client that are nobody's business, and ... */
 #define OUTPUT_SHARED (64u * 1024 * 1024) /* ... what all together may have beyond that (Q3) */
@@ -69,6 +71,9 @@ struct session {
     uint64_t id;
     uint64_t created_ms;
     uint64_t last_ms;
+    struct tracker *tracker;       /* NULL: it keeps no copies that it wants to hear about */
+    struct list_node target_node;  /* in host->targets: others redirect to it */
+    size_t pushed_bytes;           /* since nothing waited for it */
     struct subscriber *subscriber; /* NULL: it listens to nothing */
     uint64_t over_soft_since_ms;   /* more than the soft limit has waited for it; 0: it has not */
     uint64_t last_bytes_out;       /* as the last second saw it */
@@ -102,34 +107,13 @@ bool session_is_backed_up(struct session *session);
 void session_note_less_queued(struct session *session);
 void session_drop_parser(struct session *session);
 
-/* push.c */
-/* Sends what was not asked for just now, behind everything that the client is owed (Q9). */
-void session_push(struct session *session, struct slice bytes);
-/* False: more waits for the client than may; it has been closed. */
-MUST_CHECK
-bool session_check_output(struct session *session);
-/* Around a command of scope NODE: what is pushed to its own session comes behind its reply. */
-void session_run_begin(struct session *session);
-void session_run_end(struct session *session);
-
-/* pubsub.c */
-bool session_is_subscribed(const struct session *session);
-/* It listens to nothing any more. */
-void session_forget_topics(struct session *session);
-uint32_t session_subscriptions(const struct session *session, enum topic_kind kind);
-
-/* publish.c */
-struct message {
-    enum topic_kind kind; /* CHANNEL: also to those whose pattern fits */
-    struct slice channel;
-    struct slice body;
-};
-/* Sends a message to the host's subscribers and returns how many it went to. */
-uint64_t host_deliver(struct host *host, const struct message *message);
-
 /* session.c */
 /* session_defer(), where the connection has to answer for so many bytes until then (Q3). */
 struct session_ticket *session_defer_sized(struct call *call, size_t size);
+/* session_defer(), and nothing more of the connection is run until then. */
+struct session_ticket *session_defer_alone(struct call *call);
+/* NULL: it has gone. */
+struct session *session_of_ticket(const struct session_ticket *ticket);
 
 /* budget.c */
 /* Asks for the next step of an unfinished command: it is read, or the session waits. */

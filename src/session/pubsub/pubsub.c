@@ -4,6 +4,8 @@
  * Their answers are pushes, one for each name, and come even if CLIENT REPLY is off; only within
  * EXEC they stand in its reply.
  */
+#include "session/pubsub/pubsub_internal.h"
+
 #include "command/args.h"
 #include "session/session_internal.h"
 

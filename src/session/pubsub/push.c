@@ -46,9 +46,17 @@ static bool is_over_limit(struct session *session)
     return (hard > 0 && bytes > hard) || is_over_soft(session, limit, bytes);
 }
 
+/* What others send must not pile up either for a client whose own replies have no limit. */
+static bool is_over_pushed(const struct session *session)
+{
+    uint64_t hard = read_word(&session->host->hub->settings.output_limits[CLIENT_PUBSUB].hard);
+    return hard > 0 && session->pushed_bytes > hard &&
+           conn_queued(&session->conn) + session->kept_bytes > hard;
+}
+
 bool session_check_output(struct session *session)
 {
-    if (session->conn.is_closing || !is_over_limit(session))
+    if (session->conn.is_closing || (!is_over_limit(session) && !is_over_pushed(session)))
         return true;
     struct host *host = session->host;
     count_up(&host->stats.output_closes, 1);
@@ -71,6 +79,9 @@ void session_push(struct session *session, struct slice bytes)
         buf_append_slice(&host->held_pushes, bytes);
         return;
     }
+    if (session->first == NULL && conn_queued(&session->conn) == 0)
+        session->pushed_bytes = 0;
+    session->pushed_bytes += bytes.len;
     pending_push(session, bytes);
     IGNORE(session_check_output(session), "it is closed then");
 }
