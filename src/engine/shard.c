@@ -160,6 +160,7 @@ static bool run_current(struct shard *shard, const struct round *round)
     look_ahead(shard);
     bool is_multi = (op->flags & OP_MULTI) != 0;
     if (is_multi && !shard->holds_barrier) {
+        event_line_post(shard_events(shard->group, shard->idx));
         if (atomic_fetch_sub(&op->barrier->missing, 1) != 1) {
             shard->state = SHARD_AT_BARRIER;
             return false;

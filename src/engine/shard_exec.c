@@ -40,7 +40,9 @@ static void add_reply(struct reply_batch *batch, const struct op *op, size_t off
 
 void shard_post_replies(struct shard *shard)
 {
-    event_line_post(shard_events(shard->group, shard->idx));
+    /* A lent shard's line belongs to whoever it is lent to (R20). */
+    if (shard->state != SHARD_AT_BARRIER)
+        event_line_post(shard_events(shard->group, shard->idx));
     while (shard->replies != NULL) {
         struct reply_batch *batch = shard->replies;
         shard->replies = batch->next;
