@@ -104,6 +104,8 @@ static void put_flags(const struct session *session, struct buf *to)
         buf_append_byte(to, 'R');
     if (tracking_is_bcast(session))
         buf_append_byte(to, 'B');
+    if (session->wait != NULL)
+        buf_append_byte(to, 'b');
     if (session->is_no_evict)
         buf_append_byte(to, 'e');
     if (session->is_no_touch)
@@ -249,6 +251,8 @@ static const struct command_row rows[] = {
                "<LIB-NAME libname | LIB-VER libver>"),
     CLIENT_SUB("setname", 3, 3, CMD_NOSCRIPT, "", ON_EVERY_NODE, "2.6.9", run_setname,
                "Sets the connection name.", "connection-name"),
+    CLIENT_SUB("unblock", 3, 4, CMD_NOSCRIPT | CMD_ADMIN, FOR_ADMINS, NULL, "5.0.0", client_unblock,
+               "Ends the WAIT or WAITAOF of another client.", "client-id [TIMEOUT | ERROR]"),
 };
 
 const struct command_family client_family = {

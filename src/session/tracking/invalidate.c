@@ -235,7 +235,7 @@ void tracking_note_read(struct session *session, const struct command_row *row,
                         const struct request *request)
 {
     struct host *host = session->host;
-    if ((row->flags & CMD_READONLY) == 0 || row->scope == SCOPE_NODE ||
+    if ((row->flags & (CMD_READONLY | CMD_SHOWN_READ)) == 0 || row->scope == SCOPE_NODE ||
         !is_tracked(session->tracker))
         return;
     struct noted_read read = {.tracking = host->tracking, .tracker = session->tracker};

@@ -283,7 +283,9 @@ static void search(struct call *call, const struct wish *plan)
     wish->post.run = on_search;
     wish->home = home;
     wish->host_idx = 0;
-    wish->ticket = session_defer_alone(call);
+    /* Within EXEC it is alone in any case. */
+    bool is_in_exec = call->session->running_exec != NULL;
+    wish->ticket = is_in_exec ? session_defer(call) : session_defer_alone(call);
     loop_post(home->hub->hosts[0].loop, &wish->post);
 }
 

@@ -73,6 +73,20 @@ TOLD = [
     ("GETRANGE none 0 1", ["none keymiss"]),
     ("SET w v GET", ["w set"]),
     ("SET none v XX GET", ["none keymiss"]),
+    ("SETBIT bits 7 1", ["bits new", "bits setbit"]),
+    ("BITFIELD bits SET u8 0 255", ["bits setbit"]),
+    ("BITFIELD bits GET u8 0", []),
+    ("BITOP NOT dest bits", ["dest new", "dest set"]),
+    ("BITOP AND dest none none2", ["none keymiss", "none2 keymiss", "dest del"]),
+    ("PFADD hll a b", ["hll new", "hll pfadd"]),
+    ("PFADD hll a", []),
+    ("PFMERGE hll2 hll", ["hll2 keymiss", "hll2 new", "hll2 pfadd"]),
+    ("PFCOUNT none hll", ["none keymiss"]),
+    ("RESTORE restored 0 PAYLOAD", ["restored new", "restored restore"]),
+    ("RESTORE restored 0 PAYLOAD REPLACE", ["restored new", "restored restore"]),
+    ("RESTORE restored 1 PAYLOAD REPLACE ABSTTL", ["restored del"]),
+    ("SWAPDB 0 1", []),
+    ("SWAPDB 0 1", []),
     ("RANDOMKEY", []),
     ("KEYS *", []),
     ("FLUSHDB", []),
@@ -90,7 +104,7 @@ def listen(server, flags, pattern="*"):
 def told(listener, end=b"end"):
     """What has been told until a message that says the end."""
     found = []
-    while (message := listener.read())[2] != end:
+    while end not in (message := listener.read())[2:]:
         found.append((message[2].decode(), message[3].decode()))
     return found
 
@@ -104,8 +118,12 @@ def quiet(server):
 def test_what_each_command_tells(quiet):
     listener = listen(quiet, "KAnm")
     client = quiet.connect()
+    client("SET", "end", "v")
+    payload = client("DUMP", "end")
+    client("DEL", "end")
+    told(listener, b"del")
     for command, expected in TOLD:
-        client(*command.split(" "))
+        client(*[payload if word == "PAYLOAD" else word for word in command.split(" ")])
         # Events reach the listener as they happen, the end after all before it has been told.
         client("SET", "end", "v")
         client("DEL", "end")
@@ -152,6 +170,19 @@ def test_a_channel_of_one_key(quiet):
     listener.read()
     client("MSET", "other", 1, "mine", 1)
     assert listener.read() == [b"message", b"__keyspace@0__:mine", b"set"]
+
+
+def test_a_key_that_moves(quiet):
+    listener = listen(quiet, "KAn")
+    client = quiet.connect()
+    client("SET", "k", "v")
+    client("MOVE", "k", 3)
+    told_here = [(message[2], message[3]) for message in (listener.read() for _ in range(5))]
+    assert sorted(told_here[2:]) == [
+        (b"__keyspace@0__:k", b"move_from"),
+        (b"__keyspace@3__:k", b"move_to"),
+        (b"__keyspace@3__:k", b"new"),
+    ]
 
 
 def test_an_aborted_or_failed_transaction_tells_nothing(quiet):
