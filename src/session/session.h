@@ -79,8 +79,12 @@ void hub_password(struct hub *hub, struct buf *out);
 /* Which events of the keyspace are published, as classes of store/event.h. Thread: any. */
 void hub_set_notify(struct hub *hub, unsigned classes);
 
-/* Takes a connected socket over and gives it to one of the hosts in turn. Thread: any loop's. */
+/* Takes a connected socket over and gives it to one of the hosts in turn; before hub_spread() to
+ * the first. Thread: any loop's. */
 void hub_accept(struct hub *hub, int fd);
+
+/* From now on all loops run. Thread: any. */
+void hub_spread(struct hub *hub);
 
 /* Closes every connection, after its queued replies where `is_graceful`; on_done comes on `loop`
  * when all are gone. Thread: any. */
