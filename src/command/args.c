@@ -85,6 +85,11 @@ bool args_string_fits(struct call *call, uint64_t size, uint64_t more)
     return false;
 }
 
+void args_notify(struct call *call, unsigned class, const char *name, struct slice key)
+{
+    tx_notify(call->tx, class, name, call->db, key);
+}
+
 void args_put_string(struct call *call, struct slice key, struct slice value, uint64_t expire_at_ms)
 {
     tx_put(call->tx, call->db, key,

@@ -68,6 +68,11 @@ int string_encoding(struct tx *tx, const struct item *item, const char **out_nam
 void args_put_string(struct call *call, struct slice key, struct slice value,
                      uint64_t expire_at_ms);
 
+/* Tells those who watch the keyspace what has been done to a key (store/event.h): behind the
+ * change.
+ */
+void args_notify(struct call *call, unsigned class, const char *name, struct slice key);
+
 /* "-ERR unknown command ..." and the like, exactly as Redis words them. */
 void args_reply_unknown(struct reply *reply, const struct slice *argv, uint32_t argc);
 void args_reply_unknown_sub(struct reply *reply, const struct command_row *parent,

@@ -37,8 +37,8 @@ struct call {
     struct session *session; /* scope NODE only */
 };
 
-/* Returns 0 when the reply has been written (an error reply counts), or what tx_get() and tx_load()
- * returned: ERR_COLD, ERR_RETRY, ERR_CORRUPT, ... Then reply and changes are dropped. */
+/* Returns 0 when it has replied, be it an error, or what tx_get() and tx_load() returned: ERR_COLD,
+ * ERR_RETRY, ERR_CORRUPT, ... Then reply and changes are dropped. */
 typedef int (*command_fn)(struct call *call);
 
 enum command_flags {
@@ -64,7 +64,8 @@ enum command_flags {
     CMD_WANTS_QUIET = 1 << 23,  /* runs only while nothing of its connection is in flight */
     CMD_INTERNAL = 1 << 24,     /* found by id alone: no client can name it, no list shows it */
     CMD_SHOWS_VALUE = 1 << 25,  /* its reply may be as large as the values of its keys */
-    CMD_SHOWN_READ = 1 << 28    /* WRITE: clients are told that it is a read, as in Redis */
+    CMD_SHOWN_READ = 1 << 28,   /* WRITE: clients are told that it is a read, as in Redis */
+    CMD_SUBSCRIBED = 1 << 29    /* a RESP2 connection that listens to channels may say it */
 };
 
 enum command_scope {
@@ -123,7 +124,6 @@ size_t command_count(const struct command_table *table); /* without subcommands 
 /* Every row but internal ones, containers before their subcommands, by name. */
 const struct command_row *command_at(const struct command_table *table, size_t idx);
 size_t command_row_count(const struct command_table *table);
-
 static inline bool command_arity_fits(const struct command_row *row, uint32_t argc)
 {
     return argc >= row->arity.min && argc <= row->arity.max;
@@ -131,7 +131,6 @@ static inline bool command_arity_fits(const struct command_row *row, uint32_t ar
 
 /* Redis's signed form: -n for "at least n". */
 int command_signed_arity(const struct command_row *row);
-/* A request as it came. */
 struct request {
     const struct slice *argv;
     uint32_t argc;

@@ -73,10 +73,13 @@ static int expire_key(struct call *call, enum expire_unit unit, bool is_relative
         return rc;
     bool is_set =
         item.type != VALUE_NONE && do_conditions_hold(conditions, item.expire_at_ms, expire_at_ms);
-    if (is_set && expire_at_ms <= (int64_t)tx_time_ms(call->tx))
+    bool is_past = expire_at_ms <= (int64_t)tx_time_ms(call->tx);
+    if (is_set && is_past)
         tx_del(call->tx, call->db, call->argv[1]);
     else if (is_set)
         rc = put_expiry(call, &item, (uint64_t)expire_at_ms);
+    if (is_set)
+        args_notify(call, EVENT_GENERIC, is_past ? "del" : "expire", call->argv[1]);
     if (rc == 0)
         reply_int(call->reply, is_set);
     return rc;
@@ -111,6 +114,8 @@ static int run_persist(struct call *call)
     bool is_set = item.type != VALUE_NONE && item.expire_at_ms != 0;
     if (is_set)
         rc = put_expiry(call, &item, 0);
+    if (is_set)
+        args_notify(call, EVENT_GENERIC, "persist", call->argv[1]);
     if (rc == 0)
         reply_int(call->reply, is_set);
     return rc;

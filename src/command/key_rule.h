@@ -26,7 +26,8 @@ enum key_access {
     KEY_UPDATE = 32,
     KEY_INSERT = 64,
     KEY_DELETE = 128,
-    KEY_VARIES = 256 /* access_fn tells; NULL: without GET behind it, it is only overwritten */
+    KEY_CHANNEL = 512, /* no key, but found like one */
+    KEY_VARIES = 256   /* access_fn tells; NULL: without GET behind it, it is only overwritten */
 };
 
 /* Called for each key; borrowed. */

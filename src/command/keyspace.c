@@ -19,6 +19,7 @@ static int run_del(struct call *call)
         if (item.type == VALUE_NONE)
             continue;
         tx_del(call->tx, call->db, call->argv[i]);
+        args_notify(call, EVENT_GENERIC, "del", call->argv[i]);
         count++;
     }
     reply_int(call->reply, count);
@@ -77,12 +78,16 @@ static int look_at_both(struct call *call, struct target to, struct item *out_fr
 }
 
 /* Puts what `from` holds at the target, expiry and all. */
-static int put_copy(struct call *call, const struct item *from, struct target to)
+static int put_copy(struct call *call, const struct item *from, const struct item *there,
+                    struct target to)
 {
     struct slice value;
     int rc = tx_load(call->tx, from, &value);
     if (rc != 0)
         return rc;
+    /* What is there goes first, as those hear who are told of new keys. */
+    if (there->type != VALUE_NONE)
+        tx_del(call->tx, to.db, to.key);
     tx_put(
         call->tx, to.db, to.key,
         &(struct tx_value){.type = from->type, .bytes = value, .expire_at_ms = from->expire_at_ms});
@@ -103,10 +108,12 @@ static int rename_key(struct call *call, bool must_be_new)
     }
     bool is_refused = must_be_new && there.type != VALUE_NONE;
     if (!is_refused && !slice_eq(call->argv[1], to.key)) {
-        rc = put_copy(call, &from, to);
+        rc = put_copy(call, &from, &there, to);
         if (rc != 0)
             return rc;
         tx_del(call->tx, call->db, call->argv[1]);
+        args_notify(call, EVENT_GENERIC, "rename_from", call->argv[1]);
+        args_notify(call, EVENT_GENERIC, "rename_to", to.key);
     }
     if (must_be_new)
         reply_int(call->reply, !is_refused);
@@ -178,9 +185,12 @@ static int run_copy(struct call *call)
         return rc;
     bool is_copied = from.type != VALUE_NONE && (there.type == VALUE_NONE || options.is_replacing);
     if (is_copied) {
-        rc = put_copy(call, &from, to);
+        rc = put_copy(call, &from, &there, to);
         if (rc != 0)
             return rc;
+        tx_notify(call->tx, EVENT_GENERIC, "copy_to", to.db, to.key);
+    } else if (from.type == VALUE_NONE) {
+        args_notify(call, EVENT_MISS, "keymiss", call->argv[1]);
     }
     reply_int(call->reply, is_copied);
     return 0;
@@ -202,10 +212,12 @@ static int run_move(struct call *call)
         return rc;
     bool is_moved = from.type != VALUE_NONE && there.type == VALUE_NONE;
     if (is_moved) {
-        rc = put_copy(call, &from, to);
+        rc = put_copy(call, &from, &there, to);
         if (rc != 0)
             return rc;
         tx_del(call->tx, call->db, call->argv[1]);
+        args_notify(call, EVENT_GENERIC, "move_from", call->argv[1]);
+        tx_notify(call->tx, EVENT_GENERIC, "move_to", to.db, to.key);
     }
     reply_int(call->reply, is_moved);
     return 0;

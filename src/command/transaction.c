@@ -196,6 +196,7 @@ static int run_queued(struct call *call, struct slice bytes, struct queued *queu
     one.argv = queued->argv;
     one.argc = queued->argc;
     one.db = queued->db;
+    tx_note_misses(call->tx, (queued->row->flags & CMD_READONLY) != 0);
     return queued->row->run(&one);
 }
 

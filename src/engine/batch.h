@@ -44,6 +44,7 @@ struct op {
     struct batch *batch;
     struct barrier *barrier;
     uint64_t shards; /* a set */
+    uint64_t client; /* for events */
     uint64_t hash;   /* of its first key, to bring it near in time; 0: none */
     uint32_t off;    /* of the coded command, from the start of frame data or side bytes */
     uint32_t size;

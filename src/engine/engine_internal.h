@@ -4,6 +4,7 @@
 #define ENGINE_ENGINE_INTERNAL_H
 
 #include "engine/checkpoint_internal.h"
+#include "engine/events/events.h"
 #include "engine/port_internal.h"
 #include "engine/sequencer_internal.h"
 #include "engine/shard_internal.h"
@@ -28,7 +29,8 @@ struct group {
     _Atomic bool is_started;   /* shards and stores may be looked at */
     _Atomic int state;         /* enum group_state */
     _Atomic bool is_fatal;
-    _Atomic bool is_ending;  /* group_stop() has been called */
+    _Atomic bool is_ending; /* group_stop() has been called */
+    struct event_traffic events;
     _Atomic uint64_t hlc_ms; /* last stamp or raised time, for readers (R22) */
     _Atomic int log_error;
     _Atomic bool is_expire_passive;  /* no entry is logged only because keys are due */

@@ -82,6 +82,11 @@ bool group_involved(const struct group *group, const struct command_row *row,
 
 /* ---- Reading ---- */
 
+void group_want_events(struct group *group, unsigned classes)
+{
+    atomic_store(&group->events.wanted, classes);
+}
+
 struct port *group_port(struct group *group, uint32_t io_loop_idx)
 {
     ASSERT(io_loop_idx < group->options.io_loop_count);

@@ -127,6 +127,9 @@ const struct command_table *group_table(const struct group *group);
 /* Of a shard index, where it lives. */
 void group_set_hot_max_value(struct group *group, size_t bytes);
 
+/* The classes of events (store/event.h) that ports are told of. Thread: any. */
+void group_want_events(struct group *group, unsigned classes);
+
 /* Asks for a checkpoint at once; on_done comes on `loop`. Thread: any. */
 struct group_checkpoint_request {
     struct loop_post post;

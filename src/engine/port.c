@@ -62,6 +62,7 @@ static bool run_phase(struct loop_phase *phase)
 {
     struct port *port = CONTAINER_OF(phase, struct port, phase);
     port_look_settled(port);
+    event_line_post(&port->missed);
     bool did = port->urgent != NULL || port->clocked != NULL;
     send(port, &port->urgent);
     send(port, &port->clocked);
@@ -115,6 +116,7 @@ static void set_op(struct op *op, const struct port_request *request,
     op->token = request->token;
     op->shards = involved->shards;
     op->hash = involved->hash;
+    op->client = request->client;
     op->db = request->db;
     op->proto = request->proto;
     op->size = (uint32_t)size;
@@ -350,6 +352,7 @@ void port_init(struct port *port, struct group *group, uint32_t idx, struct loop
     *port = (struct port){.group = group, .idx = idx, .loop = loop};
     port->tx = tx_new(&group->stores);
     port->pull.run = on_pull;
+    port->missed.group = group;
     port->max_in_flight_bytes = group->options.max_in_flight_bytes / group->options.io_loop_count;
 }
 
@@ -365,6 +368,7 @@ void port_stop(struct port *port)
 
 void port_fini(struct port *port)
 {
+    event_line_fini(&port->missed);
     batch_free(port->ordered);
     batch_free(port->urgent);
     batch_free(port->clocked);

@@ -20,6 +20,9 @@ struct port_events {
     /* A request that was taken alone has its place: more of its connection may be sent now, which
      * follows it. May be left out; on_reply comes in any case. */
     void (*on_placed)(void *ctx, void *token);
+    /* What has happened in the keyspace, durable and in order; the list is borrowed for the call.
+     * Only what group_want_events() has asked for. May be left out. */
+    void (*on_events)(void *ctx, const struct event_list *events);
     /* There is room again after port_has_room() said no. */
     void (*on_room)(void *ctx);
 };
@@ -32,6 +35,7 @@ struct port_request {
     uint32_t argc;
     uint16_t db;
     uint8_t proto;
+    uint64_t client; /* for events: who asks; 0: nobody */
     /* The connection has commands in flight that have not been executed: this one follows them. */
     bool must_follow;
     void *token;

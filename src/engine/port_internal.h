@@ -4,6 +4,7 @@
 #define ENGINE_PORT_INTERNAL_H
 
 #include "engine/batch.h"
+#include "engine/events/events.h"
 #include "store/tx.h"
 
 struct involved;
@@ -29,6 +30,7 @@ struct port {
     struct loop_post pull;            /* the sequencer has taken them: send more */
     _Atomic bool is_pull_posted;
     struct settle_part *settle;
+    struct event_line missed; /* what reads answered here have not found */
     struct port_stats stats;
 };
 

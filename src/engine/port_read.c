@@ -256,6 +256,13 @@ static void finish_write(struct fetch *fetch)
     release(fetch, true);
 }
 
+static void note_missed(struct port *port, const struct port_request *request)
+{
+    const struct event_list *events = tx_events(port->tx);
+    for (size_t i = 0; i < events->count; i++)
+        event_line_add(&port->missed, events, &events->events[i], request->client);
+}
+
 static int run_inline(struct port *port, const struct port_request *request, command_fn run,
                       struct reply *reply)
 {
@@ -266,14 +273,19 @@ static int run_inline(struct port *port, const struct port_request *request, com
                         .tx = port->tx,
                         .table = port->group->options.table,
                         .reply = reply};
+    bool is_read = (request->row->flags & (CMD_READONLY | CMD_SHOWN_READ)) != 0;
+    tx_want_events(port->tx, is_read ? events_wanted(&port->group->events) & EVENT_MISS : 0);
     begin_inline(port);
     int rc = run(&call);
+    tx_want_events(port->tx, 0);
     if (tx_needs_clock(port->tx))
         return ERR_RETRY;
     if (rc == 0 && !tx_is_valid(port->tx)) {
         port->stats.retries++;
         return ERR_RETRY;
     }
+    if (UNLIKELY(tx_events(port->tx)->count > 0) && rc == 0)
+        note_missed(port, request);
     return rc;
 }
 

@@ -119,6 +119,13 @@ static void on_released(struct loop_post *post)
     shard->current = shard->current->next;
 }
 
+static void on_wake(struct loop_post *post)
+{
+    /* Running it as a post has woken the loop: the phase does the rest. */
+    struct shard *shard = CONTAINER_OF(post, struct shard, wake);
+    atomic_store(&shard->is_wake_posted, false);
+}
+
 /* The table is larger than any cache: while one op runs, the buckets of the ops some way behind it
  * are on their way, and the rows of those nearer by. */
 static void look_ahead(struct shard *shard)
@@ -153,6 +160,7 @@ static bool run_current(struct shard *shard, const struct round *round)
     look_ahead(shard);
     bool is_multi = (op->flags & OP_MULTI) != 0;
     if (is_multi && !shard->holds_barrier) {
+        event_line_post(shard_events(shard->group, shard->idx));
         if (atomic_fetch_sub(&op->barrier->missing, 1) != 1) {
             shard->state = SHARD_AT_BARRIER;
             return false;
@@ -208,7 +216,7 @@ static bool run_rounds(struct shard *shard)
     bool did = false;
     while (shard->state == SHARD_RUNNING && shard->head != NULL) {
         if (!shard->is_head_begun) {
-            if (is_disk_behind(shard))
+            if (is_disk_behind(shard) || events_are_behind(&shard->group->events))
                 break;
             begin_head(shard);
         }
@@ -247,6 +255,7 @@ static bool run_phase(struct loop_phase *phase)
         loop_timer_arm(&shard->flush_timer, shard->group->options.flush_interval_ms);
     if (store_step(shard->store, STEP_BUDGET))
         loop_again(shard->loop);
+    event_line_post(shard_events(shard->group, shard->idx));
     if (did && loop_now_ms(shard->loop) - shard->stats_at_ms >= STATS_EVERY_MS)
         shard_publish_stats(shard);
     return did;
@@ -297,6 +306,9 @@ void shard_init(struct shard *shard, struct group *group, uint32_t idx, struct l
     *shard = (struct shard){.group = group, .idx = idx, .loop = loop, .store = store};
     shard->tx = tx_new(&group->stores);
     shard->released.run = on_released;
+    shard->wake.run = on_wake;
+    shard->events.group = group;
+    store_on_expired(store, shard_on_expired, shard);
     loop_timer_init(loop, &shard->flush_timer, on_flush_timer);
     loop_timer_init(loop, &shard->retry_timer, on_retry_timer);
     shard_publish_stats(shard);
@@ -344,6 +356,7 @@ void shard_fini(struct shard *shard)
 {
     drop_rounds(shard);
     drop_jobs(shard);
+    event_line_fini(&shard->events);
     tx_free(shard->tx);
     mem_free(shard->argv);
     buf_fini(&shard->scratch);

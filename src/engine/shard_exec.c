@@ -40,12 +40,49 @@ static void add_reply(struct reply_batch *batch, const struct op *op, size_t off
 
 void shard_post_replies(struct shard *shard)
 {
+    /* A lent shard's line belongs to whoever it is lent to (R20). */
+    if (shard->state != SHARD_AT_BARRIER)
+        event_line_post(shard_events(shard->group, shard->idx));
     while (shard->replies != NULL) {
         struct reply_batch *batch = shard->replies;
         shard->replies = batch->next;
         batch->next = NULL;
         loop_post(batch->port->loop, &batch->post);
     }
+}
+
+/* ---- Events ---- */
+
+struct event_line *shard_events(struct group *group, uint32_t idx)
+{
+    return &group->shards[group->options.shard_loop_count == 1 ? 0 : idx].events;
+}
+
+static void note_events(struct shard *shard, const struct op *op)
+{
+    const struct event_list *events = tx_events(shard->tx);
+    for (size_t i = 0; i < events->count; i++) {
+        const struct event *event = &events->events[i];
+        event_line_add(shard_events(shard->group, event->shard), events, event, op->client);
+    }
+}
+
+void shard_on_expired(void *ctx, uint16_t db, struct slice key)
+{
+    struct shard *shard = ctx;
+    unsigned wanted = events_wanted(&shard->group->events);
+    if (LIKELY((wanted & (EVENT_EXPIRED | EVENT_TOUCHED)) == 0) ||
+        group_state(shard->group) == GROUP_REPLAYING)
+        return;
+    struct event_list one = {0};
+    if ((wanted & EVENT_EXPIRED) != 0)
+        event_list_add(&one, &(struct event){.name = "expired", .class = EVENT_EXPIRED, .db = db},
+                       key);
+    if ((wanted & EVENT_TOUCHED) != 0)
+        event_list_add(&one, &(struct event){.name = "", .class = EVENT_TOUCHED, .db = db}, key);
+    for (size_t i = 0; i < one.count; i++)
+        event_line_add(shard_events(shard->group, shard->idx), &one, &one.events[i], 0);
+    event_list_fini(&one);
 }
 
 /* ---- Cold values (R19) ---- */
@@ -213,8 +250,9 @@ enum exec_result shard_execute(struct shard *shard, const struct round *round, s
     }
     fill_call(shard, op, round, &call);
     struct tx_begin begin = begin_of(round, op);
-    tx_begin(shard->tx, &begin);
     bool is_replay = op->batch->port == NULL;
+    tx_want_events(shard->tx, is_replay ? 0 : events_wanted(&shard->group->events));
+    tx_begin(shard->tx, &begin);
     struct reply_batch *batch = is_replay ? NULL : reply_batch_of(shard, op->batch->port);
     struct buf *out = is_replay ? &shard->scratch : &batch->bytes;
     size_t off = out->len;
@@ -229,6 +267,8 @@ enum exec_result shard_execute(struct shard *shard, const struct round *round, s
     bool is_done = rc == 0 && !(begin.mode == TX_READ && tx_needs_clock(shard->tx));
     if (is_done && begin.mode == TX_APPLY)
         tx_commit(shard->tx);
+    if (is_done && UNLIKELY(tx_events(shard->tx)->count > 0))
+        note_events(shard, op);
     if (is_done && !is_replay)
         add_reply(batch, op, off);
     if (!is_done)

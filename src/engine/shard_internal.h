@@ -4,6 +4,7 @@
 #define ENGINE_SHARD_INTERNAL_H
 
 #include "engine/batch.h"
+#include "engine/events/events.h"
 #include "loop/pool.h"
 #include "store/tx.h"
 
@@ -98,6 +99,9 @@ struct shard {
     struct diag cold_diag;
     struct cold_load *cold;
     struct loop_post released; /* from a barrier's executor */
+    struct event_line events;  /* see shard_events() */
+    struct loop_post wake;     /* ports have caught up with events */
+    _Atomic bool is_wake_posted;
     struct shard_stats stats;
     uint64_t stats_at_ms;
 };
@@ -120,5 +124,9 @@ void shard_on_part(struct loop_post *post);
 enum exec_result { EXEC_DONE, EXEC_PARKED };
 enum exec_result shard_execute(struct shard *shard, const struct round *round, struct op *op);
 void shard_post_replies(struct shard *shard);
+/* Where events of this shard's keys are gathered: shards on one loop share a line, so that their
+ * events come in the order in which they happened. */
+struct event_line *shard_events(struct group *group, uint32_t idx);
+void shard_on_expired(void *ctx, uint16_t db, struct slice key);
 
 #endif

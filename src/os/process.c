@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/membarrier.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
@@ -108,6 +110,14 @@ size_t process_date_iso(char *to, size_t size)
     return fitting(snprintf(to, size, "%s.%03d%c%02ld:%02ld", date, ms, east < 0 ? '-' : '+',
                             minutes / 60, minutes % 60),
                    size);
+}
+
+void process_fence(void)
+{
+    /* Registering again is cheap and changes nothing. */
+    syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0)
+        IGNORE(syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0), "see the header");
 }
 
 void process_ignore_signals(void)

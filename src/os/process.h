@@ -36,6 +36,11 @@ size_t process_date(char *to, size_t size);
 /* "2026-11-21T07:43:26.123+01:00", the same as ISO 8601 has it. */
 size_t process_date_iso(char *to, size_t size);
 
+/* Makes every thread of the process pass a full barrier: what it stored before is seen by all, and
+ * what it loads from now on is not older than this call. For pairs of threads of which one must
+ * cost nothing. Where the system has no such call, the time that the attempt takes has to do. */
+void process_fence(void);
+
 /* Signals that would end a server for no good reason: a reader that has gone, a terminal closed. */
 void process_ignore_signals(void);
 

@@ -10,9 +10,10 @@ static const struct {
     unsigned access;
     const char *name;
 } access_names[] = {
-    {KEY_RO, "RO"},         {KEY_RW, "RW"},         {KEY_OW, "OW"},
-    {KEY_RM, "RM"},         {KEY_ACCESS, "access"}, {KEY_UPDATE, "update"},
-    {KEY_INSERT, "insert"}, {KEY_DELETE, "delete"}, {KEY_VARIES, "variable_flags"},
+    {KEY_RO, "RO"},           {KEY_RW, "RW"},         {KEY_OW, "OW"},
+    {KEY_RM, "RM"},           {KEY_ACCESS, "access"}, {KEY_UPDATE, "update"},
+    {KEY_INSERT, "insert"},   {KEY_DELETE, "delete"}, {KEY_VARIES, "variable_flags"},
+    {KEY_CHANNEL, "not_key"},
 };
 
 static void reply_access(struct reply *reply, unsigned access)
@@ -140,7 +141,7 @@ static int run(struct call *call, bool has_flags)
         command_find(call->table, call->argv + 2, call->argc - 2, &parent);
     if (row == NULL)
         reply_error(call->reply, "ERR Invalid command specified");
-    else if (row->keys.kind == KEY_RULE_NONE)
+    else if (row->keys.kind == KEY_RULE_NONE || row->keys.access == KEY_CHANNEL)
         reply_error(call->reply, "ERR The command has no key arguments");
     else if (!command_arity_fits(row, call->argc - 2))
         reply_error(call->reply, "ERR Invalid number of arguments specified for command");

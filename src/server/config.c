@@ -5,6 +5,8 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "server/event_flags.h"
+#include "server/output_limits.h"
 
 #define KB UINT64_C(1024)
 #define MB (KB * 1024)
@@ -70,9 +72,12 @@ static const struct config_row rows[CONF_COUNT] = {
            "A checkpoint is due so long after the first write since the last one."),
     NUMBER(CONF_CHECKPOINT_MAX_DELAY_MS, "checkpoint-max-delay-ms", false, 1, 86400000, "180000",
            "A due checkpoint waits no longer than this."),
-    BYTES(CONF_CLIENT_OUTPUT_LIMIT, "client-output-limit", true, 0, UINT64_MAX, "0",
-          "Close a client with more than this queued for it; 0: never. A client that does not read "
-          "is not read from, so what is queued stays small by itself."),
+    TEXT(CONF_CLIENT_OUTPUT_LIMIT, "client-output-buffer-limit", true, true,
+         "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60",
+         "For a class of clients, or several: close one with more queued for it than the first "
+         "number, or than the second for as many seconds as the third says; 0: never. A client "
+         "that does not read is not read from, so what is queued stays small by itself, but for "
+         "messages to subscribers. There are no replicas (slave) to limit."),
     BYTES(CONF_CLIENT_QUERY_LIMIT, "client-query-buffer-limit", true, MB, UINT64_MAX, "1gb",
           "Close a client whose unfinished command is larger than this."),
     BOOL(CONF_DAEMONIZE, "daemonize", false, "no",
@@ -119,6 +124,11 @@ static const struct config_row rows[CONF_COUNT] = {
           "Commands taken and not answered; beyond it clients are not read from."),
     BYTES(CONF_MAX_UNWRITTEN, "max-unwritten-bytes", false, MB, 64 * GB, "32mb",
           "Records of a shard not yet in their data file; beyond it no more is applied."),
+    TEXT(CONF_NOTIFY_EVENTS, "notify-keyspace-events", true, false, "",
+         "Which events of keys are published: K (as __keyspace@<db>__:<key>), E (as "
+         "__keyevent@<db>__:<event>), one of the two at least; g generic, $ strings, l lists, s "
+         "sets, h hashes, z sorted sets, t streams, d modules, x expired, e evicted, A for all "
+         "these; m keys not found, n new keys. Empty: none."),
     TEXT(CONF_PIDFILE, "pidfile", false, false, "",
          "Where the process id is written; empty: nowhere."),
     NUMBER(CONF_PORT, "port", false, 0, 65535, "6379",
@@ -144,6 +154,10 @@ static const struct config_row rows[CONF_COUNT] = {
            "Seconds after which a silent connection is probed; 0: never."),
     NUMBER(CONF_TIMEOUT, "timeout", true, 0, 2147483647, "0",
            "Seconds after which an idle connection is closed; 0: never."),
+    NUMBER(
+        CONF_TRACKING_MAX_KEYS, "tracking-table-max-keys", true, 0, INT64_MAX, "1000000",
+        "Keys of which it is remembered that clients with CLIENT TRACKING have read them; beyond "
+        "it some are forgotten, and their clients told so. 0: any number."),
     TEXT(CONF_UNIX_SOCKET, "unixsocket", false, false, "",
          "Path of a unix socket to listen on, too; empty: none."),
     OCTAL(CONF_UNIX_SOCKET_PERM, "unixsocketperm", false, 0777, "0",
@@ -307,6 +321,12 @@ static int parse_value(enum config_id id, const struct slice *args, size_t count
     default:
         UNREACHABLE("all kinds of options are listed");
     }
+    struct output_limits limits = {0};
+    if (id == CONF_CLIENT_OUTPUT_LIMIT)
+        rc = output_limits_parse(&limits, args, count, diag);
+    unsigned classes;
+    if (id == CONF_NOTIFY_EVENTS && !event_flags_parse(args[0], &classes))
+        rc = diag_set(diag, ERR_INVALID, "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.");
     if (id == CONF_SAVE && !are_save_points(args, count))
         rc = diag_set(diag, ERR_INVALID, "Invalid save parameters");
     if (rc == 0 && id == CONF_LOG_SEGMENT_SIZE && (*out & (*out - 1)) != 0)
@@ -351,6 +371,25 @@ static void remark(struct config *config, enum config_id id)
             "save: every write is durable by itself; there are no snapshots to schedule\n");
 }
 
+/* What is said of one class leaves the others as they are. */
+static void set_output_limits(struct buf *text, const struct slice *args, size_t count)
+{
+    struct output_limits limits = {0};
+    struct slice before = buf_slice(text);
+    IGNORE(output_limits_parse(&limits, &before, 1, NULL), "written by us");
+    IGNORE(output_limits_parse(&limits, args, count, NULL), "has been checked");
+    text->len = 0;
+    output_limits_format(&limits, text);
+}
+
+static void set_event_flags(struct buf *text, struct slice flags)
+{
+    unsigned classes;
+    IGNORE(event_flags_parse(flags, &classes), "has been checked");
+    text->len = 0;
+    event_flags_format(classes, text);
+}
+
 int config_set(struct config *config, enum config_id id, const struct slice *args, size_t count,
                struct diag *diag)
 {
@@ -364,7 +403,11 @@ int config_set(struct config *config, enum config_id id, const struct slice *arg
     }
     struct config_value *value = &config->values[id];
     value->number = number;
-    if (rows[id].kind == CONFIG_TEXT) {
+    if (id == CONF_CLIENT_OUTPUT_LIMIT) {
+        set_output_limits(&value->text, args, count);
+    } else if (id == CONF_NOTIFY_EVENTS) {
+        set_event_flags(&value->text, args[0]);
+    } else if (rows[id].kind == CONFIG_TEXT) {
         value->text.len = 0;
         for (size_t i = 0; i < count; i++) {
             if (i > 0)

@@ -88,6 +88,8 @@ NUMBER_FIELD(show_loop_turns, worst_loop(info).turns)
 
 NUMBER_FIELD(show_connected_clients, info->hub.connected_clients)
 NUMBER_FIELD(show_blocked_clients, 0)
+NUMBER_FIELD(show_tracking_clients, info->hub.trackers)
+NUMBER_FIELD(show_pubsub_clients, info->hub.pubsub_clients)
 NUMBER_FIELD(show_maxclients, atomic_load(&hub_settings(server_hub(info->server))->max_clients))
 
 /* ---- Memory ---- */
@@ -156,6 +158,12 @@ NUMBER_FIELD(show_net_output, info->hub.bytes_out)
 NUMBER_FIELD(show_rejected_connections, info->hub.rejected_connections)
 NUMBER_FIELD(show_expired_keys, info->group.expired_keys)
 NUMBER_FIELD(show_evicted_keys, 0)
+NUMBER_FIELD(show_tracked_keys, info->hub.tracked_keys)
+NUMBER_FIELD(show_tracked_items, info->hub.tracked_items)
+NUMBER_FIELD(show_tracked_prefixes, info->hub.tracked_prefixes)
+NUMBER_FIELD(show_pubsub_channels, info->hub.channels)
+NUMBER_FIELD(show_pubsub_patterns, info->hub.patterns)
+NUMBER_FIELD(show_shard_channels, info->hub.shard_channels)
 NUMBER_FIELD(show_output_limit_closes, info->hub.output_limit_closes)
 NUMBER_FIELD(show_query_limit_closes, info->hub.query_limit_closes)
 NUMBER_FIELD(show_commands_logged, info->group.commands_logged)
@@ -218,6 +226,8 @@ static const struct info_row rows[] = {
     {"Clients", "connected_clients", show_connected_clients},
     {"Clients", "maxclients", show_maxclients},
     {"Clients", "blocked_clients", show_blocked_clients},
+    {"Clients", "tracking_clients", show_tracking_clients},
+    {"Clients", "pubsub_clients", show_pubsub_clients},
     {"Memory", "used_memory", show_used_memory},
     {"Memory", "used_memory_rss", show_used_memory_rss},
     {"Memory", "keydir_bytes", show_keydir_bytes},
@@ -266,6 +276,12 @@ static const struct info_row rows[] = {
     {"Stats", "rejected_connections", show_rejected_connections},
     {"Stats", "expired_keys", show_expired_keys},
     {"Stats", "evicted_keys", show_evicted_keys},
+    {"Stats", "pubsub_channels", show_pubsub_channels},
+    {"Stats", "pubsub_patterns", show_pubsub_patterns},
+    {"Stats", "pubsubshard_channels", show_shard_channels},
+    {"Stats", "tracking_total_keys", show_tracked_keys},
+    {"Stats", "tracking_total_items", show_tracked_items},
+    {"Stats", "tracking_total_prefixes", show_tracked_prefixes},
     {"Stats", "client_output_buffer_limit_disconnections", show_output_limit_closes},
     {"Stats", "client_query_buffer_limit_disconnections", show_query_limit_closes},
     {"Stats", "commands_logged", show_commands_logged},

@@ -94,8 +94,16 @@ static int run_id(struct call *call)
 static void put_flags(const struct session *session, struct buf *to)
 {
     size_t mark = to->len;
+    if (session_is_subscribed(session))
+        buf_append_byte(to, 'P');
     if (session->in_multi)
         buf_append_byte(to, 'x');
+    if (session->tracker != NULL)
+        buf_append_byte(to, 't');
+    if (tracking_is_broken(session))
+        buf_append_byte(to, 'R');
+    if (tracking_is_bcast(session))
+        buf_append_byte(to, 'B');
     if (session->wait != NULL)
         buf_append_byte(to, 'b');
     if (!session->conn.is_closing && net_is_unix(session->conn.watch.fd))
@@ -123,21 +131,24 @@ void session_describe(const struct session *session, struct buf *to)
                       SLICE_FMT(buf_slice(&session->name)), (unsigned long long)(age_ms / 1000),
                       (unsigned long long)((now_ms - session->last_ms) / 1000));
     put_flags(session, to);
-    buf_append_format(to,
-                      " db=%u sub=0 psub=0 ssub=0 multi=%lld qbuf=%zu qbuf-free=%zu argv-mem=0 "
-                      "multi-mem=%zu rbs=0 rbp=0 obl=0 oll=0 omem=%zu tot-mem=%zu events=r",
-                      session->db, session->in_multi ? (long long)session->queue_count : -1, unread,
-                      session->conn.unread.cap - unread, session->queue_bytes,
-                      conn_queued(&session->conn),
-                      sizeof(*session) + conn_memory(&session->conn) + session->queue_bytes);
-    buf_append_format(to, " cmd=%s%s%s user=default redir=-1 resp=%u lib-name=%.*s lib-ver=%.*s\n",
-                      row == NULL           ? "NULL"
-                      : row->parent != NULL ? row->parent
-                                            : row->name,
-                      row != NULL && row->parent != NULL ? "|" : "",
-                      row != NULL && row->parent != NULL ? row->name : "", session->proto,
-                      SLICE_FMT(buf_slice(&session->lib_name)),
-                      SLICE_FMT(buf_slice(&session->lib_version)));
+    buf_append_format(
+        to,
+        " db=%u sub=%u psub=%u ssub=%u multi=%lld qbuf=%zu qbuf-free=%zu argv-mem=0 "
+        "multi-mem=%zu rbs=0 rbp=0 obl=0 oll=0 omem=%zu tot-mem=%zu events=r",
+        session->db, session_subscriptions(session, TOPIC_CHANNEL),
+        session_subscriptions(session, TOPIC_PATTERN), session_subscriptions(session, TOPIC_SHARD),
+        session->in_multi ? (long long)session->queue_count : -1, unread,
+        session->conn.unread.cap - unread, session->queue_bytes, conn_queued(&session->conn),
+        sizeof(*session) + conn_memory(&session->conn) + session->queue_bytes);
+    buf_append_format(
+        to, " cmd=%s%s%s user=default redir=%lld resp=%u lib-name=%.*s lib-ver=%.*s\n",
+        row == NULL           ? "NULL"
+        : row->parent != NULL ? row->parent
+                              : row->name,
+        row != NULL && row->parent != NULL ? "|" : "",
+        row != NULL && row->parent != NULL ? row->name : "", (long long)tracking_redirect(session),
+        session->proto, SLICE_FMT(buf_slice(&session->lib_name)),
+        SLICE_FMT(buf_slice(&session->lib_version)));
 }
 
 static int run_info(struct call *call)

@@ -33,7 +33,8 @@ struct filter {
     char addr[NET_ADDR_SIZE];
     char laddr[NET_ADDR_SIZE];
     bool has_wrong_user;
-    bool has_other_type; /* pubsub, replica: no connection here is one */
+    bool has_other_type; /* replica, master: no connection here is one */
+    bool wants_pubsub;   /* of a TYPE: pubsub, or normal */
     bool skips_me;
 };
 
@@ -80,6 +81,9 @@ static bool passes(const struct tour *tour, const struct session *session)
     if (filter->has_wrong_user || filter->has_other_type)
         return false;
     if ((filter->kinds & FILTER_ID) != 0 && find_id(filter, session->id) == NULL)
+        return false;
+    if ((filter->kinds & FILTER_TYPE) != 0 &&
+        session_is_subscribed(session) != filter->wants_pubsub)
         return false;
     if (filter->skips_me && session->id == tour->asker_id)
         return false;
@@ -228,10 +232,10 @@ static bool read_type(struct call *call, uint32_t nth, struct filter *filter)
 {
     struct slice type = call->argv[nth];
     filter->kinds |= FILTER_TYPE;
-    if (slice_is(type, "normal"))
+    filter->wants_pubsub = slice_is(type, "pubsub");
+    if (filter->wants_pubsub || slice_is(type, "normal"))
         return true;
-    if (slice_is(type, "master") || slice_is(type, "replica") || slice_is(type, "slave") ||
-        slice_is(type, "pubsub")) {
+    if (slice_is(type, "master") || slice_is(type, "replica") || slice_is(type, "slave")) {
         filter->has_other_type = true;
         return true;
     }

@@ -4,10 +4,19 @@
 #include "command/args.h"
 #include "session/session_internal.h"
 
+static void reply_pong_to_subscriber(struct call *call)
+{
+    reply_array(call->reply, 2);
+    reply_bulk_str(call->reply, "pong");
+    reply_bulk(call->reply, call->argc == 2 ? call->argv[1] : SLICE_EMPTY);
+}
+
 static int run_ping(struct call *call)
 {
     if (call->argc > 2)
         args_reply_arity(call->reply, call->row);
+    else if (session_is_subscribed(call->session) && call->session->proto == 2)
+        reply_pong_to_subscriber(call);
     else if (call->argc == 2)
         reply_bulk(call->reply, call->argv[1]);
     else
@@ -199,6 +208,8 @@ static int run_hello(struct call *call)
 void session_reset(struct session *session)
 {
     multi_reset(session);
+    session_forget_topics(session);
+    tracking_end(session);
     session->db = 0;
     session->proto = 2;
     session->reply_mode = REPLY_ON;
@@ -220,7 +231,7 @@ static const struct command_row rows[] = {
     {
         .name = "ping",
         .arity = {1, ARITY_ANY},
-        .flags = CMD_FAST,
+        .flags = CMD_FAST | CMD_SUBSCRIBED,
         .scope = SCOPE_NODE,
         .categories = "fast connection",
         .tips = "request_policy:all_shards response_policy:all_succeeded",
@@ -287,7 +298,7 @@ static const struct command_row rows[] = {
         .name = "quit",
         .arity = {1, ARITY_ANY},
         .flags = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_FAST | CMD_NO_AUTH | CMD_ALLOW_BUSY |
-                 CMD_IN_MULTI_NOW,
+                 CMD_IN_MULTI_NOW | CMD_SUBSCRIBED,
         .scope = SCOPE_NODE,
         .categories = "fast connection",
         .group = "connection",
@@ -301,7 +312,7 @@ static const struct command_row rows[] = {
         .name = "reset",
         .arity = {1, 1},
         .flags = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_FAST | CMD_NO_AUTH | CMD_ALLOW_BUSY |
-                 CMD_IN_MULTI_NOW,
+                 CMD_IN_MULTI_NOW | CMD_SUBSCRIBED,
         .scope = SCOPE_NODE,
         .categories = "fast connection",
         .group = "connection",

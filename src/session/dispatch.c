@@ -3,6 +3,8 @@
  * the port. What comes before that is in Redis's order: is it known, does its arity fit, may this
  * connection run it, can it be run now, is it to be queued.
  */
+#include <stdio.h>
+
 #include "base/assert.h"
 #include "base/mem.h"
 #include "command/args.h"
@@ -98,6 +100,22 @@ static const char *why_not(const struct session *session, const struct command_r
     return NULL;
 }
 
+/* RESP2 cannot tell a reply from a message: who listens may say little else. */
+static bool fits_subscriber(const struct session *session, const struct command_row *row)
+{
+    return session->proto >= 3 || (row->flags & CMD_SUBSCRIBED) != 0;
+}
+
+static void refuse_subscriber(struct session *session, const struct command_row *row)
+{
+    char text[256];
+    snprintf(text, sizeof(text),
+             "ERR Can't execute '%s%s%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / "
+             "RESET are allowed in this context",
+             row->parent != NULL ? row->parent : "", row->parent != NULL ? "|" : "", row->name);
+    refuse(session, row, text);
+}
+
 /* The row for a request; NULL if it has been refused. */
 static const struct command_row *row_for(struct session *session, const struct slice *argv,
                                          uint32_t argc)
@@ -114,9 +132,12 @@ static const struct command_row *row_for(struct session *session, const struct s
         return NULL;
     }
     const char *text = why_not(session, row);
-    if (text == NULL)
+    if (text != NULL)
+        refuse(session, row, text);
+    else if (UNLIKELY(session->subscriber != NULL) && !fits_subscriber(session, row))
+        refuse_subscriber(session, row);
+    else
         return row;
-    refuse(session, row, text);
     return NULL;
 }
 
@@ -159,8 +180,12 @@ static void run_data(struct session *session, const struct command_row *row,
         .db = session->db,
         .proto = session->proto,
         .must_follow = session->ordering_count > 0,
+        .client = session->id,
         .token = pending,
     };
+    if (UNLIKELY(session->tracker != NULL))
+        tracking_note_read(session, row,
+                           &(struct request){.argv = argv, .argc = argc, .db = session->db});
     enum port_result result = port_execute(session->host->port, &request, &reply);
     if (result == PORT_ANSWERED) {
         if (is_direct)
@@ -183,6 +208,7 @@ static void run_here(struct session *session, const struct command_row *row,
     struct reply reply = session_reply_begin(session);
     size_t mark = reply.out->len;
     session->is_deferred = false;
+    session_run_begin(session);
     if (session->in_multi && (row->flags & CMD_IN_MULTI_NOW) == 0)
         multi_queue(session, row, argv, argc, &reply);
     else if (row == session->host->hub->exec_row)
@@ -194,6 +220,7 @@ static void run_here(struct session *session, const struct command_row *row,
         session_reply_end(session, &reply);
     else
         ASSERT(reply.out->len == mark);
+    session_run_end(session);
 }
 
 static void note_reply_mode(struct session *session)
@@ -207,7 +234,8 @@ static void note_reply_mode(struct session *session)
 /* True if the command has to be parsed again later: nothing of it has been done. */
 static bool must_wait(struct session *session, const struct command_row *row)
 {
-    bool wants_quiet = (row->flags & CMD_WANTS_QUIET) != 0 ||
+    bool is_queued = session->in_multi && (row->flags & CMD_IN_MULTI_NOW) == 0;
+    bool wants_quiet = ((row->flags & CMD_WANTS_QUIET) != 0 && !is_queued) ||
                        (row == session->host->hub->exec_row && session->watches != NULL);
     if (!wants_quiet || session->ordering_count == 0)
         return false;
@@ -225,6 +253,8 @@ bool session_run(struct session *session, const struct slice *argv, uint32_t arg
     if (must_wait(session, row))
         return false;
     session->last_row = row;
+    if (UNLIKELY(session->tracker != NULL))
+        tracking_keep_limit(session->host);
     bool is_queued = session->in_multi && (row->flags & CMD_IN_MULTI_NOW) == 0;
     if (row->scope == SCOPE_NODE || is_queued || row == session->host->hub->exec_row)
         run_here(session, row, argv, argc);
@@ -234,6 +264,8 @@ bool session_run(struct session *session, const struct slice *argv, uint32_t arg
         session->wants_retry = false;
         return false;
     }
+    if (UNLIKELY(session->tracker != NULL))
+        tracking_after_command(session, row);
     note_reply_mode(session);
     return true;
 }

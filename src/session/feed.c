@@ -170,7 +170,7 @@ static enum fed feed_one(struct session *session, struct slice rest, size_t *out
     return is_done ? FED_ONE : FED_LATER;
 }
 
-static size_t on_data(struct conn *conn, struct slice bytes)
+static size_t feed(struct conn *conn, struct slice bytes)
 {
     struct session *session = session_from_conn(conn);
     struct host *host = session->host;
@@ -193,6 +193,14 @@ static size_t on_data(struct conn *conn, struct slice bytes)
     if (used < bytes.len)
         conn_pause(conn);
     resp_parser_trim(&host->parser);
+    return used;
+}
+
+static size_t on_data(struct conn *conn, struct slice bytes)
+{
+    size_t used = feed(conn, bytes);
+    /* Before any of it is sent: a client that asks for more than it may have gets nothing. */
+    IGNORE(session_check_output(session_from_conn(conn)), "it is closed then");
     return used;
 }
 

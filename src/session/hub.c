@@ -52,28 +52,22 @@ static void on_room(void *ctx)
 }
 
 static const struct port_events port_events = {
-    .on_reply = on_reply, .on_placed = on_placed, .on_room = on_room};
+    .on_reply = on_reply, .on_placed = on_placed, .on_events = host_on_events, .on_room = on_room};
 
 /* ---- Once a second, while there are connections ---- */
 
 static void check_session(struct host *host, struct session *session)
 {
     const struct hub_settings *settings = &host->hub->settings;
-    uint64_t limit = atomic_load_explicit(&settings->output_buffer_limit, memory_order_relaxed);
-    if (limit > 0 && conn_queued(&session->conn) > limit) {
-        count_up(&host->stats.output_closes, 1);
-        hub_log(host->hub, '#', "client %llu is closed: it does not read its replies",
-                (unsigned long long)session->id);
-        session_close_now(session);
+    if (!session_check_output(session))
         return;
-    }
     if (session->conn.bytes_out != session->last_bytes_out) {
         /* It reads: not idle. */
         session->last_bytes_out = session->conn.bytes_out;
         session->last_ms = loop_now_ms(host->loop);
     }
     uint64_t timeout_s = atomic_load_explicit(&settings->idle_timeout_s, memory_order_relaxed);
-    if (timeout_s > 0 && session->first == NULL &&
+    if (timeout_s > 0 && session->first == NULL && !session_is_subscribed(session) &&
         loop_now_ms(host->loop) - session->last_ms > timeout_s * 1000)
         session_close_now(session);
 }
@@ -99,6 +93,7 @@ static void on_cron(struct loop_timer *timer)
     uint64_t bytes_in = 0;
     uint64_t bytes_out = 0;
     budget_check(host);
+    tracking_keep_limit(host);
     LIST_EACH(node, next, &host->sessions)
     {
         struct session *session = LIST_ENTRY(node, struct session, node);
@@ -163,6 +158,8 @@ static struct hub_stats sum_up(const struct hub *hub)
         sum.bytes_out += read_word(&host->stats.bytes_out) + read_word(&host->stats.open_bytes_out);
         sum.output_limit_closes += read_word(&host->stats.output_closes);
         sum.query_limit_closes += read_word(&host->stats.query_closes);
+        tracking_add_stats(host->tracking, &sum);
+        sum.pubsub_clients += read_word(&host->stats.pubsub_clients);
         sum.inline_reads += read_word(&host->port_counters[0]);
         sum.queued_reads += read_word(&host->port_counters[1]);
         sum.cold_reads += read_word(&host->port_counters[2]);
@@ -183,6 +180,9 @@ struct hub_stats hub_stats(struct hub *hub)
     lock_take(&hub->lock);
     struct hub_stats base = hub->baseline;
     lock_drop(&hub->lock);
+    stats.channels = topic_totals_count(hub->totals, TOPIC_CHANNEL);
+    stats.patterns = topic_totals_count(hub->totals, TOPIC_PATTERN);
+    stats.shard_channels = topic_totals_count(hub->totals, TOPIC_SHARD);
     take_off(&stats.connections_received, base.connections_received);
     take_off(&stats.rejected_connections, base.rejected_connections);
     take_off(&stats.commands_processed, base.commands_processed);
@@ -215,6 +215,9 @@ static int host_init(struct host *host, struct hub *hub, uint32_t idx)
     host->port = group_port(hub->options.group, idx);
     host->limits = (struct resp_limits)RESP_LIMITS_DEFAULT;
     resp_parser_init(&host->parser, &host->limits);
+    host->topics = topics_new(hub->totals);
+    host->tracking = tracking_new(host);
+    list_init(&host->targets);
     list_init(&host->sessions);
     list_init(&host->no_room);
     list_init(&host->holders);
@@ -239,12 +242,14 @@ int hub_new(const struct hub_options *options, struct hub **out_hub)
     struct hub *hub = mem_calloc(1, sizeof(*hub));
     hub->options = *options;
     lock_init(&hub->lock);
+    hub->totals = topic_totals_new();
     atomic_init(&hub->next_id, 1);
     atomic_init(&hub->host_count, 1);
     hub->exec_row = find_row(options->table, "exec");
     hub->exists_row = find_row(options->table, "exists");
     atomic_init(&hub->settings.max_clients, 10000);
     atomic_init(&hub->settings.query_buffer_limit, UINT64_C(1) << 30);
+    atomic_init(&hub->settings.tracking_max_keys, 1000000);
     atomic_init(&hub->settings.max_bulk_size, 512u * 1024 * 1024);
     for (uint32_t i = 0; i < options->loop_count; i++) {
         int rc = host_init(&hub->hosts[i], hub, i);
@@ -272,11 +277,18 @@ void hub_free(struct hub *hub)
         ASSERT(list_is_empty(&host->sessions));
         loop_timer_fini(&host->cron);
         loop_timer_fini(&host->deadline);
+        port_set_events(host->port, NULL, NULL); /* what is still on its way is for nobody */
         net_free(host->net);
         resp_parser_fini(&host->parser);
         buf_fini(&host->scratch);
+        buf_fini(&host->held_pushes);
+        buf_fini(&host->push_text);
+        buf_fini(&host->channel);
+        topics_free(host->topics);
+        tracking_free(host->tracking);
         host_free_pendings(host);
     }
+    topic_totals_free(hub->totals);
     buf_fini(&hub->password);
     lock_fini(&hub->lock);
     mem_free(hub);

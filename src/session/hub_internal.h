@@ -4,9 +4,11 @@
 #define SESSION_HUB_INTERNAL_H
 
 #include "base/list.h"
+#include "session/pubsub/topics_internal.h"
 #include "session/session.h"
 
 struct pending;
+struct tracking;
 
 struct host {
     struct hub *hub;
@@ -16,6 +18,13 @@ struct host {
     struct resp_limits limits;
     struct resp_parser parser; /* for sessions without an unfinished command */
     struct buf scratch;        /* replies that have to wait behind others */
+    struct topics *topics;     /* what they listen to */
+    struct tracking *tracking; /* of their copies */
+    struct list_node targets;  /* sessions that others redirect their tracking to */
+    struct session *running;   /* a command of scope NODE is */
+    struct buf held_pushes;    /* for that session, behind the command's reply */
+    struct buf push_text;
+    struct buf channel; /* of an event */
     struct list_node sessions;
     struct list_node no_room; /* sessions paused until the port has room again */
     struct list_node holders; /* of bytes not yet run, see budget.c; oldest first */
@@ -40,6 +49,7 @@ struct host {
         _Atomic uint64_t bytes_out;
         _Atomic uint64_t output_closes;
         _Atomic uint64_t query_closes;
+        _Atomic uint64_t pubsub_clients;
         _Atomic uint64_t open_bytes_in; /* of connections that are open, as last counted */
         _Atomic uint64_t open_bytes_out;
     } stats;
@@ -53,7 +63,11 @@ struct hub {
     struct hub_settings settings;
     struct lock lock; /* guards password and baseline */
     struct buf password;
-    struct hub_stats baseline; /* what CONFIG RESETSTAT takes off */
+    struct topic_totals *totals;
+    _Atomic unsigned notify_classes;
+    _Atomic uint64_t tracker_count;
+    _Atomic uint64_t tracked_keys; /* in the tables of all hosts */
+    struct hub_stats baseline;     /* what CONFIG RESETSTAT takes off */
     const struct command_row *exec_row;
     const struct command_row *exists_row;
     _Atomic uint64_t next_id;
@@ -67,6 +81,11 @@ struct hub {
 /* hub.c */
 void host_arm_cron(struct host *host);
 void hub_log(const struct hub *hub, char level, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* pubsub/notify.c */
+void host_on_events(void *ctx, const struct event_list *events);
+/* Tells the group which events anybody wants to hear of. */
+void hub_update_wanted(struct hub *hub);
 
 /* admit.c */
 /* Sends on that the host is empty, if it is closing and that is so. */

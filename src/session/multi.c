@@ -202,6 +202,18 @@ static size_t expected_of(struct session *session, const struct queued *queue)
     return bytes;
 }
 
+/* What a client that keeps copies is going to read. */
+static void note_reads(struct session *session, const struct queued *queue)
+{
+    for (; queue != NULL; queue = queue->next) {
+        struct coded_command coded;
+        struct slice *argv = argv_of(queue, &coded);
+        tracking_note_read(session, queue->row,
+                           &(struct request){.argv = argv, .argc = coded.argc, .db = queue->db});
+        mem_free(argv);
+    }
+}
+
 /* argv of EXEC: name, watched keys, commands. The caller frees it. */
 static struct slice *exec_argv(const struct queued *queue, size_t count, struct slice watches)
 {
@@ -266,8 +278,11 @@ static void submit_exec(struct session *session, struct queued *queue, size_t qu
         .db = session->db,
         .proto = session->proto,
         .must_follow = session->ordering_count > 0,
+        .client = session->id,
         .token = pending,
     };
+    if (UNLIKELY(session->tracker != NULL))
+        note_reads(session, queue);
     enum port_result result = port_execute(session->host->port, &request, reply);
     if (result == PORT_ANSWERED) {
         pending_release(session->host, pending);

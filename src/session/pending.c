@@ -116,6 +116,28 @@ void pending_push_done(struct session *session, struct slice reply)
     pending_link(session, pending);
 }
 
+void pending_push(struct session *session, struct slice bytes)
+{
+    if (session->first == NULL) {
+        buf_append_slice(conn_out(&session->conn), bytes);
+        conn_commit(&session->conn);
+        return;
+    }
+    struct pending *pending = pending_new(session, PENDING_REPLY);
+    pending->is_silent = false;
+    pending->is_done = true;
+    keep(session, pending, bytes);
+    pending_link(session, pending);
+}
+
+void pending_push_relay(struct session *session, struct slice keys)
+{
+    struct pending *pending = pending_new(session, PENDING_RELAY);
+    pending->is_done = true;
+    keep(session, pending, keys);
+    pending_link(session, pending);
+}
+
 static void pop_first(struct session *session)
 {
     struct pending *pending = session->first;
@@ -136,7 +158,10 @@ static void send_done(struct session *session)
                                  : slice_of(pending->inline_bytes, pending->inline_len);
         ASSERT(session->kept_bytes >= reply.len);
         session->kept_bytes -= reply.len;
-        send(session, pending, reply);
+        if (pending->kind == PENDING_RELAY)
+            tracking_relay(session, reply);
+        else
+            send(session, pending, reply);
         pop_first(session);
     }
 }
@@ -179,6 +204,8 @@ static void finish(struct pending *pending, struct slice reply)
     } else {
         keep(session, pending, reply);
     }
+    if (!session_check_output(session))
+        return;
     if (session->closes_when_answered && session->first == NULL)
         conn_close_after_flush(&session->conn);
     else if (may_resume)

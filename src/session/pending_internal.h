@@ -13,6 +13,7 @@ enum pending_kind {
     PENDING_REPLY, /* of the port or a handler that deferred */
     PENDING_RETRY, /* the command that waits is parsed again; it is told of an error */
     PENDING_EXEC,  /* EXEC with commands of scope NODE among its own: put together at the end */
+    PENDING_RELAY, /* invalid keys, for whom the session redirects to */
     PENDING_PART   /* of one of these that deferred; in no session's list */
 };
 
@@ -53,6 +54,10 @@ void pending_answer(struct pending *pending, struct slice reply);
 /* What it was alone for is done: more of its connection may follow it. */
 void pending_place(struct pending *pending);
 void pending_orphan_all(struct session *session);
+/* Sends what is no reply, and never silenced, behind what is pending. */
+void pending_push(struct session *session, struct slice bytes);
+/* tracking_relay() is called with it behind what is pending. */
+void pending_push_relay(struct session *session, struct slice keys);
 /* Appends a finished reply behind what is pending. */
 void pending_push_done(struct session *session, struct slice reply);
 

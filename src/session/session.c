@@ -19,6 +19,9 @@ void session_on_conn_closed(struct conn *conn, int error)
     session_drop_parser(session);
     buf_fini(&session->retry_error);
     budget_drop(session);
+    session_forget_topics(session);
+    tracking_end(session);
+    list_del(&session->target_node);
     host->shared_bytes -= session->shared_bytes;
     list_del(&session->node);
     list_del(&session->no_room_node);
@@ -65,6 +68,7 @@ int session_open(struct host *host, int fd)
     list_init(&session->node);
     list_init(&session->no_room_node);
     list_init(&session->held_node);
+    list_init(&session->target_node);
     int rc = conn_open(&session->conn, host->net, fd, &session_conn_events);
     if (rc != 0) {
         mem_free(session);
@@ -115,6 +119,22 @@ struct session_ticket *session_defer(struct call *call)
     if (whole == NULL)
         pending_link(session, pending);
     return (struct session_ticket *)pending;
+}
+
+struct session_ticket *session_defer_sized(struct call *call, size_t size)
+{
+    struct session_ticket *ticket = session_defer(call);
+    struct pending *pending = (struct pending *)ticket;
+    /* Within EXEC the connection waits in any case. */
+    if (pending->whole == NULL)
+        pending_expect(call->session, pending, size);
+    return ticket;
+}
+
+struct session *session_of_ticket(const struct session_ticket *ticket)
+{
+    const struct pending *pending = (const struct pending *)ticket;
+    return pending->whole != NULL ? pending->whole->session : pending->session;
 }
 
 struct session_ticket *session_defer_alone(struct call *call)

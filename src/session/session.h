@@ -29,16 +29,26 @@ struct hub;
 struct host;
 struct session;
 
+enum client_class { CLIENT_NORMAL, CLIENT_REPLICA, CLIENT_PUBSUB, CLIENT_CLASSES };
+
+/* What may wait for a client that does not read, in bytes; 0: no limit. */
+struct output_limit {
+    _Atomic uint64_t hard;
+    _Atomic uint64_t soft; /* for so long: */
+    _Atomic uint64_t soft_s;
+};
+
 /* Live settings; relaxed atomics, changed by CONFIG SET from any loop. */
 struct hub_settings {
     _Atomic uint64_t max_clients;
-    _Atomic uint64_t query_buffer_limit;  /* bytes of one unfinished command */
-    _Atomic uint64_t output_buffer_limit; /* of a client that does not read; 0: none */
+    _Atomic uint64_t query_buffer_limit; /* bytes of one unfinished command */
+    struct output_limit output_limits[CLIENT_CLASSES];
     _Atomic uint64_t max_bulk_size;
     _Atomic uint64_t idle_timeout_s; /* 0: never */
     _Atomic uint64_t keepalive_s;
-    _Atomic bool needs_auth; /* a password is set */
-    _Atomic bool protects;   /* without one, only this machine is served */
+    _Atomic uint64_t tracking_max_keys; /* 0: no limit */
+    _Atomic bool needs_auth;            /* a password is set */
+    _Atomic bool protects;              /* without one, only this machine is served */
 };
 
 struct hub_options {
@@ -66,6 +76,9 @@ void hub_set_password(struct hub *hub, struct slice password);
 /* The password as it is now, appended. Thread: any. */
 void hub_password(struct hub *hub, struct buf *out);
 
+/* Which events of the keyspace are published, as classes of store/event.h. Thread: any. */
+void hub_set_notify(struct hub *hub, unsigned classes);
+
 /* Takes a connected socket over and gives it to one of the hosts in turn; before hub_spread() to
  * the first. Thread: any loop's. */
 void hub_accept(struct hub *hub, int fd);
@@ -92,6 +105,14 @@ struct hub_stats {
     uint64_t writes;
     uint64_t output_limit_closes;
     uint64_t query_limit_closes;
+    uint64_t channels; /* different ones that somebody listens to */
+    uint64_t patterns;
+    uint64_t shard_channels;
+    uint64_t pubsub_clients;
+    uint64_t trackers;
+    uint64_t tracked_keys;
+    uint64_t tracked_items; /* a key counts once for each client that tracks it */
+    uint64_t tracked_prefixes;
 };
 struct hub_stats hub_stats(struct hub *hub);
 /* What counts events counts from 0 again (CONFIG RESETSTAT). */
@@ -126,5 +147,8 @@ extern const struct command_family multi_family;
 extern const struct command_family wait_family;
 extern const struct command_family watch_family;
 extern const struct command_family client_family;
+extern const struct command_family pubsub_family;
+extern const struct command_family publish_family;
+extern const struct command_family tracking_family;
 
 #endif

@@ -5,6 +5,8 @@
 
 #include "session/hub_internal.h"
 #include "session/pending_internal.h"
+#include "session/pubsub/pubsub_internal.h"
+#include "session/tracking/hooks_internal.h"
 
 #define OUTPUT_PAUSE  (1024u * 1024) /* replies of a client that are nobody's business, and ... */
 #define OUTPUT_SHARED (64u * 1024 * 1024) /* ... what all together may have beyond that (Q3) */
@@ -69,7 +71,12 @@ struct session {
     uint64_t id;
     uint64_t created_ms;
     uint64_t last_ms;
-    uint64_t last_bytes_out; /* as the last second saw it */
+    struct tracker *tracker;       /* NULL: it keeps no copies that it wants to hear about */
+    struct list_node target_node;  /* in host->targets: others redirect to it */
+    size_t pushed_bytes;           /* since nothing waited for it */
+    struct subscriber *subscriber; /* NULL: it listens to nothing */
+    uint64_t over_soft_since_ms;   /* more than the soft limit has waited for it; 0: it has not */
+    uint64_t last_bytes_out;       /* as the last second saw it */
     uint64_t command_count;
     const struct command_row *last_row;
     struct buf name;
@@ -99,6 +106,12 @@ bool session_is_backed_up(struct session *session);
 /* Something queued or under way has gone. */
 void session_note_less_queued(struct session *session);
 void session_drop_parser(struct session *session);
+
+/* session.c */
+/* session_defer(), where the connection has to answer for so many bytes until then (Q3). */
+struct session_ticket *session_defer_sized(struct call *call, size_t size);
+/* NULL: it has gone. */
+struct session *session_of_ticket(const struct session_ticket *ticket);
 
 /* budget.c */
 /* Asks for the next step of an unfinished command: it is read, or the session waits. */

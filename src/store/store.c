@@ -312,6 +312,8 @@ static void on_due(void *ctx, uint32_t hash)
         store_publication_open(walk->store); /* T4 */
     for (size_t i = 0; i < walk->due_count; i++) {
         const struct row *row = walk->due[i];
+        if (walk->store->on_expired != NULL)
+            walk->store->on_expired(walk->store->expired_ctx, walk->db->number, row_key(row));
         store_unpublish(walk->db, row, keydir_hash(walk->db->dir, row_key(row)));
         walk->store->expired_keys++;
     }
@@ -448,6 +450,12 @@ bool store_step(struct store *store, size_t budget)
         has_more |= collect_step(db->dir, budget);
     }
     return drop_step(store, budget) || has_more;
+}
+
+void store_on_expired(struct store *store, store_expired_fn on_expired, void *ctx)
+{
+    store->on_expired = on_expired;
+    store->expired_ctx = ctx;
 }
 
 uint64_t store_next_due_ms(const struct store *store)

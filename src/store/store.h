@@ -109,6 +109,10 @@ void store_set_applied_ms(struct store *store, uint64_t ms);
  * large values cold whose records are written, rebuilds expiry hints. True if more is left. */
 bool store_step(struct store *store, size_t budget);
 
+/* Is told of every key that store_step() removes because it has expired, before it is gone. */
+typedef void (*store_expired_fn)(void *ctx, uint16_t db, struct slice key);
+void store_on_expired(struct store *store, store_expired_fn on_expired, void *ctx);
+
 /* When a key will next be due, at the earliest; UINT64_MAX for none. */
 uint64_t store_next_due_ms(const struct store *store);
 

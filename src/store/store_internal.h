@@ -48,6 +48,8 @@ struct store {
     struct list_node dropped;
     struct chill_queue chills;
     uint64_t expired_keys;
+    store_expired_fn on_expired; /* or NULL */
+    void *expired_ctx;
     _Atomic uint64_t publication;
     _Atomic uint64_t applied_ms;
     _Atomic int64_t cold_rows;

@@ -29,6 +29,7 @@ void tx_free(struct tx *tx)
         return;
     tx_reset(tx);
     overlay_fini(&tx->overlay);
+    event_list_fini(&tx->events);
     mem_free(tx->seen);
     mem_free(tx->wants);
     mem_free(tx->loaded);
@@ -47,11 +48,14 @@ void tx_begin(struct tx *tx, const struct tx_begin *begin)
     tx->now_s = (uint32_t)(begin->now_ms / 1000);
     tx->position = begin->position;
     tx->needs_clock = false;
+    tx->notes_misses = begin->mode != TX_APPLY;
     tx->has_flush = false;
     tx->has_swap = false;
     tx->is_torn = false;
     tx->seen_count = 0;
     tx->words_known = 0;
+    if (UNLIKELY(tx->events.count > 0))
+        event_list_clear(&tx->events);
 }
 
 void tx_reset(struct tx *tx)
@@ -90,6 +94,37 @@ uint64_t tx_seed(const struct tx *tx)
 uint32_t tx_database_count(const struct tx *tx)
 {
     return store_database_count(tx->stores->shards[0]);
+}
+
+/* ---- Events ---- */
+
+void tx_want_events(struct tx *tx, unsigned classes)
+{
+    tx->event_classes = classes;
+}
+
+void tx_note_misses(struct tx *tx, bool is_on)
+{
+    tx->notes_misses = is_on;
+}
+
+const struct event_list *tx_events(const struct tx *tx)
+{
+    return &tx->events;
+}
+
+static void note_event(struct tx *tx, const struct event *event, struct slice key)
+{
+    struct event noted = *event;
+    noted.shard = event->class == EVENT_FLUSHED ? 0 : stores_shard_of(tx->stores, key);
+    event_list_add(&tx->events, &noted, key);
+}
+
+void tx_notify(struct tx *tx, unsigned class, const char *name, uint16_t db, struct slice key)
+{
+    bool is_noted = class == EVENT_MISS && tx->notes_misses; /* when it was looked up */
+    if (UNLIKELY((tx->event_classes & class) != 0) && !is_noted)
+        note_event(tx, &(struct event){.name = name, .class = class, .db = db}, key);
 }
 
 /* ---- Looking up ---- */
@@ -247,7 +282,7 @@ static void fill_item(struct item *item, const struct located *at, struct slice 
     item->row = row;
 }
 
-int tx_peek(struct tx *tx, uint16_t db, struct slice key, struct item *out_item)
+static int look_up(struct tx *tx, uint16_t db, struct slice key, struct item *out_item)
 {
     if (UNLIKELY(tx->is_frozen) && db == tx->frozen.db && slice_eq(key, tx->frozen.key)) {
         *out_item = tx->frozen;
@@ -277,6 +312,15 @@ int tx_peek(struct tx *tx, uint16_t db, struct slice key, struct item *out_item)
     return 0;
 }
 
+int tx_peek(struct tx *tx, uint16_t db, struct slice key, struct item *out_item)
+{
+    int rc = look_up(tx, db, key, out_item);
+    if (UNLIKELY((tx->event_classes & EVENT_MISS) != 0) && tx->notes_misses && rc == 0 &&
+        out_item->type == VALUE_NONE)
+        note_event(tx, &(struct event){.name = "keymiss", .class = EVENT_MISS, .db = db}, key);
+    return rc;
+}
+
 int tx_get(struct tx *tx, uint16_t db, struct slice key, struct item *out_item)
 {
     int rc = tx_peek(tx, db, key, out_item);
@@ -300,8 +344,26 @@ static struct change *change_of(struct tx *tx, uint16_t db, struct slice key)
     return change;
 }
 
+/* Before a value is put: the key may be new, and what it replaces may have expired unseen. */
+static void note_put(struct tx *tx, uint16_t db, struct slice key)
+{
+    struct located at = locate(tx, db, key);
+    const struct change *change = overlay_find(&tx->overlay, &at, key);
+    bool is_there = change != NULL && change->row != NULL;
+    if (change == NULL && !(tx->has_flush && tx->flushed[at.db])) {
+        const struct row *row = keydir_find(at.dir, key, at.hash);
+        is_there = row != NULL && judge_expiry(tx, tx->time_ms, row) == 0;
+        if (row != NULL && !is_there)
+            tx_notify(tx, EVENT_EXPIRED, "expired", db, key);
+    }
+    if (!is_there)
+        tx_notify(tx, EVENT_NEW, "new", db, key);
+}
+
 void tx_put(struct tx *tx, uint16_t db, struct slice key, const struct tx_value *value)
 {
+    if (UNLIKELY((tx->event_classes & (EVENT_EXPIRED | EVENT_NEW)) != 0))
+        note_put(tx, db, key);
     ASSERT(key.len <= ROW_MAX_KEY && value->type != VALUE_NONE);
     if (value->expire_at_ms != 0 && value->expire_at_ms <= tx->time_ms) {
         tx_del(tx, db, key);
@@ -379,6 +441,7 @@ static void publish_flushes(struct tx *tx)
                           NULL);
             store_replace_db(store, (uint16_t)db);
         }
+        tx_notify(tx, EVENT_FLUSHED, "", (uint16_t)db, SLICE_EMPTY);
     }
 }
 
@@ -390,6 +453,7 @@ static void publish_change(struct tx *tx, struct change *change)
     struct row *row = change->row;
     if (row == NULL && old == NULL)
         return;
+    tx_notify(tx, EVENT_TOUCHED, "", change->db, change->key);
     append_record(store,
                   &(struct record){
                       .kind = row != NULL ? RECORD_PUT : RECORD_TOMBSTONE,

@@ -17,6 +17,7 @@
 #ifndef STORE_TX_H
 #define STORE_TX_H
 
+#include "store/event.h"
 #include "store/stores.h"
 
 struct tx;
@@ -120,6 +121,17 @@ void tx_swap(struct tx *tx, uint16_t db, uint16_t other);
 
 /* The stable id of the database that has this number now. */
 uint16_t tx_database_id(const struct tx *tx, uint16_t db);
+/* ---- Events: dropped with the changes. ---- */
+
+/* The classes that are collected from the next tx_begin() on; none at first. */
+void tx_want_events(struct tx *tx, unsigned classes);
+/* A handler says what it does, in Redis's words; a constant name. Behind the change itself. */
+void tx_notify(struct tx *tx, unsigned class, const char *name, uint16_t db, struct slice key);
+/* Whether a key that is looked up and not there is an event from here on. As tx_begin() leaves it:
+ * in READ and INLINE, and not in APPLY. */
+void tx_note_misses(struct tx *tx, bool is_on);
+/* What has been collected, in order; after tx_commit() what has been TOUCHED, too. */
+const struct event_list *tx_events(const struct tx *tx);
 
 /* ---- Whole databases. The tx must own all shards. ---- */
 

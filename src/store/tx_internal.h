@@ -95,6 +95,9 @@ struct tx {
     uint32_t *loaded_index; /* open addressing, number + 1; used beyond a few values */
     size_t loaded_index_size;
     struct diag diag;
+    unsigned event_classes;
+    bool notes_misses;
+    struct event_list events;
     bool flushed[STORE_MAX_DATABASES];     /* by the store's numbers */
     uint16_t numbers[STORE_MAX_DATABASES]; /* with a swap: the store's number of each */
 };

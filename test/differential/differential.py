@@ -20,7 +20,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
 
-from allowed import ALLOWED, judge  # noqa: E402
+from allowed import ALLOWED, judge, same  # noqa: E402
 from draw import FLOAT_KEYS, Draw  # noqa: E402
 from keyspace import CONNECTION, KEYS, TRANSACTIONS  # noqa: E402
 from strings import BITS, FLOATS, HYPERLOGLOGS, STRINGS  # noqa: E402
@@ -146,17 +146,55 @@ class Pair:
             self.tally[verdict] += 1
 
 
+def by_key(pushes):
+    """Per key in their order. Between keys of different shards there is none in a pipeline."""
+    def key_of(push):
+        _, _, channel, message = push
+        return channel.split(b":", 1)[1] if channel.startswith(b"__keyspace") else message
+
+    return sorted(pushes, key=key_of)
+
+
+class Listener:
+    """A connection to each server that hears of every change (keyspace notifications)."""
+
+    def __init__(self, servers, tally):
+        self.clients = [server.connect(protocol=3, timeout=120) for server in servers]
+        self.tally = tally
+        for client in self.clients:
+            client("CONFIG", "SET", "notify-keyspace-events", "KEA")
+            client.send_command("PSUBSCRIBE", "__key*__:*")
+            client.read()
+
+    def close(self):
+        for client in self.clients:
+            client.close()
+
+    def compare(self, commands):
+        """What the commands have caused, which has been sent before their replies."""
+        for client in self.clients:
+            client("PING")
+        ours, theirs = (by_key(client.pushes) for client in self.clients)
+        if not same(ours, theirs):
+            raise Difference([b"(notifications of)", *(b" ".join(c) for c in commands)], ours, theirs)
+        self.tally["notifications"] += len(theirs)
+        for client in self.clients:
+            client.pushes = []
+
+
 def run(servers, steps, tally):
     """Carries out the steps on empty servers; raises Difference."""
     for server in servers:
         server.reset()
     pairs = [Pair(servers, protocol, tally) for protocol in PROTOCOLS]
+    listener = Listener(servers, tally)
     try:
         for number, commands in steps:
             pairs[number].run(commands)
+            listener.compare(commands)
         compare_content(servers, tally)
     finally:
-        for pair in pairs:
+        for pair in [*pairs, listener]:
             pair.close()
 
 
@@ -248,7 +286,7 @@ def main():
 
 
 def report(tally, found, whole):
-    print(f"{tally['commands']} replies compared")
+    print(f"{tally['commands']} replies and {tally['notifications']} notifications compared")
     for name, reason, _ in ALLOWED:
         print(f"{tally[name]:8} times {name}: {reason}")
     unused = [name for name, _, _ in ALLOWED if not tally[name]]

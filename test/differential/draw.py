@@ -87,9 +87,9 @@ class Draw(random.Random):
             return self.choice(b"abcd01").to_bytes(1, "big") * self.randint(30, 200)
         return self.randbytes(self.randint(1000, 20000))
 
-    def when(self, now):
+    def when(self, now, may_be_past=True):
         """Past or far, in seconds, and no two alike: the servers' clocks must not matter."""
-        if self.chance(4):
+        if may_be_past and self.chance(4):
             return now - self.randint(1, HOUR)
         return now + self.randint(HOUR, 10_000 * HOUR)
 

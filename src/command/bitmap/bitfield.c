@@ -182,36 +182,40 @@ static int64_t read_field(struct slice text, const struct field *field)
     return number_of(field, bits_get(text, field->idx, field->width));
 }
 
-/* Carries one operation out and replies. */
-static void run_op(struct reply *reply, const struct field_op *op, struct slice text, uint8_t *to)
+/* Carries one operation out and replies. True if it wrote. */
+static bool run_op(struct reply *reply, const struct field_op *op, struct slice text, uint8_t *to)
 {
     int64_t old = read_field(text, &op->field);
     if (op->verb == FIELD_GET) {
         reply_int(reply, old);
-        return;
+        return false;
     }
     int64_t result;
     bool is_set = op->verb == FIELD_SET ? fit_in_field(op, &result)
                                         : add_to_field(op, old, op->operand, &result);
     if (!is_set) {
         reply_null(reply);
-        return;
+        return false;
     }
     bits_put(to, op->field.idx, op->field.width, (uint64_t)result);
     reply_int(reply, op->verb == FIELD_SET ? old : result);
+    return true;
 }
 
-/* `to` is the same bytes as `text`, to be written to; or NULL if all operations read. */
-static void run_ops(struct call *call, size_t count, struct slice text, uint8_t *to)
+/* `to` is the same bytes as `text`, to be written to; or NULL if all operations read. True if any
+ * wrote. */
+static bool run_ops(struct call *call, size_t count, struct slice text, uint8_t *to)
 {
     struct field_op op = {.overflow = OVERFLOW_WRAP};
     uint32_t at = FIRST_OP;
+    bool has_written = false;
     reply_array(call->reply, count);
     for (; count > 0; count--) {
         bool is_read = next_op(call, &at, &op);
         ASSERT(is_read); /* survey() has seen it */
-        run_op(call->reply, &op, text, to);
+        has_written |= run_op(call->reply, &op, text, to);
     }
+    return has_written;
 }
 
 static void change_fields(struct call *call, const struct field_summary *ops,
@@ -219,9 +223,14 @@ static void change_fields(struct call *call, const struct field_summary *ops,
 {
     struct buf whole = {0};
     args_copy_string(text, ops->size, &whole);
-    run_ops(call, ops->count, buf_slice(&whole), whole.data);
-    if (!slice_eq(buf_slice(&whole), text))
+    bool has_written = run_ops(call, ops->count, buf_slice(&whole), whole.data);
+    /* As in Redis, one that OVERFLOW FAIL leaves alone may have made the string longer, silently.
+     */
+    if (!slice_eq(buf_slice(&whole), text)) {
         args_put_string(call, call->argv[1], buf_slice(&whole), item->expire_at_ms);
+        if (has_written)
+            args_notify(call, EVENT_STRING, "setbit", call->argv[1]);
+    }
     buf_fini(&whole);
 }
 
@@ -236,7 +245,7 @@ static int run_bitfield(struct call *call)
     if (rc != 0)
         return args_stop(rc);
     if (!ops.has_writes)
-        run_ops(call, ops.count, text, NULL);
+        (void)run_ops(call, ops.count, text, NULL);
     else if (args_string_fits(call, ops.size, 0))
         change_fields(call, &ops, &item, text);
     return 0;
@@ -256,7 +265,7 @@ static int run_bitfield_ro(struct call *call)
     int rc = args_load_string(call, call->argv[1], &item, &text);
     if (rc != 0)
         return args_stop(rc);
-    run_ops(call, ops.count, text, NULL);
+    (void)run_ops(call, ops.count, text, NULL);
     return 0;
 }
 

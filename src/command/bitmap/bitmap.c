@@ -60,6 +60,7 @@ static int set_bit(struct call *call, bool is_peek)
     args_copy_string(text, idx / 8 + 1, &whole);
     bits_put(whole.data, idx, 1, bit);
     args_put_string(call, call->argv[1], buf_slice(&whole), item.expire_at_ms);
+    args_notify(call, EVENT_STRING, "setbit", call->argv[1]);
     buf_fini(&whole);
     return 0;
 }
@@ -224,6 +225,8 @@ static int look_at_sources(struct call *call, size_t *out_size)
             is_cold = true;
         else if (rc != 0)
             return rc;
+        else if (item.type == VALUE_NONE)
+            args_notify(call, EVENT_MISS, "keymiss", call->argv[i]);
         if (text.len > *out_size)
             *out_size = text.len;
     }
@@ -277,6 +280,20 @@ static int combine_sources(struct call *call, enum bit_op op, size_t size, struc
     return 0;
 }
 
+/* An empty result removes the key. */
+static void put_result(struct call *call, struct slice whole)
+{
+    struct slice dest = call->argv[DEST];
+    struct item there;
+    if (whole.len > 0) {
+        args_put_string(call, dest, whole, 0);
+        args_notify(call, EVENT_STRING, "set", dest);
+    } else if (tx_peek(call->tx, call->db, dest, &there) == 0 && there.type != VALUE_NONE) {
+        tx_del(call->tx, call->db, dest);
+        args_notify(call, EVENT_GENERIC, "del", dest);
+    }
+}
+
 static int run_bitop(struct call *call)
 {
     enum bit_op op;
@@ -290,10 +307,7 @@ static int run_bitop(struct call *call)
     if (size > 0)
         rc = combine_sources(call, op, size, &whole);
     if (rc == 0) {
-        if (size > 0)
-            args_put_string(call, call->argv[DEST], buf_slice(&whole), 0);
-        else
-            tx_del(call->tx, call->db, call->argv[DEST]);
+        put_result(call, buf_slice(&whole));
         reply_int(call->reply, (int64_t)size);
     }
     buf_fini(&whole);

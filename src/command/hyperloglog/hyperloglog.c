@@ -72,6 +72,7 @@ static int add_to_hll(struct call *call, bool is_peek)
     } else if (!is_peek) {
         hll_void_cached(&value);
         args_put_string(call, call->argv[1], buf_slice(&value), item.expire_at_ms);
+        args_notify(call, EVENT_STRING, "pfadd", call->argv[1]);
         reply_int(call->reply, 1);
     }
     buf_fini(&value);
@@ -105,6 +106,8 @@ static int merge_all(struct call *call, uint8_t *ranks, bool *out_dense)
             is_cold = true;
         else if (rc != 0) /* What is wrong with the cold ones would be told first. */
             return is_cold && rc == ARGS_REPLIED ? ERR_COLD : rc;
+        if (rc == 0 && item.type == VALUE_NONE)
+            args_notify(call, EVENT_MISS, "keymiss", call->argv[i]);
         if (rc != 0 || is_cold || item.type == VALUE_NONE)
             continue;
         if (hll_merge(value, ranks) != 0)
@@ -211,6 +214,7 @@ static int put_merged(struct call *call, const uint8_t *ranks, bool is_dense)
     ASSERT(rc == 0); /* merge_all() has read every run of it */
     hll_void_cached(&value);
     args_put_string(call, call->argv[1], buf_slice(&value), item.expire_at_ms);
+    args_notify(call, EVENT_STRING, "pfadd", call->argv[1]);
     reply_ok(call->reply);
     buf_fini(&value);
     return 0;

@@ -152,12 +152,24 @@ static int run_restore(struct call *call)
     if (restore.ttl != 0 && !restore.is_absolute &&
         !num_add_i64(restore.ttl, (int64_t)now_ms, &end_ms))
         end_ms = INT64_MAX; /* farther than any clock */
-    tx_put(call->tx, call->db, call->argv[1],
-           &(struct tx_value){.type = VALUE_STRING,
-                              .bytes = buf_slice(&value),
-                              .expire_at_ms = (uint64_t)end_ms,
-                              .use = use_of(&restore, now_ms)});
+    struct item there;
+    rc = tx_peek(call->tx, call->db, call->argv[1], &there);
+    if (rc != 0) {
+        buf_fini(&value);
+        return rc;
+    }
+    if (there.type != VALUE_NONE)
+        tx_del(call->tx, call->db, call->argv[1]);
+    bool is_past = end_ms != 0 && end_ms <= (int64_t)now_ms;
+    if (!is_past)
+        tx_put(call->tx, call->db, call->argv[1],
+               &(struct tx_value){.type = VALUE_STRING,
+                                  .bytes = buf_slice(&value),
+                                  .expire_at_ms = (uint64_t)end_ms,
+                                  .use = use_of(&restore, now_ms)});
     buf_fini(&value);
+    if (!is_past || there.type != VALUE_NONE)
+        args_notify(call, EVENT_GENERIC, is_past ? "del" : "restore", call->argv[1]);
     reply_ok(call->reply);
     return 0;
 }

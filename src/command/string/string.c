@@ -140,14 +140,32 @@ static int run_mget(struct call *call)
 
 /* ---- Reading and changing ---- */
 
+/* The same by a command that writes, for which not finding the key is an event, too. */
+static int reply_old_value(struct call *call, struct item *out_item, struct slice *out_value)
+{
+    int rc = reply_value(call, out_item, out_value);
+    if (rc == 0 && out_item->type == VALUE_NONE)
+        args_notify(call, EVENT_MISS, "keymiss", call->argv[1]);
+    return rc;
+}
+
+/* A string that has been set whole, with an expiry or without. */
+static void notify_set(struct call *call, struct slice key, bool has_expiry)
+{
+    args_notify(call, EVENT_STRING, "set", key);
+    if (has_expiry)
+        args_notify(call, EVENT_GENERIC, "expire", key);
+}
+
 static int run_getset(struct call *call)
 {
     struct item item;
     struct slice value;
-    int rc = reply_value(call, &item, &value);
+    int rc = reply_old_value(call, &item, &value);
     if (rc != 0)
         return args_stop(rc);
     args_put_string(call, call->argv[1], call->argv[2], 0);
+    notify_set(call, call->argv[1], false);
     return 0;
 }
 
@@ -155,12 +173,25 @@ static int run_getdel(struct call *call)
 {
     struct item item;
     struct slice value;
-    int rc = reply_value(call, &item, &value);
+    int rc = reply_old_value(call, &item, &value);
     if (rc != 0)
         return args_stop(rc);
-    if (item.type != VALUE_NONE)
-        tx_del(call->tx, call->db, call->argv[1]);
+    if (item.type == VALUE_NONE)
+        return 0;
+    tx_del(call->tx, call->db, call->argv[1]);
+    args_notify(call, EVENT_GENERIC, "del", call->argv[1]);
     return 0;
+}
+
+/* GETEX has given the key another expiry, 0 for none. */
+static void notify_getex(struct call *call, uint64_t expire_at_ms)
+{
+    bool is_gone = expire_at_ms != 0 && expire_at_ms <= tx_time_ms(call->tx);
+    args_notify(call, EVENT_GENERIC,
+                is_gone             ? "del"
+                : expire_at_ms != 0 ? "expire"
+                                    : "persist",
+                call->argv[1]);
 }
 
 static int run_getex(struct call *call)
@@ -175,6 +206,7 @@ static int run_getex(struct call *call)
     if (rc != 0)
         return args_stop(rc);
     if (item.type == VALUE_NONE) {
+        args_notify(call, EVENT_MISS, "keymiss", call->argv[1]);
         reply_null(call->reply);
         return 0;
     }
@@ -182,12 +214,24 @@ static int run_getex(struct call *call)
         return 0;
     reply_bulk(call->reply, value); /* M6 */
     bool is_lifted = (args.flags & SET_PERSIST) != 0 && item.expire_at_ms != 0;
-    if (expire_at_ms != 0 || is_lifted)
-        args_put_string(call, call->argv[1], value, expire_at_ms);
+    if (expire_at_ms == 0 && !is_lifted)
+        return 0;
+    args_put_string(call, call->argv[1], value, expire_at_ms);
+    notify_getex(call, expire_at_ms);
     return 0;
 }
 
 /* ---- Setting ---- */
+
+/* Sets a key. One whose time has passed already has been there all the same. */
+static void put_and_tell(struct call *call, struct slice key, struct slice value,
+                         uint64_t expire_at_ms, bool is_new_expiry)
+{
+    args_put_string(call, key, value, expire_at_ms);
+    notify_set(call, key, is_new_expiry);
+    if (expire_at_ms != 0 && expire_at_ms <= tx_time_ms(call->tx))
+        args_notify(call, EVENT_EXPIRED, "expired", key);
+}
 
 /* Sets argv[1] as the flags allow. 0; ARGS_REPLIED; ERR_EXISTS: the flags forbade it. With SET_GET
  * the old value has been replied in both cases. */
@@ -198,7 +242,7 @@ static int set_key(struct call *call, struct slice value, unsigned flags, uint64
     struct slice old;
     int rc = 0;
     if ((flags & SET_GET) != 0)
-        rc = reply_value(call, &item, &old);
+        rc = reply_old_value(call, &item, &old);
     else if ((flags & SET_LOOKS) != 0)
         rc = tx_get(call->tx, call->db, key, &item);
     if (rc != 0)
@@ -206,9 +250,9 @@ static int set_key(struct call *call, struct slice value, unsigned flags, uint64
     bool is_there = item.type != VALUE_NONE;
     if (((flags & SET_NX) != 0 && is_there) || ((flags & SET_XX) != 0 && !is_there))
         return ERR_EXISTS;
-    if ((flags & SET_KEEPTTL) != 0)
-        expire_at_ms = item.expire_at_ms;
-    args_put_string(call, key, value, expire_at_ms);
+    bool is_kept = (flags & SET_KEEPTTL) != 0;
+    put_and_tell(call, key, value, is_kept ? item.expire_at_ms : expire_at_ms,
+                 !is_kept && expire_at_ms != 0);
     return 0;
 }
 
@@ -246,7 +290,7 @@ static int set_for(struct call *call, unsigned flag)
     uint64_t expire_at_ms;
     if (!expiry_of(call, &args, &expire_at_ms))
         return 0;
-    args_put_string(call, call->argv[1], call->argv[3], expire_at_ms);
+    put_and_tell(call, call->argv[1], call->argv[3], expire_at_ms, true);
     reply_ok(call->reply);
     return 0;
 }
@@ -264,8 +308,10 @@ static int run_psetex(struct call *call)
 /* The last one counts where a key is named twice. */
 static void put_pairs(struct call *call)
 {
-    for (uint32_t i = 1; i < call->argc; i += 2)
+    for (uint32_t i = 1; i < call->argc; i += 2) {
         args_put_string(call, call->argv[i], call->argv[i + 1], 0);
+        notify_set(call, call->argv[i], false);
+    }
 }
 
 static int run_mset(struct call *call)

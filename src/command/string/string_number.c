@@ -25,6 +25,7 @@ static int change_by(struct call *call, int64_t change)
     char digits[NUM_I64_SIZE];
     size_t len = num_format_i64(digits, value);
     args_put_string(call, call->argv[1], slice_of(digits, len), item.expire_at_ms);
+    args_notify(call, EVENT_STRING, "incrby", call->argv[1]);
     reply_int(call->reply, value);
     return 0;
 }
@@ -80,6 +81,7 @@ static int run_incrbyfloat(struct call *call)
     char digits[DECIMAL_TEXT_SIZE];
     struct slice sum = slice_of(digits, decimal_format(digits, &value));
     args_put_string(call, call->argv[1], sum, item.expire_at_ms);
+    args_notify(call, EVENT_STRING, "incrbyfloat", call->argv[1]);
     reply_bulk(call->reply, sum);
     return 0;
 }

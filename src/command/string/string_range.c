@@ -59,6 +59,7 @@ static int run_append(struct call *call)
     buf_append_slice(&whole, text);
     buf_append_slice(&whole, more);
     args_put_string(call, call->argv[1], buf_slice(&whole), item.expire_at_ms);
+    args_notify(call, EVENT_STRING, "append", call->argv[1]);
     reply_int(call->reply, (int64_t)whole.len);
     buf_fini(&whole);
     return 0;
@@ -100,6 +101,7 @@ static int run_setrange(struct call *call)
     struct buf whole = {0};
     overlay_at(text, (size_t)off, piece, &whole);
     args_put_string(call, call->argv[1], buf_slice(&whole), item.expire_at_ms);
+    args_notify(call, EVENT_STRING, "setrange", call->argv[1]);
     reply_int(call->reply, (int64_t)whole.len);
     buf_fini(&whole);
     return 0;

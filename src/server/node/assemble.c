@@ -6,6 +6,8 @@
 
 #include "base/assert.h"
 #include "base/err.h"
+#include "server/event_flags.h"
+#include "server/output_limits.h"
 #include "server/server_internal.h"
 
 #define PATH_SIZE       4096
@@ -200,13 +202,30 @@ int server_open_hub(struct server *server, struct diag *diag)
     return 0;
 }
 
+static void apply_output_limits(struct hub_settings *settings, const struct config *config)
+{
+    struct output_limits limits = {0};
+    struct slice text = buf_slice(&config->values[CONF_CLIENT_OUTPUT_LIMIT].text);
+    IGNORE(output_limits_parse(&limits, &text, 1, NULL), "written by us");
+    for (size_t i = 0; i < CLIENT_CLASSES; i++) {
+        atomic_store(&settings->output_limits[i].hard, limits.hard[i]);
+        atomic_store(&settings->output_limits[i].soft, limits.soft[i]);
+        atomic_store(&settings->output_limits[i].soft_s, limits.soft_s[i]);
+    }
+}
+
 void server_apply(struct server *server)
 {
     const struct config *config = server->config;
     struct hub_settings *settings = hub_settings(server->hub);
     atomic_store(&settings->max_clients, config_number(config, CONF_MAX_CLIENTS));
     atomic_store(&settings->query_buffer_limit, config_number(config, CONF_CLIENT_QUERY_LIMIT));
-    atomic_store(&settings->output_buffer_limit, config_number(config, CONF_CLIENT_OUTPUT_LIMIT));
+    atomic_store(&settings->tracking_max_keys, config_number(config, CONF_TRACKING_MAX_KEYS));
+    apply_output_limits(settings, config);
+    unsigned classes = 0;
+    IGNORE(event_flags_parse(buf_slice(&config->values[CONF_NOTIFY_EVENTS].text), &classes),
+           "written by us");
+    hub_set_notify(server->hub, classes);
     atomic_store(&settings->max_bulk_size, config_number(config, CONF_PROTO_MAX_BULK));
     atomic_store(&settings->idle_timeout_s, config_number(config, CONF_TIMEOUT));
     atomic_store(&settings->keepalive_s, config_number(config, CONF_TCP_KEEPALIVE));

@@ -111,12 +111,12 @@ def test_a_deaf_client_gets_everything_when_it_hears_again(own_server):
 
 def test_a_limit_may_be_set_on_what_waits_for_a_client(own_server):
     client = own_server.connect()
-    assert client("CONFIG", "SET", "client-output-limit", 100000) == "OK"
+    assert client("CONFIG", "SET", "client-output-buffer-limit", "normal 100000 0 0") == "OK"
     client("SET", "k", b"x" * 60000)
     deaf = deaf_client(own_server)
     say_without_reading(deaf, encode("GET", "k") * 1000)
     wait_until(lambda: client("CLIENT", "LIST").count(b"id=") == 1)
-    assert "does not read its replies" in own_server.log()
+    assert "client-output-buffer-limit" in own_server.log()
     assert own_server.info()["client_output_buffer_limit_disconnections"] == "1"
 
 
