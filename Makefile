@@ -75,6 +75,11 @@ crash: ## kill -9 under load, ROUNDS=100 times; SEED=... replays, PRESET=asan ta
 	$(call build,$(or $(PRESET),dev),ferric-server crashpoint)
 	FERRIC_SERVER=build/$(or $(PRESET),dev)/ferric-server ROUNDS=$(ROUNDS) test/crash/rounds.py
 
+.PHONY: conformance
+conformance: build ## Redis's own TCL suite; UNITS="unit/type/string ...", SUITE=<folder>, ARGS="..."
+	$(if $(SUITE),,tools/install suite)
+	tools/conformance.py $(if $(SUITE),--suite $(SUITE)) $(ARGS) $(UNITS)
+
 .PHONY: bench
 bench: build ## Ferric beside Valkey and Redis in one run; ARGS="..." is passed on
 	tools/install bench
