@@ -7,7 +7,8 @@ run_unit(), which so sees every case begin and end, and can tell a case that han
 breaks off and a server that dies from one another. Nothing of the suite is changed: what has to be
 different is sent to the client as code, which its protocol has a message for.
 
-An event is a line with a length and then a Tcl list of so many bytes: status, data, elapsed.
+An event is a line with a length and then a Tcl list of so many bytes: status, data, elapsed. On its
+way each end of line becomes CR LF, which the length does not count.
 """
 
 import collections
@@ -128,7 +129,7 @@ class Client:
     def __init__(self, place, port, skipped, denied_tags):
         skip_file = place.folder / 'skipped'
         skip_file.write_text('\n'.join(sorted(skipped)), encoding='latin-1')
-        self.buffer = b''
+        self.buffer, self.odd = b'', b''
         with socket.create_server(('127.0.0.1', 0)) as listener:
             listener.settimeout(CONNECT_SECONDS)
             command = [
@@ -166,7 +167,9 @@ class Client:
             received = b''
         if not received:
             raise EOFError
-        self.buffer += received
+        received = self.odd + received
+        self.odd = b'\r' if received.endswith(b'\r') else b''
+        self.buffer += received[:len(received) - len(self.odd)].replace(b'\r\n', b'\n')
         return self._take()
 
     def _take(self):
