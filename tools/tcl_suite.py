@@ -27,10 +27,20 @@ DYING_SECONDS = 3
 LOST = re.compile('I/O error|connection refused|connection reset|broken pipe', re.IGNORECASE)
 
 # What every block of a unit does first also clears functions, and would end the block where there
-# are none.
-PRELUDE = 'proc run_external_server_test {code overrides} ' \
-    '[string map {{r function flush} {catch {r function flush}}} ' \
-    '[info body run_external_server_test]]'
+# are none. And where a case that is left out leaves something to those behind it, other code does.
+PRELUDE = '''
+proc run_external_server_test {code overrides} \\
+    [string map {{r function flush} {catch {r function flush}}} \\
+        [info body run_external_server_test]]
+array set ::instead_of_test {%s}
+rename test suite_test
+proc test {name args} {
+    if {[info exists ::instead_of_test($name)]} {
+        uplevel 1 $::instead_of_test($name)
+    }
+    uplevel 1 [list suite_test $name {*}$args]
+}
+'''
 
 
 def parse_list(text):
@@ -235,13 +245,17 @@ class _Watch:
         self.unit.seconds[name] = now - self.began
 
 
-def run_unit(place, unit, server, skipped=(), denied_tags=(), case_seconds=180,
+def run_unit(place, unit, server, skipped=(), instead=(), denied_tags=(), case_seconds=180,
              on_case=lambda status, name: None):
-    """Runs one unit against `server`, which has .port and .is_alive(). Returns a Unit."""
+    """Runs one unit against `server`, which has .port and .is_alive(). Returns a Unit.
+
+    `skipped` are names of cases, `instead` is a dictionary of Tcl that runs in their places.
+    """
     client = Client(place, server.port, skipped, denied_tags)
     watch = _Watch(on_case)
     result = watch.unit
-    waiting = [f'run_code {{prelude prelude {{{PRELUDE}}}}}', f'run {unit}']
+    prelude = PRELUDE % ' '.join(f'{{{word}}}' for pair in dict(instead).items() for word in pair)
+    waiting = [f'run_code {{prelude prelude {{{prelude}}}}}', f'run {unit}']
     try:
         while not result.is_done:
             event = client.event()

@@ -122,9 +122,9 @@ void session_describe(const struct session *session, struct buf *to)
     buf_append_format(to,
                       " db=%u sub=0 psub=0 ssub=0 multi=%lld qbuf=%zu qbuf-free=%zu argv-mem=0 "
                       "multi-mem=%zu rbs=0 rbp=0 obl=0 oll=0 omem=%zu tot-mem=%zu events=r",
-                      session->db, session->in_multi ? (long long)session->queue_count : -1, unread,
-                      session->conn.unread.cap - unread, session->queue_bytes,
-                      conn_queued(&session->conn),
+                      session->db, session->in_multi ? (long long)session->queue_count : -1,
+                      unread + session->running_bytes, session->conn.unread.cap - unread,
+                      session->queue_bytes, conn_queued(&session->conn),
                       sizeof(*session) + conn_memory(&session->conn) + session->queue_bytes);
     buf_append_format(to, " cmd=%s%s%s user=default redir=-1 resp=%u lib-name=%.*s lib-ver=%.*s\n",
                       row == NULL           ? "NULL"
