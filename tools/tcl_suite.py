@@ -4,8 +4,8 @@
 The suite is a test server that hands units to test clients, processes which run them against a
 Redis and send an event for each case. Here only its client is used; the test server's part is
 taken by run_unit(), which so sees every case begin and end, and can tell a case that hangs, a unit
-that breaks off and a server that dies from one another. Nothing of the suite is changed: what has to be
-different is sent to the client as code, which its protocol has a message for.
+that breaks off and a server that dies from one another. Nothing of the suite is changed: what has
+to be different is sent to the client as code, which its protocol has a message for.
 
 An event is a line with a length and then a Tcl list of so many bytes: status, data, elapsed. On its
 way each end of line becomes CR LF, which the length does not count.
