@@ -9,6 +9,7 @@ JOBS ?= $(shell nproc)
 PORT ?= 6379
 SECONDS ?= 60
 ROUNDS ?= 100
+COMMANDS ?= 200000
 
 ifneq ($(shell command -v ccache),)
 export CMAKE_C_COMPILER_LAUNCHER ?= ccache
@@ -37,8 +38,8 @@ run: build ## a server on 127.0.0.1:PORT (6379) with its data in ./data; ARGS=".
 	build/release/ferric-server --bind 127.0.0.1 --port $(PORT) --dir data $(ARGS)
 
 .PHONY: test
-test: ## every test on one build: unit, model, fuzz corpora, crash, e2e
-	tools/install build test
+test: ## every test on one build: unit, model, fuzz corpora, crash, e2e, beside Valkey
+	tools/install build test peers
 	$(call build,dev)
 	$(call tests,dev) -LE 'check|soak'
 
@@ -75,6 +76,12 @@ crash: ## kill -9 under load, ROUNDS=100 times; SEED=... replays, PRESET=asan ta
 	$(call build,$(or $(PRESET),dev),ferric-server crashpoint)
 	FERRIC_SERVER=build/$(or $(PRESET),dev)/ferric-server ROUNDS=$(ROUNDS) test/crash/rounds.py
 
+.PHONY: differential
+differential: ## COMMANDS=200000 random ones for Ferric and for Valkey; SEED=... replays
+	tools/install build test peers
+	$(call build,dev,ferric-server)
+	test/differential/differential.py --commands $(COMMANDS) $(ARGS)
+
 .PHONY: conformance
 conformance: build ## Redis's own TCL suite; UNITS="unit/type/string ...", SUITE=<folder>, ARGS="..."
 	$(if $(SUITE),,tools/install suite)
@@ -82,7 +89,7 @@ conformance: build ## Redis's own TCL suite; UNITS="unit/type/string ...", SUITE
 
 .PHONY: bench
 bench: build ## Ferric beside Valkey and Redis in one run; ARGS="..." is passed on
-	tools/install bench
+	tools/install peers
 	bench/run $(ARGS)
 
 .PHONY: soak

@@ -67,6 +67,15 @@ int args_load_string(struct call *call, struct slice key, struct item *out_item,
     return tx_load(call->tx, out_item, out_value);
 }
 
+void args_copy_string(struct slice text, size_t size, struct buf *out)
+{
+    /* A committed command cannot be refused: memory out ends the process (R13). */
+    buf_reserve(out, text.len > size ? text.len : size);
+    buf_append_slice(out, text);
+    if (size > text.len)
+        memset(buf_extend(out, size - text.len), 0, size - text.len);
+}
+
 bool args_string_fits(struct call *call, uint64_t size, uint64_t more)
 {
     /* Offsets are below 2^63 and sizes far below: the sum cannot wrap. */
@@ -95,11 +104,28 @@ void args_reply_unknown(struct reply *reply, const struct slice *argv, uint32_t 
     buf_fini(&shown);
 }
 
+/* Redis has no rows for the subcommands of DEBUG and tells only that none fits. */
+static bool is_debug(const char *container)
+{
+    return container != NULL && strcmp(container, "debug") == 0;
+}
+
+static void reply_unknown_debug(struct reply *reply, struct slice name)
+{
+    reply_errorf(reply,
+                 "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try DEBUG HELP.",
+                 SLICE_FMT(slice_sub(name, 0, SHOWN_ARGS_SIZE)));
+}
+
 void args_reply_unknown_sub(struct reply *reply, const struct command_row *parent,
                             struct slice name)
 {
     char upper[32];
     size_t len = 0;
+    if (is_debug(parent->name)) {
+        reply_unknown_debug(reply, name);
+        return;
+    }
     for (; parent->name[len] != '\0' && len < sizeof(upper) - 1; len++) {
         char c = parent->name[len];
         upper[len] = (char)(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
@@ -111,6 +137,10 @@ void args_reply_unknown_sub(struct reply *reply, const struct command_row *paren
 
 void args_reply_arity(struct reply *reply, const struct command_row *row)
 {
+    if (is_debug(row->parent)) {
+        reply_unknown_debug(reply, slice_str(row->name));
+        return;
+    }
     reply_errorf(reply, "ERR wrong number of arguments for '%s%s%s' command",
                  row->parent == NULL ? "" : row->parent, row->parent == NULL ? "" : "|", row->name);
 }

@@ -102,6 +102,11 @@ uint32_t group_database_count(const struct group *group)
     return group->options.database_count;
 }
 
+void group_set_active_expire(struct group *group, bool is_active)
+{
+    atomic_store_explicit(&group->is_expire_passive, !is_active, memory_order_relaxed);
+}
+
 const struct command_table *group_table(const struct group *group)
 {
     return group->options.table;

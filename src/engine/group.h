@@ -120,6 +120,24 @@ struct group_checkpoint_request {
 };
 void group_checkpoint(struct group *group, struct group_checkpoint_request *request);
 
+/* Makes a checkpoint, forgets every key and recovers them from the data files, as a start does;
+ * what is written meanwhile waits. For DEBUG. request->error: ERR_BUSY when one is under way, or
+ * why it was left as it was; then diag has more, if it has anything. Thread: any. */
+struct group_reload_request {
+    struct loop_post post;
+    struct loop_post back;
+    struct group *group;
+    struct loop *loop;
+    int error;
+    struct diag diag;
+    void (*on_done)(struct group_reload_request *request);
+};
+void group_reload(struct group *group, struct group_reload_request *request);
+
+/* Whether time is logged for no other reason than that keys are due (R14); on at first. Off, they
+ * go with the next write or with who meets them. For DEBUG. Thread: any. */
+void group_set_active_expire(struct group *group, bool is_active);
+
 /* Counters; a consistent-enough picture from any thread. */
 struct group_stats {
     uint64_t term;

@@ -158,8 +158,25 @@ static bool grow_databases(struct manifest *manifest, uint32_t count)
     return true;
 }
 
-/* Sets *out_grown if the manifest has to be saved before the first entry that relies on it. */
-static int check_manifest(struct group *group, bool *out_grown, struct diag *diag)
+/* True if the manifest has to be saved before the first entry that relies on it. What commands of
+ * the log answered hung on how many databases there were, so it is replayed with as many (R13). */
+static bool fit_databases(struct group *group, uint64_t last_index)
+{
+    uint32_t wanted = group->options.database_count;
+    uint32_t count = group->manifest.database_count;
+    if (last_index == group->manifest.index)
+        return grow_databases(&group->manifest, wanted);
+    if (wanted > count) {
+        group_log(group, '#',
+                  "there will be %u databases, not %u, until the next start: the log is replayed "
+                  "with as many as it was written with",
+                  count, wanted);
+        group->options.database_count = count;
+    }
+    return false;
+}
+
+static int check_manifest(struct group *group, struct diag *diag)
 {
     const struct group_options *options = &group->options;
     struct manifest *manifest = &group->manifest;
@@ -172,7 +189,6 @@ static int check_manifest(struct group *group, bool *out_grown, struct diag *dia
                         "give --shards %u",
                         options->dir, manifest->shard_count, options->shard_count,
                         manifest->shard_count);
-    *out_grown = grow_databases(manifest, options->database_count);
     return 0;
 }
 
@@ -186,38 +202,53 @@ struct opening {
     uint32_t running;
     _Atomic uint64_t done_bytes;
     uint64_t total_bytes;
-    uint64_t hash_seed;
     int error;
     struct diag diag;
 };
 
+static struct store_options store_options_of(const struct group *group, uint32_t shard,
+                                             const char *path)
+{
+    const struct group_options *options = &group->options;
+    const struct manifest *manifest = &group->manifest;
+    return (struct store_options){
+        .os = options->os,
+        .epoch = options->epoch,
+        .dir = path,
+        .shard = shard,
+        .hash_seed = group->stores.hash_seed,
+        .database_count = manifest->database_count,
+        .database_ids = manifest->database_ids,
+        .max_file_size = options->max_file_size,
+        .state_ms = manifest->state_ms,
+        .next_file_id = manifest->shards[shard].next_file_id,
+        .named = manifest->shards[shard].files,
+        .named_count = manifest->shards[shard].file_count,
+        .lfu = options->lfu,
+        .hot_max_value = options->hot_max_value,
+    };
+}
+
 static int open_store(struct opening *opening, uint32_t shard, struct diag *diag)
 {
     struct group *group = opening->group;
-    const struct group_options *options = &group->options;
-    const struct manifest *manifest = &group->manifest;
     char path[PATH_SIZE];
-    int rc = shard_path(path, options->dir, shard, diag);
+    int rc = shard_path(path, group->options.dir, shard, diag);
     if (rc != 0)
         return rc;
-    return store_open(
-        &(struct store_options){
-            .os = options->os,
-            .epoch = options->epoch,
-            .dir = path,
-            .shard = shard,
-            .hash_seed = opening->hash_seed,
-            .database_count = manifest->database_count,
-            .database_ids = manifest->database_ids,
-            .max_file_size = options->max_file_size,
-            .state_ms = manifest->state_ms,
-            .next_file_id = manifest->shards[shard].next_file_id,
-            .named = manifest->shards[shard].files,
-            .named_count = manifest->shards[shard].file_count,
-            .lfu = options->lfu,
-            .hot_max_value = options->hot_max_value,
-        },
-        &opening->done_bytes, &group->stores.shards[shard], diag);
+    const struct store_options options = store_options_of(group, shard, path);
+    return store_open(&options, &opening->done_bytes, &group->stores.shards[shard], diag);
+}
+
+int group_recover_again(const struct group *group, uint32_t shard, struct store **out_fresh,
+                        struct diag *diag)
+{
+    char path[PATH_SIZE];
+    int rc = shard_path(path, group->options.dir, shard, diag);
+    if (rc != 0)
+        return rc;
+    const struct store_options options = store_options_of(group, shard, path);
+    return store_recover_again(&options, out_fresh, diag);
 }
 
 static void open_some(void *ctx)
@@ -280,7 +311,7 @@ static uint64_t bytes_to_scan(uint64_t length)
 static int open_stores(struct group *group, struct diag *diag)
 {
     const struct manifest *manifest = &group->manifest;
-    struct opening opening = {.group = group, .hash_seed = group->stores.hash_seed};
+    struct opening opening = {.group = group};
     for (uint32_t i = 0; i < manifest->shard_count; i++) {
         for (size_t j = 0; j < manifest->shards[i].file_count; j++)
             opening.total_bytes += bytes_to_scan(manifest->shards[i].files[j].length);
@@ -472,14 +503,13 @@ static int open_state(struct group *group, struct diag *diag)
         return rc;
     if (is_new)
         new_manifest(group);
-    bool has_grown = false;
-    rc = check_manifest(group, &has_grown, diag);
+    rc = check_manifest(group, diag);
     if (rc == 0)
         rc = make_dirs(options, group->manifest.shard_count, diag);
     struct seglog_found found;
     if (rc == 0)
         rc = open_log(group, is_new, &found, diag);
-    if (rc == 0 && (is_new || has_grown))
+    if (rc == 0 && (fit_databases(group, found.last_index) || is_new))
         rc = manifest_save(options->os.fs, options->dir, &group->manifest, diag);
     if (rc != 0)
         return rc;

@@ -167,6 +167,14 @@ NUMBER_FIELD(show_read_retries, info->hub.read_retries)
 TEXT_FIELD(show_role, "master")
 NUMBER_FIELD(show_connected_slaves, 0)
 NUMBER_FIELD(show_repl_offset, info->group.applied_index)
+
+static void show_repl_id(const struct info *info, struct buf *to)
+{
+    char id[SERVER_ID_SIZE];
+    server_repl_id(info->server, id);
+    buf_append_str(to, id);
+}
+
 NUMBER_FIELD(show_cluster_enabled, 0)
 
 static void put_time(struct buf *to, uint64_t us)
@@ -264,6 +272,7 @@ static const struct info_row rows[] = {
     {"Stats", "reads_retried", show_read_retries},
     {"Replication", "role", show_role},
     {"Replication", "connected_slaves", show_connected_slaves},
+    {"Replication", "master_replid", show_repl_id},
     {"Replication", "master_repl_offset", show_repl_offset},
     {"CPU", "used_cpu_sys", show_cpu_sys},
     {"CPU", "used_cpu_user", show_cpu_user},

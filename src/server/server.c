@@ -56,6 +56,27 @@ const char *server_run_id(const struct server *server)
     return server->run_id;
 }
 
+static void make_id(struct server *server, char *to)
+{
+    snprintf(
+        to, SERVER_ID_SIZE, "%016llx%016llx%08x", (unsigned long long)chance_u64(server->os.chance),
+        (unsigned long long)chance_u64(server->os.chance), (unsigned)chance_u64(server->os.chance));
+}
+
+void server_repl_id(struct server *server, char *to)
+{
+    lock_take(&server->id_lock);
+    memcpy(to, server->repl_id, SERVER_ID_SIZE);
+    lock_drop(&server->id_lock);
+}
+
+void server_new_repl_id(struct server *server)
+{
+    lock_take(&server->id_lock);
+    make_id(server, server->repl_id);
+    lock_drop(&server->id_lock);
+}
+
 const char *server_placement(const struct server *server)
 {
     return server->placement;
@@ -173,10 +194,9 @@ int server_new(struct config *config, struct server **out_server, struct diag *d
     server->config = config;
     server->os = os_posix();
     server->started_ms = clock_wall_ms(server->os.clock);
-    snprintf(server->run_id, sizeof(server->run_id), "%016llx%016llx%08x",
-             (unsigned long long)chance_u64(server->os.chance),
-             (unsigned long long)chance_u64(server->os.chance),
-             (unsigned)chance_u64(server->os.chance));
+    make_id(server, server->run_id);
+    lock_init(&server->id_lock);
+    server_new_repl_id(server);
     const char *path = config_text(config, CONF_LOGFILE);
     int rc =
         log_open(&server->log, path, (enum log_level)config_number(config, CONF_LOGLEVEL), diag);
@@ -225,6 +245,7 @@ void server_free(struct server *server)
     group_close(server->group);
     command_table_free(server->table);
     epoch_free(server->epoch);
+    lock_fini(&server->id_lock);
     log_close(&server->log);
     config_free(server->config);
     mem_free(server);

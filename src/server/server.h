@@ -34,6 +34,13 @@ struct pool *server_pool(struct server *server);
 uint16_t server_port(const struct server *server);
 uint64_t server_started_ms(const struct server *server);
 const char *server_run_id(const struct server *server);
+/* master_replid, which DEBUG CHANGE-REPL-ID changes: SERVER_ID_SIZE bytes, zero-terminated. */
+#define SERVER_ID_SIZE 41
+void server_repl_id(struct server *server, char *to);
+void server_new_repl_id(struct server *server);
+/* When the last checkpoint was made, or the server started; and whether BGSAVE is under way. */
+uint64_t server_last_save_ms(struct server *server);
+bool server_is_saving(struct server *server);
 /* "1 io, 1 log, 2 shards on 1 loop". */
 const char *server_placement(const struct server *server);
 uint32_t server_loop_count(const struct server *server);
@@ -57,8 +64,12 @@ extern const struct command_family *const server_families[];
 extern const size_t server_family_count;
 
 extern const struct command_family admin_family;
+extern const struct command_family cluster_family;
 extern const struct command_family command_family;
 extern const struct command_family config_family;
 extern const struct command_family info_family;
+extern const struct command_family lolwut_family;
+extern const struct command_family save_family;
+extern const struct command_family server_debug_family;
 
 #endif

@@ -30,7 +30,11 @@ struct server {
     uint16_t port;
     bool is_short_of_files; /* has been said */
     uint64_t started_ms;
-    char run_id[41];
+    char run_id[SERVER_ID_SIZE];
+    struct lock id_lock; /* guards repl_id */
+    char repl_id[SERVER_ID_SIZE];
+    _Atomic bool is_saving;    /* BGSAVE or BGREWRITEAOF */
+    _Atomic uint64_t saved_ms; /* when SAVE or they last succeeded; 0: never */
     struct loop_post shutdown_post;
     _Atomic bool is_stopping;
     bool with_checkpoint;

@@ -96,6 +96,8 @@ static void put_flags(const struct session *session, struct buf *to)
     size_t mark = to->len;
     if (session->in_multi)
         buf_append_byte(to, 'x');
+    if (session->wait != NULL)
+        buf_append_byte(to, 'b');
     if (session->is_no_evict)
         buf_append_byte(to, 'e');
     if (session->is_no_touch)
@@ -238,6 +240,8 @@ static const struct command_row rows[] = {
                "<LIB-NAME libname | LIB-VER libver>"),
     CLIENT_SUB("setname", 3, 3, CMD_NOSCRIPT, "", ON_EVERY_NODE, "2.6.9", run_setname,
                "Sets the connection name.", "connection-name"),
+    CLIENT_SUB("unblock", 3, 4, CMD_NOSCRIPT | CMD_ADMIN, FOR_ADMINS, NULL, "5.0.0", client_unblock,
+               "Ends the WAIT or WAITAOF of another client.", "client-id [TIMEOUT | ERROR]"),
 };
 
 const struct command_family client_family = {

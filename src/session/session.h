@@ -105,6 +105,8 @@ uint64_t session_id(const struct session *session);
  * the connection wait behind it, within EXEC too. */
 struct session_ticket;
 struct session_ticket *session_defer(struct call *call);
+/* The same, and nothing more of the connection is run before the answer. Not within EXEC. */
+struct session_ticket *session_defer_alone(struct call *call);
 /* Takes the ticket. `reply` holds one whole reply in the protocol of session_ticket_proto(). */
 void session_answer(struct session_ticket *ticket, struct slice reply);
 uint8_t session_ticket_proto(const struct session_ticket *ticket);
@@ -117,6 +119,7 @@ void session_halt(struct session *session);
 /* Rows of this layer: connection and transaction control. */
 extern const struct command_family connection_family;
 extern const struct command_family multi_family;
+extern const struct command_family wait_family;
 extern const struct command_family watch_family;
 extern const struct command_family client_family;
 

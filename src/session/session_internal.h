@@ -63,6 +63,7 @@ struct session {
     size_t queue_count;
     size_t queue_bytes;
     struct pending *running_exec; /* of which a NODE command runs now */
+    struct wait *wait;            /* nothing runs before it is over */
     struct watched *watches;
     size_t watch_bytes;
     bool watches_absent;    /* one of the watched keys was not there */
@@ -133,6 +134,11 @@ void watch_drop_all(struct session *session);
 void watch_encode_all(const struct session *session, struct buf *to);
 /* False if a key that was not there when it was watched has come and gone since. */
 bool watch_is_untouched(const struct session *session);
+
+/* wait.c */
+/* Answers a WAIT of the session now, if there is one. */
+void wait_give_up(struct session *session);
+int client_unblock(struct call *call);
 
 /* client.c */
 void session_describe(const struct session *session, struct buf *to);

@@ -127,6 +127,9 @@ uint64_t simnode_now_ms(struct simnode *node);
 int simnode_checkpoint(struct simnode *node);
 /* Only asks. */
 void simnode_ask_checkpoint(struct simnode *node);
+/* The same for a reload. ERR_STOPPING: never done. */
+int simnode_reload(struct simnode *node);
+void simnode_ask_reload(struct simnode *node);
 
 /* ---- Commands ---- */
 
