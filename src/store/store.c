@@ -229,13 +229,24 @@ void store_adopt(struct store *store, struct store *fresh)
     store_close(fresh);
 }
 
+struct moment {
+    const struct store *store;
+    uint64_t now_ms;
+};
+
+/* One whose time is over is as absent as before, though its row is still there. */
 static bool is_there(const void *ctx, const struct absent_note *note)
 {
-    const struct store *store = ctx;
-    return keydir_find(store_keydir(store, note->db), note->key, note->hash) != NULL;
+    const struct moment *moment = ctx;
+    const struct row *row =
+        keydir_find(store_keydir(moment->store, note->db), note->key, note->hash);
+    if (row == NULL)
+        return false;
+    uint64_t expire_at_ms = row_expire_at_ms(row);
+    return expire_at_ms == 0 || expire_at_ms > moment->now_ms;
 }
 
-void store_renumber(struct store *store, const uint16_t *numbers)
+void store_renumber(struct store *store, const uint16_t *numbers, uint64_t now_ms)
 {
     uint32_t count = store->database_count;
     struct db **dbs = mem_alloc(count * sizeof(*dbs));
@@ -254,7 +265,7 @@ void store_renumber(struct store *store, const uint16_t *numbers)
         struct chill *chill = &queue->items[(queue->head + i) & (queue->cap - 1)];
         chill->db = now[chill->db];
     }
-    absent_mark_if(&store->absent, is_there, store);
+    absent_mark_if(&store->absent, is_there, &(struct moment){.store = store, .now_ms = now_ms});
     mem_free(dbs);
     mem_free(now);
 }
