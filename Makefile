@@ -11,6 +11,14 @@ SECONDS ?= 60
 ROUNDS ?= 100
 COMMANDS ?= 200000
 
+# Of `make install`.
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+MANDIR ?= $(PREFIX)/share/man
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
+SERVER ?= build/release/ferric-server
+
 ifneq ($(shell command -v ccache),)
 export CMAKE_C_COMPILER_LAUNCHER ?= ccache
 endif
@@ -97,6 +105,32 @@ soak: ## the long tests: hours of load and crashes
 	tools/install build test
 	$(call build,release)
 	$(call tests,release) -L soak
+
+.PHONY: install
+install: $(SERVER) ## server, manual page, unit and configuration to DESTDIR and PREFIX=/usr/local
+	install -D -m 755 $(SERVER) "$(DESTDIR)$(BINDIR)/ferric-server"
+	install -D -m 644 docs/ferric-server.1 "$(DESTDIR)$(MANDIR)/man1/ferric-server.1"
+	install -d "$(DESTDIR)$(UNITDIR)"
+	sed -e 's|@BINDIR@|$(BINDIR)|' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|' \
+	    docs/ferric-server.service >"$(DESTDIR)$(UNITDIR)/ferric-server.service"
+	@# What somebody has written stays.
+	[ -e "$(DESTDIR)$(SYSCONFDIR)/ferric/ferric.conf" ] || \
+	    install -D -m 644 docs/ferric.conf "$(DESTDIR)$(SYSCONFDIR)/ferric/ferric.conf"
+
+.PHONY: uninstall
+uninstall: ## takes that away again, but for a configuration that was changed
+	rm -f "$(DESTDIR)$(BINDIR)/ferric-server" "$(DESTDIR)$(MANDIR)/man1/ferric-server.1" \
+	    "$(DESTDIR)$(UNITDIR)/ferric-server.service"
+	! cmp -s docs/ferric.conf "$(DESTDIR)$(SYSCONFDIR)/ferric/ferric.conf" || \
+	    rm "$(DESTDIR)$(SYSCONFDIR)/ferric/ferric.conf"
+
+build/release/ferric-server: build
+
+.PHONY: documents
+documents: ## writes the lists of directives in docs/ and README.md anew
+	tools/install build
+	$(call build,dev,ferric-server)
+	tools/documents
 
 .PHONY: format
 format: ## lays out every C file by .clang-format

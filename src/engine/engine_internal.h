@@ -24,7 +24,9 @@ struct group {
     struct shard *shards;
     struct port ports[GROUP_MAX_LOOPS];
     struct sequencer sequencer;
-    _Atomic int state; /* enum group_state */
+    struct seglog_found found; /* from recovery to start */
+    _Atomic bool is_started;   /* shards and stores may be looked at */
+    _Atomic int state;         /* enum group_state */
     _Atomic bool is_fatal;
     _Atomic bool is_ending;  /* group_stop() has been called */
     _Atomic uint64_t hlc_ms; /* last stamp or raised time, for readers (R22) */

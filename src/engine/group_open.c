@@ -336,8 +336,7 @@ static void on_log_progress(void *ctx, uint64_t done_bytes, uint64_t total_bytes
     tell_progress(ctx, "log", done_bytes, total_bytes);
 }
 
-static int open_log(struct group *group, bool must_be_empty, struct seglog_found *out_found,
-                    struct diag *diag)
+static int open_log(struct group *group, bool must_be_empty, struct diag *diag)
 {
     const struct group_options *options = &group->options;
     char path[PATH_SIZE];
@@ -359,15 +358,13 @@ static int open_log(struct group *group, bool must_be_empty, struct seglog_found
             .on_progress = on_log_progress,
             .ctx = group,
         },
-        &group->log, out_found, diag);
+        &group->log, &group->found, diag);
 }
 
-static int open_consensus(struct group *group, const struct seglog_found *found, struct diag *diag)
+static int open_consensus(struct group *group, struct diag *diag)
 {
     struct sequencer *sequencer = &group->sequencer;
     const struct manifest *manifest = &group->manifest;
-    sequencer->group = group;
-    sequencer->loop = group->options.log_loop;
     sequencer->log = group->log;
     sequencer->dispatched_index = manifest->index;
     sequencer->dispatched_ms = manifest->state_ms;
@@ -378,7 +375,7 @@ static int open_consensus(struct group *group, const struct seglog_found *found,
         &(struct consensus_options){
             .os = group->options.os,
             .log = group->log,
-            .found = found,
+            .found = &group->found,
             .self_id = manifest->node_id,
             .address = "self",
             .checkpoint_index = manifest->index,
@@ -452,10 +449,6 @@ static void start_components(struct group *group)
     for (uint32_t i = 0; i < group->stores.count; i++)
         shard_init(&group->shards[i], group, i, options->shard_loops[i % options->shard_loop_count],
                    group->stores.shards[i]);
-    for (uint32_t i = 0; i < options->io_loop_count; i++) {
-        port_init(&group->ports[i], group, i, options->io_loops[i]);
-        port_start(&group->ports[i]);
-    }
     for (uint32_t i = 0; i < group->stores.count; i++)
         shard_start(&group->shards[i]);
     sequencer_start(&group->sequencer);
@@ -506,39 +499,76 @@ static int open_state(struct group *group, struct diag *diag)
     rc = check_manifest(group, diag);
     if (rc == 0)
         rc = make_dirs(options, group->manifest.shard_count, diag);
-    struct seglog_found found;
     if (rc == 0)
-        rc = open_log(group, is_new, &found, diag);
-    if (rc == 0 && (fit_databases(group, found.last_index) || is_new))
+        rc = open_log(group, is_new, diag);
+    if (rc == 0 && (fit_databases(group, group->found.last_index) || is_new))
         rc = manifest_save(options->os.fs, options->dir, &group->manifest, diag);
     if (rc != 0)
         return rc;
-    if (found.cut_frames > 0)
+    if (group->found.cut_frames > 0)
         group_log(group, '*',
                   "the log ends in %llu bytes of writes that were never acknowledged: cut",
-                  (unsigned long long)found.cut_bytes);
+                  (unsigned long long)group->found.cut_bytes);
     group->identity = group->manifest.group_id;
     group->stores.count = group->manifest.shard_count;
     group->stores.hash_seed = chance_u64(options->os.chance);
     group->stores.is_single_threaded = is_one_loop(options);
-    rc = open_stores(group, diag);
-    return rc == 0 ? open_consensus(group, &found, diag) : rc;
+    return open_stores(group, diag);
 }
 
-int group_open(const struct group_options *options, struct group **out_group, struct diag *diag)
+struct group *group_new(const struct group_options *options)
 {
     struct group *group = mem_calloc(1, sizeof(*group));
     group->options = *options;
     take_defaults(&group->options);
     ASSERT(options->io_loop_count > 0 && options->shard_loop_count > 0);
-    int rc = open_state(group, diag);
+    group->sequencer.group = group;
+    group->sequencer.loop = group->options.log_loop;
+    for (uint32_t i = 0; i < options->io_loop_count; i++) {
+        port_init(&group->ports[i], group, i, options->io_loops[i]);
+        port_start(&group->ports[i]);
+    }
+    return group;
+}
+
+int group_recover(struct group *group, struct diag *diag)
+{
+    return open_state(group, diag);
+}
+
+/* Here the first frame goes to the log's queue, and the thread that sends it must live on (O6): so
+ * this is no part of the recovery. */
+int group_start(struct group *group, struct diag *diag)
+{
+    int rc = open_consensus(group, diag);
+    if (rc != 0)
+        return rc;
+    start_components(group);
+    atomic_store_explicit(&group->is_started, true, memory_order_release);
+    return 0;
+}
+
+void group_free_unstarted(struct group *group)
+{
+    for (uint32_t i = 0; i < group->options.io_loop_count; i++) {
+        port_stop(&group->ports[i]);
+        port_fini(&group->ports[i]);
+    }
+    for (uint32_t i = 0; i < group->stores.count; i++)
+        store_close(group->stores.shards[i]);
+    group_close_rest(group);
+}
+
+int group_open(const struct group_options *options, struct group **out_group, struct diag *diag)
+{
+    struct group *group = group_new(options);
+    int rc = group_recover(group, diag);
+    if (rc == 0)
+        rc = group_start(group, diag);
     if (rc != 0) {
-        for (uint32_t i = 0; i < group->stores.count; i++)
-            store_close(group->stores.shards[i]);
-        group_close_rest(group);
+        group_free_unstarted(group);
         return rc;
     }
-    start_components(group);
     *out_group = group;
     return 0;
 }

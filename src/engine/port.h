@@ -48,7 +48,7 @@ enum port_result {
 
 /* Executes a data command (scope KEYS or ALL) whose arity fits. Refusals (-LOADING, -MISCONF, too
  * big, ...) are replies. */
-#define TEXT_LOADING "LOADING Ferric is replaying its log into memory"
+#define TEXT_LOADING "LOADING Ferric is loading the dataset in memory"
 
 enum port_result port_execute(struct port *port, const struct port_request *request,
                               struct reply *reply);

@@ -292,6 +292,8 @@ static void note_ready(struct sequencer *sequencer)
         atomic_store(&group->hlc_ms, hlc_ms(sequencer->hlc.word));
         group_set_state(group, GROUP_READY);
         tell_replayed(sequencer);
+        if (group->options.on_ready != NULL)
+            group->options.on_ready(group->options.ctx);
         if (sequencer->wanted != NULL)
             checkpoint_begin(sequencer);
     } else if (sequencer->log_error != 0) {

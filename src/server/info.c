@@ -2,6 +2,7 @@
 /* INFO: one row a field; sections are runs of rows. */
 #include "base/mem.h"
 #include "command/args.h"
+#include "engine/group_stats.h"
 #include "os/process.h"
 #include "server/server.h"
 
@@ -106,6 +107,7 @@ TEXT_FIELD(show_mem_allocator, "jemalloc")
 /* ---- Persistence ---- */
 
 NUMBER_FIELD(show_loading, group_state(server_group(info->server)) == GROUP_REPLAYING)
+NUMBER_FIELD(show_async_loading, 0)
 NUMBER_FIELD(show_aof_enabled, 1)
 TEXT_FIELD(show_aof_write_status,
            info->group.is_log_failed || info->group.is_log_full || info->group.shards_failing > 0
@@ -227,6 +229,7 @@ static const struct info_row rows[] = {
     {"Memory", "maxmemory_policy", show_maxmemory_policy},
     {"Memory", "mem_allocator", show_mem_allocator},
     {"Persistence", "loading", show_loading},
+    {"Persistence", "async_loading", show_async_loading},
     {"Persistence", "aof_enabled", show_aof_enabled},
     {"Persistence", "aof_last_write_status", show_aof_write_status},
     {"Persistence", "log_status", show_log_status},
@@ -281,6 +284,22 @@ static const struct info_row rows[] = {
 
 /* ---- Putting it together ---- */
 
+/* Shown only meanwhile, as Redis does. */
+static void put_loading(const struct info *info, struct buf *to)
+{
+    if (group_state(server_group(info->server)) != GROUP_REPLAYING)
+        return;
+    struct server_loading loading = server_loading(info->server);
+    buf_append_format(to,
+                      "loading_start_time:%llu\r\nloading_total_bytes:%llu\r\n"
+                      "loading_loaded_bytes:%llu\r\nloading_loaded_perc:%llu.00\r\n"
+                      "loading_eta_seconds:%llu\r\n",
+                      (unsigned long long)(loading.start_ms / 1000),
+                      (unsigned long long)loading.total_bytes,
+                      (unsigned long long)loading.done_bytes, (unsigned long long)loading.percent,
+                      (unsigned long long)loading.left_s);
+}
+
 static bool wants(const struct call *call, const char *section)
 {
     if (call->argc == 1)
@@ -304,6 +323,8 @@ static void put_section(const struct info *info, const char *section, struct buf
         rows[i].read(info, to);
         buf_append_str(to, "\r\n");
     }
+    if (strcmp(section, "Persistence") == 0)
+        put_loading(info, to);
 }
 
 static void put_keyspace(const struct info *info, struct buf *to)

@@ -16,9 +16,17 @@
 
 struct server;
 
-/* Takes the configuration over. 0, or a negative code with diag. */
+/* Can this be served, as far as the configuration alone tells? */
+MUST_CHECK
+int server_check(const struct config *config, struct diag *diag);
+
+/* Takes the configuration over, and clients in. 0, or a negative code with diag. */
 MUST_CHECK
 int server_new(struct config *config, struct server **out_server, struct diag *diag);
+
+/* Recovers what is on disk; clients are told so meanwhile. */
+MUST_CHECK
+int server_recover(struct server *server, struct diag *diag);
 
 /* Serves until a signal or SHUTDOWN. The process's exit status. */
 int server_run(struct server *server);
@@ -45,6 +53,15 @@ bool server_is_saving(struct server *server);
 const char *server_placement(const struct server *server);
 uint32_t server_loop_count(const struct server *server);
 struct loop *server_loop(struct server *server, uint32_t idx);
+
+struct server_loading {
+    uint64_t start_ms;
+    uint64_t total_bytes; /* of the step that goes on */
+    uint64_t done_bytes;
+    uint64_t percent;
+    uint64_t left_s;
+};
+struct server_loading server_loading(const struct server *server);
 
 /* Writes what the configuration has to say about itself to the log. With its lock held. */
 void server_log_remarks(struct server *server);

@@ -98,6 +98,8 @@ static void put_flags(const struct session *session, struct buf *to)
         buf_append_byte(to, 'x');
     if (session->wait != NULL)
         buf_append_byte(to, 'b');
+    if (!session->conn.is_closing && net_is_unix(session->conn.watch.fd))
+        buf_append_byte(to, 'U');
     if (session->is_no_evict)
         buf_append_byte(to, 'e');
     if (session->is_no_touch)

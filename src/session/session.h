@@ -66,8 +66,12 @@ void hub_set_password(struct hub *hub, struct slice password);
 /* The password as it is now, appended. Thread: any. */
 void hub_password(struct hub *hub, struct buf *out);
 
-/* Takes a connected socket over and gives it to one of the hosts in turn. Thread: any loop's. */
+/* Takes a connected socket over and gives it to one of the hosts in turn; before hub_spread() to
+ * the first. Thread: any loop's. */
 void hub_accept(struct hub *hub, int fd);
+
+/* From now on all loops run. Thread: any. */
+void hub_spread(struct hub *hub);
 
 /* Closes every connection, after its queued replies where `is_graceful`; on_done comes on `loop`
  * when all are gone. Thread: any. */

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "command/args.h"
+#include "engine/group_stats.h"
 #include "session/session_internal.h"
 
 #define TEXT_BAD_TIMEOUT "ERR timeout is not an integer or out of range"

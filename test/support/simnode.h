@@ -15,6 +15,7 @@
 #define SUPPORT_SIMNODE_H
 
 #include "engine/group.h"
+#include "engine/group_stats.h"
 #include "engine/port.h"
 #include "support/simdisk.h"
 #include "support/simhistory.h"

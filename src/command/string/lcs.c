@@ -178,7 +178,8 @@ static void reply_text(struct reply *reply, const struct lcs *lcs, uint32_t leng
     size_t i = lcs->a.len;
     size_t j = lcs->b.len;
     size_t left = length;
-    buf_extend(&text, length);
+    if (length > 0)
+        buf_extend(&text, length);
     while (match_before(lcs, &i, &j, &match)) {
         ASSERT(match.len <= left);
         left -= match.len;

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "command/args.h"
+#include "engine/group_stats.h"
 #include "os/process.h"
 #include "server/server_internal.h"
 

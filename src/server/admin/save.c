@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "command/args.h"
+#include "engine/group_stats.h"
 #include "server/server_internal.h"
 
 struct saving {

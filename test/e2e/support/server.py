@@ -71,10 +71,13 @@ class Server:
     """One data directory and the process that serves it, which may be stopped and started again.
 
     `file` is the text of a configuration file, `open_files` the limit of descriptors it is given,
-    `peer` the binary of a Redis or Valkey to run whatever the others run.
+    `peer` the binary of a Redis or Valkey to run whatever the others run, `environment` what is
+    added to that of the tests.
     """
 
-    def __init__(self, directory, file=None, open_files=None, peer=None, **options):
+    def __init__(
+        self, directory, file=None, open_files=None, peer=None, environment=None, **options
+    ):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.file = None
@@ -82,6 +85,7 @@ class Server:
             self.file = self.directory / "server.conf"
             self.file.write_text(file)
         self.open_files = open_files
+        self.environment = environment or {}
         self.options = {name.replace("_", "-"): value for name, value in options.items()}
         self.binary = peer or binary()
         self.kind = kind(self.binary)
@@ -110,6 +114,12 @@ class Server:
             if "in use" not in self.log().lower() or attempt == 4:
                 raise RuntimeError(f"the server did not start:\n{self.log()[-4000:]}")
         raise RuntimeError("no port to be had")
+
+    def begin(self, **options):
+        """Starts the process and does not wait for it."""
+        assert self.process is None, "it runs already"
+        self.port = free_port()
+        self._spawn(options)
 
     def refuses_to_start(self, **options):
         """Starts a process that must end by itself, with status 1; returns what it said."""
@@ -207,6 +217,7 @@ class Server:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.directory,
+                env=os.environ | self.environment,
                 preexec_fn=self._prepare,
             )
 

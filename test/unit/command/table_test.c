@@ -4,6 +4,7 @@
 
 #include "command/args.h"
 #include "command/families.h"
+#include "command/rename.h"
 #include "command/transaction.h"
 #include "support/cmocka.h"
 #include "support/commandbench.h"
@@ -254,6 +255,94 @@ static void subcommands(void **state)
     command_table_free(table);
 }
 
+/* ---- Other names ---- */
+
+static int rename_to(struct command_table *table, const char *from, const char *to)
+{
+    return command_table_rename(table, slice_str(from), slice_str(to));
+}
+
+static void a_renamed_command_has_one_name(void **state)
+{
+    (void)state;
+    struct command_table *table = commandbench_table();
+    const struct command_row *get = find(table, "get");
+    size_t count = command_count(table);
+    assert_int_equal(rename_to(table, "GET", "Fetch"), 0);
+    assert_ptr_equal(find(table, "fetch"), get);
+    assert_null(find(table, "get"));
+    assert_ptr_equal(command_by_own_name(table, "get"), get);
+    assert_null(command_by_own_name(table, "fetch"));
+    assert_int_equal(command_count(table), count);
+    /* A name that has become free may be taken. */
+    const struct command_row *set = find(table, "set");
+    assert_int_equal(rename_to(table, "set", "get"), 0);
+    assert_ptr_equal(find(table, "GET"), set);
+    assert_int_equal(rename_to(table, "get", "set"), 0);
+    assert_int_equal(rename_to(table, "fetch", "get"), 0);
+    assert_ptr_equal(find(table, "get"), get);
+    command_table_free(table);
+}
+
+static void a_command_renamed_to_nothing_is_gone(void **state)
+{
+    (void)state;
+    struct command_table *table = commandbench_table();
+    const struct command_row *get = find(table, "get");
+    size_t count = command_count(table);
+    assert_int_equal(rename_to(table, "get", ""), 0);
+    assert_null(find(table, "get"));
+    assert_non_null(find(table, "getset"));
+    assert_int_equal(command_count(table), count - 1);
+    for (size_t i = 0; i < command_row_count(table); i++)
+        assert_ptr_not_equal(command_at(table, i), get);
+    assert_ptr_equal(command_by_own_name(table, "get"), get);
+    assert_ptr_equal(command_by_id(table, get->id), get);
+    command_table_free(table);
+}
+
+static void a_container_takes_its_subcommands_along(void **state)
+{
+    (void)state;
+    static const struct command_row rows[] = {
+        {.name = "a", .arity = {1, 1}, .scope = SCOPE_NODE, .run = run_nothing},
+        {.name = "box", .arity = {2, ARITY_ANY}, .scope = SCOPE_NODE},
+        {.name = "list", .parent = "box", .arity = {2, 2}, .scope = SCOPE_NODE, .run = run_nothing},
+        {.name = "z", .arity = {1, 1}, .scope = SCOPE_NODE, .run = run_nothing},
+    };
+    const struct command_family family = {.name = "test", .rows = rows, .row_count = 4};
+    const struct command_family *families[] = {&family};
+    struct command_table *table = command_table_new(families, 1);
+    const struct command_row *parent;
+    struct slice argv[] = {SLICE_LIT("chest"), SLICE_LIT("LIST")};
+    assert_int_equal(rename_to(table, "box", "chest"), 0);
+    assert_ptr_equal(command_find(table, argv, 2, &parent), &rows[2]);
+    assert_int_equal(rename_to(table, "chest", ""), 0);
+    assert_null(command_find(table, argv, 2, &parent));
+    assert_null(parent);
+    assert_int_equal(command_count(table), 2);
+    assert_int_equal(command_row_count(table), 2);
+    assert_ptr_equal(command_at(table, 0), &rows[0]);
+    assert_ptr_equal(command_at(table, 1), &rows[3]);
+    command_table_free(table);
+}
+
+static void what_cannot_be_renamed(void **state)
+{
+    (void)state;
+    struct command_table *table = commandbench_table();
+    char longest[80];
+    memset(longest, 'x', sizeof(longest));
+    longest[79] = '\0';
+    assert_int_equal(rename_to(table, "nosuch", "x"), ERR_NOT_FOUND);
+    assert_int_equal(rename_to(table, "", "x"), ERR_NOT_FOUND);
+    assert_int_equal(rename_to(table, "get", "SET"), ERR_EXISTS);
+    assert_int_equal(rename_to(table, "get", "get"), ERR_EXISTS);
+    assert_int_equal(rename_to(table, "get", longest), ERR_TOO_BIG);
+    assert_non_null(find(table, "get"));
+    command_table_free(table);
+}
+
 /* ---- Keys ---- */
 
 struct found_keys {
@@ -354,6 +443,10 @@ int main(void)
         cmocka_unit_test(clients_see_one_exec),
         cmocka_unit_test(names_are_found),
         cmocka_unit_test(subcommands),
+        cmocka_unit_test(a_renamed_command_has_one_name),
+        cmocka_unit_test(a_command_renamed_to_nothing_is_gone),
+        cmocka_unit_test(a_container_takes_its_subcommands_along),
+        cmocka_unit_test(what_cannot_be_renamed),
         cmocka_unit_test(keys_of_commands),
         cmocka_unit_test(keys_behind_their_number),
         cmocka_unit_test(arity_as_redis_writes_it),
