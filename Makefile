@@ -90,6 +90,11 @@ differential: ## COMMANDS=200000 random ones for Ferric and for Valkey; SEED=...
 	$(call build,dev,ferric-server)
 	test/differential/differential.py --commands $(COMMANDS) $(ARGS)
 
+.PHONY: conformance
+conformance: build ## Redis's own TCL suite; UNITS="unit/type/string ...", SUITE=<folder>, ARGS="..."
+	$(if $(SUITE),,tools/install suite)
+	tools/conformance.py $(if $(SUITE),--suite $(SUITE)) $(ARGS) $(UNITS)
+
 .PHONY: bench
 bench: build ## Ferric beside Valkey and Redis in one run; ARGS="..." is passed on
 	tools/install peers

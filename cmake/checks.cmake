@@ -11,7 +11,9 @@ if(CMAKE_BUILD_TYPE STREQUAL "Dev")
   add_test(NAME check.style COMMAND ${FERRIC_PYTHON} tools/check_style)
   add_test(NAME check.symbols COMMAND ${FERRIC_PYTHON} tools/check_symbols --build ${build})
   add_test(NAME check.checks COMMAND ${FERRIC_PYTHON} tools/check_checks)
-  set_tests_properties(check.layers check.style check.symbols check.checks PROPERTIES
+  add_test(NAME check.conformance COMMAND ${FERRIC_PYTHON} tools/conformance.py --check)
+  set_tests_properties(check.layers check.style check.symbols check.checks check.conformance
+    PROPERTIES
     LABELS check TIMEOUT 120 WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
     ENVIRONMENT PYTHONDONTWRITEBYTECODE=1)
 endif()

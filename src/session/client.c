@@ -137,7 +137,7 @@ void session_describe(const struct session *session, struct buf *to)
         "multi-mem=%zu rbs=0 rbp=0 obl=0 oll=0 omem=%zu tot-mem=%zu events=r",
         session->db, session_subscriptions(session, TOPIC_CHANNEL),
         session_subscriptions(session, TOPIC_PATTERN), session_subscriptions(session, TOPIC_SHARD),
-        session->in_multi ? (long long)session->queue_count : -1, unread,
+        session->in_multi ? (long long)session->queue_count : -1, unread + session->running_bytes,
         session->conn.unread.cap - unread, session->queue_bytes, conn_queued(&session->conn),
         sizeof(*session) + conn_memory(&session->conn) + session->queue_bytes);
     buf_append_format(

@@ -160,7 +160,10 @@ static enum fed feed_one(struct session *session, struct slice rest, size_t *out
     }
     bool is_done = true;
     if (parser->argc > 0) {
+        session->running_bytes = *out_size;
         is_done = session_run(session, parser->argv, (uint32_t)parser->argc);
+        if (!is_done || session->pending_count == 0)
+            session->running_bytes = 0;
         count_up(&host->stats.commands, is_done);
         session->command_count += is_done;
     }

@@ -142,8 +142,10 @@ static void pop_first(struct session *session)
 {
     struct pending *pending = session->first;
     session->first = pending->next;
-    if (session->first == NULL)
+    if (session->first == NULL) {
         session->last = NULL;
+        session->running_bytes = 0;
+    }
     ASSERT(session->pending_count > 0);
     session->pending_count--;
     pending_release(session->host, pending);

@@ -34,6 +34,7 @@ struct session {
     struct resp_parser *parser; /* with an unfinished command, else NULL */
     size_t unfinished_bytes;    /* of that command so far */
     size_t need_bytes;          /* what it is known to take */
+    size_t running_bytes;       /* of the last one, until nothing is unanswered: for CLIENT LIST */
     size_t held_bytes;          /* counted in host->held_bytes */
     struct pending *first;
     struct pending *last;

@@ -233,22 +233,28 @@ void store_adopt(struct store *store, struct store *fresh)
 struct swap {
     const struct store *store;
     const uint16_t *now; /* new number of each old one */
+    uint64_t now_ms;
 };
 
-static bool has_row(const struct db *db, const struct watched_note *note)
+/* One whose time is over is as good as absent, though its row is still there. */
+static bool has_key(const struct db *db, const struct watched_note *note, uint64_t now_ms)
 {
-    return keydir_find(db->dir, note->key, note->hash) != NULL;
+    const struct row *row = keydir_find(db->dir, note->key, note->hash);
+    if (row == NULL)
+        return false;
+    uint64_t expire_at_ms = row_expire_at_ms(row);
+    return expire_at_ms == 0 || expire_at_ms > now_ms;
 }
 
 static bool is_moved(const void *ctx, const struct watched_note *note)
 {
     const struct swap *swap = ctx;
     uint16_t left_for = swap->now[note->db];
-    return left_for != note->db && (has_row(store_db(swap->store, note->db), note) ||
-                                    has_row(store_db(swap->store, left_for), note));
+    return left_for != note->db && (has_key(store_db(swap->store, note->db), note, swap->now_ms) ||
+                                    has_key(store_db(swap->store, left_for), note, swap->now_ms));
 }
 
-void store_renumber(struct store *store, const uint16_t *numbers)
+void store_renumber(struct store *store, const uint16_t *numbers, uint64_t now_ms)
 {
     uint32_t count = store->database_count;
     struct db **dbs = mem_alloc(count * sizeof(*dbs));
@@ -267,7 +273,8 @@ void store_renumber(struct store *store, const uint16_t *numbers)
         struct chill *chill = &queue->items[(queue->head + i) & (queue->cap - 1)];
         chill->db = now[chill->db];
     }
-    watched_mark_swapped(&store->watched, is_moved, &(struct swap){.store = store, .now = now});
+    watched_mark_swapped(&store->watched, is_moved,
+                         &(struct swap){.store = store, .now = now, .now_ms = now_ms});
     mem_free(dbs);
     mem_free(now);
 }

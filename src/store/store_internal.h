@@ -79,8 +79,8 @@ void store_unpublish(struct db *db, const struct row *old, uint64_t hash);
 void store_replace_db(struct store *store, uint16_t number);
 
 /* The database that had the number numbers[i] gets the number i: all of them, at once for the
- * owner; readers look at the publication word (T4). */
-void store_renumber(struct store *store, const uint16_t *numbers);
+ * owner; readers look at the publication word (T4). `now_ms`: time of the command. */
+void store_renumber(struct store *store, const uint16_t *numbers, uint64_t now_ms);
 
 /* The publication word of a multi-row change: odd between the two (R24). */
 void store_publication_open(struct store *store);

@@ -477,7 +477,7 @@ static void publish_change(struct tx *tx, struct change *change)
 static void publish_swaps(struct tx *tx)
 {
     for (uint32_t shard = 0; shard < tx->stores->count; shard++)
-        store_renumber(tx->stores->shards[shard], tx->numbers);
+        store_renumber(tx->stores->shards[shard], tx->numbers, tx->time_ms);
 }
 
 /* The shards whose publication word moves: those of a change of several rows; and the shard of a

@@ -176,7 +176,8 @@ class Listener:
             client("PING")
         ours, theirs = (by_key(client.pushes) for client in self.clients)
         if not same(ours, theirs):
-            raise Difference([b"(notifications of)", *(b" ".join(c) for c in commands)], ours, theirs)
+            caused = [b"(notifications of)", *(b" ".join(argv) for argv in commands)]
+            raise Difference(caused, ours, theirs)
         self.tally["notifications"] += len(theirs)
         for client in self.clients:
             client.pushes = []

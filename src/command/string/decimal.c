@@ -135,9 +135,13 @@ static void subtract_magnitudes(uint8_t *to, const uint8_t *large, const uint8_t
     ASSERT(borrowed == 0);
 }
 
+/* A half goes to the even digit: what was rounded on its way in is as often too small as too large,
+ * and taking the same number away again leaves nothing. */
 static void round_to_shown(uint8_t *digits)
 {
-    bool is_up = digits[LAST_SHOWN + 1] >= 5;
+    static const uint8_t half[DIGITS - LAST_SHOWN - 1] = {5};
+    int beyond = memcmp(digits + LAST_SHOWN + 1, half, sizeof(half));
+    bool is_up = beyond > 0 || (beyond == 0 && digits[LAST_SHOWN] % 2 == 1);
     memset(digits + LAST_SHOWN + 1, 0, DIGITS - LAST_SHOWN - 1);
     for (size_t i = LAST_SHOWN; is_up; i--) {
         is_up = digits[i] == 9;

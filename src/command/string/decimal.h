@@ -36,7 +36,7 @@ struct decimal {
 MUST_CHECK
 bool decimal_parse(struct slice text, struct decimal *out);
 
-/* sum += more, rounded to DECIMAL_SHOWN digits, halves away from zero. False, and *sum is void, if
+/* sum += more, rounded to DECIMAL_SHOWN digits, halves to the even one. False, and *sum is void, if
  * the result is infinite or out of range. */
 MUST_CHECK
 bool decimal_add(struct decimal *sum, const struct decimal *more);

@@ -64,6 +64,16 @@ def test_list_shows_every_connection(server):
     assert by_address[address(clients[0])]["resp"] == "2"
 
 
+@pytest.mark.not_on("valkey", "what is read by itself is not counted since Valkey 8")
+def test_a_running_command_counts_as_input(client):
+    """qbuf is the size of the request that asks, and 0 for one who waits for nothing."""
+    sizes = {}
+    for name in ("INFO", "LIST"):
+        client.send(f"*2\r\n$6\r\nclient\r\n$4\r\n{name}\r\n".encode())
+        sizes[name] = fields(bytes(client.read()).decode())["qbuf"]
+    assert sizes == {"INFO": "26", "LIST": "26"}
+
+
 def test_list_says_which_protocol(server):
     rows = listed(server.connect(), "ID", server.connect(protocol=3)("CLIENT", "ID"))
     assert [row["resp"] for row in rows.values()] == ["3"]
