@@ -24,6 +24,7 @@
 struct session; /* of the layer above */
 struct command_row;
 struct command_table;
+struct tally;
 
 struct call {
     const struct command_row *row;
@@ -34,6 +35,7 @@ struct call {
     struct reply *reply;
     const struct command_table *table;
     struct session *session; /* scope NODE only */
+    struct tally *tally;     /* counts what a transaction runs; may be NULL */
 };
 
 /* Returns 0 when the reply has been written (an error reply counts), or what tx_get() and tx_load()
@@ -61,7 +63,9 @@ enum command_flags {
     CMD_IN_MULTI_NOW = 1 << 22, /* not queued by MULTI */
     CMD_WANTS_QUIET = 1 << 23,  /* runs only while nothing of its connection is in flight */
     CMD_INTERNAL = 1 << 24,     /* found by id alone: no client can name it, no list shows it */
-    CMD_SHOWS_VALUE = 1 << 25   /* its reply may be as large as the values of its keys */
+    CMD_SHOWS_VALUE = 1 << 25,  /* its reply may be as large as the values of its keys */
+    CMD_COUNTS_READS = 1 << 26, /* WRITE: its lookups are reads, too (keyspace_hits) */
+    CMD_MAY_REPLICATE = 1 << 27 /* CLIENT PAUSE WRITE holds it like a write */
 };
 
 enum command_scope {
@@ -178,6 +182,11 @@ size_t command_count(const struct command_table *table); /* without subcommands 
 /* Every row but internal ones, containers before their subcommands, by name. */
 const struct command_row *command_at(const struct command_table *table, size_t idx);
 size_t command_row_count(const struct command_table *table);
+
+/* A small number for each name, from 0: rows of one name, internal ones too, share theirs. */
+uint32_t command_number(const struct command_table *table, const struct command_row *row);
+uint32_t command_numbers(const struct command_table *table);
+const struct command_row *command_by_number(const struct command_table *table, uint32_t number);
 
 static inline bool command_arity_fits(const struct command_row *row, uint32_t argc)
 {

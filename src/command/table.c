@@ -20,6 +20,15 @@ struct command_table {
     size_t index_size;
     const struct command_row **by_id;
     size_t by_id_size;
+    /* Numbers: those with an id begin, by id; the others are found by their address. */
+    uint32_t *number_of_id;
+    const struct command_row **by_number;
+    uint32_t number_count;
+    struct numbered {
+        const struct command_row *row;
+        uint32_t number;
+    } * numbered; /* open addressing */
+    size_t numbered_size;
 };
 
 /* Hash of "parent|name" or "name", folded to lower case. */
@@ -94,6 +103,61 @@ static void add_row(struct command_table *table, const struct command_row *row)
     table->by_id[row->id] = row;
 }
 
+/* ---- Numbers ---- */
+
+static struct numbered *numbered_slot(const struct command_table *table,
+                                      const struct command_row *row)
+{
+    size_t mask = table->numbered_size - 1;
+    size_t at = (size_t)(hash_mix((uint64_t)(uintptr_t)row, 0) & mask);
+    while (table->numbered[at].row != NULL && table->numbered[at].row != row)
+        at = (at + 1) & mask;
+    return &table->numbered[at];
+}
+
+static void give_numbers(struct command_table *table)
+{
+    table->number_of_id = mem_calloc(table->by_id_size, sizeof(*table->number_of_id));
+    table->by_number = mem_calloc(table->row_count, sizeof(struct command_row *));
+    table->numbered_size = table->index_size;
+    table->numbered = mem_calloc(table->numbered_size, sizeof(*table->numbered));
+    for (size_t i = 0; i < table->row_count; i++) {
+        const struct command_row *row = table->rows[i];
+        uint32_t number = table->number_count++;
+        table->by_number[number] = row;
+        if (row->id != 0)
+            table->number_of_id[row->id] = number;
+        else
+            *numbered_slot(table, row) = (struct numbered){.row = row, .number = number};
+    }
+    for (size_t id = 1; id < table->by_id_size; id++) {
+        const struct command_row *row = table->by_id[id];
+        if (row == NULL || (row->flags & CMD_INTERNAL) == 0)
+            continue;
+        const struct command_row *named = find_name(table, parent_of(row), slice_str(row->name));
+        ASSERT(named != NULL);
+        table->number_of_id[id] = command_number(table, named);
+    }
+}
+
+uint32_t command_number(const struct command_table *table, const struct command_row *row)
+{
+    return row->id != 0 ? table->number_of_id[row->id] : numbered_slot(table, row)->number;
+}
+
+uint32_t command_numbers(const struct command_table *table)
+{
+    return table->number_count;
+}
+
+const struct command_row *command_by_number(const struct command_table *table, uint32_t number)
+{
+    ASSERT(number < table->number_count);
+    return table->by_number[number];
+}
+
+/* ---- Life ---- */
+
 struct command_table *command_table_new(const struct command_family *const *families,
                                         size_t family_count)
 {
@@ -124,6 +188,7 @@ struct command_table *command_table_new(const struct command_family *const *fami
             table->has_subs[slot_of(table, SLICE_EMPTY, parent_of(table->rows[i]))] = true;
     }
     qsort(table->rows, table->row_count, sizeof(struct command_row *), compare_rows);
+    give_numbers(table);
     return table;
 }
 
@@ -135,6 +200,9 @@ void command_table_free(struct command_table *table)
     mem_free(table->index);
     mem_free(table->has_subs);
     mem_free(table->by_id);
+    mem_free(table->number_of_id);
+    mem_free(table->by_number);
+    mem_free(table->numbered);
     mem_free(table);
 }
 

@@ -179,7 +179,20 @@ struct group_stats group_stats(const struct group *group)
     return stats;
 }
 
+void group_tally(const struct group *group, struct tally_sum *sum)
+{
+    for (uint32_t i = 0; i < group->options.io_loop_count; i++)
+        tally_add_to(group->ports[i].tally, sum);
+    for (uint32_t i = 0; i < group->stores.count; i++)
+        tally_add_to(group->shards[i].tally, sum);
+}
+
 /* ---- Settings ---- */
+
+struct tally_settings *group_tally_settings(struct group *group)
+{
+    return &group->tally_settings;
+}
 
 struct hot_max_change {
     struct loop_post post;

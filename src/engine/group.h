@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #include "base/diag.h"
-#include "command/command.h"
+#include "command/tally.h"
 #include "loop/loop.h"
 #include "loop/pool.h"
 #include "os/aio.h"
@@ -107,6 +107,11 @@ uint32_t group_shard_count(const struct group *group);
 const struct command_table *group_table(const struct group *group);
 /* Of a shard index, where it lives. */
 void group_set_hot_max_value(struct group *group, size_t bytes);
+
+/* Counters of commands over all ports and shards are added; `sum` has been initialised. Thread: any.
+ */
+void group_tally(const struct group *group, struct tally_sum *sum);
+struct tally_settings *group_tally_settings(struct group *group);
 
 /* Asks for a checkpoint at once; on_done comes on `loop`. Thread: any. */
 struct group_checkpoint_request {

@@ -94,8 +94,12 @@ static int run_id(struct call *call)
 static void put_flags(const struct session *session, struct buf *to)
 {
     size_t mark = to->len;
+    if (session->is_monitor)
+        buf_append_byte(to, 'O');
     if (session->in_multi)
         buf_append_byte(to, 'x');
+    if (session->waits_for_pause)
+        buf_append_byte(to, 'b');
     if (session->is_no_evict)
         buf_append_byte(to, 'e');
     if (session->is_no_touch)
@@ -231,6 +235,8 @@ static const struct command_row rows[] = {
     CLIENT_SUB("no-touch", 3, 3, CMD_NOSCRIPT, "", NULL, "7.2.0", run_no_touch,
                "Sets whether the connection's reads are to count as uses of keys; for CLIENT LIST.",
                "<ON | OFF>"),
+    CLIENT_SUB("pause", 3, 4, CMD_NOSCRIPT | CMD_ADMIN, FOR_ADMINS, ON_EVERY_NODE, "3.0.0",
+               client_pause, "Suspends commands processing.", "timeout [WRITE | ALL]"),
     CLIENT_SUB("reply", 3, 3, CMD_NOSCRIPT, "", NULL, "3.2.0", run_reply,
                "Instructs the server whether to reply to commands.", "<ON | OFF | SKIP>"),
     CLIENT_SUB("setinfo", 4, 4, CMD_NOSCRIPT, "", ON_EVERY_NODE, "7.2.0", run_setinfo,
@@ -238,6 +244,12 @@ static const struct command_row rows[] = {
                "<LIB-NAME libname | LIB-VER libver>"),
     CLIENT_SUB("setname", 3, 3, CMD_NOSCRIPT, "", ON_EVERY_NODE, "2.6.9", run_setname,
                "Sets the connection name.", "connection-name"),
+    CLIENT_SUB("unblock", 3, 4, CMD_NOSCRIPT | CMD_ADMIN, FOR_ADMINS, NULL, "5.0.0",
+               client_unblock,
+               "Unblocks a client blocked by a blocking command from a different connection.",
+               "client-id [TIMEOUT | ERROR]"),
+    CLIENT_SUB("unpause", 2, 2, CMD_NOSCRIPT | CMD_ADMIN, FOR_ADMINS, ON_EVERY_NODE, "6.2.0",
+               client_unpause, "Resumes processing commands from paused clients.", ""),
 };
 
 const struct command_family client_family = {

@@ -39,6 +39,14 @@ static void on_placed(void *ctx, void *token)
     pending_place(token);
 }
 
+static void on_slow(void *ctx, struct slow_command *slow)
+{
+    struct host *host = ctx;
+    const struct pending *pending = slow->token;
+    slow->next = NULL;
+    insight_note(host->hub, pending->session, slow);
+}
+
 static void on_room(void *ctx)
 {
     struct host *host = ctx;
@@ -51,7 +59,7 @@ static void on_room(void *ctx)
 }
 
 static const struct port_events port_events = {
-    .on_reply = on_reply, .on_placed = on_placed, .on_room = on_room};
+    .on_reply = on_reply, .on_placed = on_placed, .on_slow = on_slow, .on_room = on_room};
 
 /* ---- Once a second, while there are connections ---- */
 
@@ -92,6 +100,27 @@ static void publish_port(struct host *host)
         set_word(&host->port_counters[i], values[i]);
 }
 
+/* How much there was a second since the last time. */
+static void publish_rates(struct host *host)
+{
+    const uint64_t values[] = {
+        atomic_load_explicit(&host->stats.commands, memory_order_relaxed),
+        atomic_load_explicit(&host->stats.bytes_in, memory_order_relaxed) +
+            atomic_load_explicit(&host->stats.open_bytes_in, memory_order_relaxed),
+        atomic_load_explicit(&host->stats.bytes_out, memory_order_relaxed) +
+            atomic_load_explicit(&host->stats.open_bytes_out, memory_order_relaxed)};
+    uint64_t now_ms = loop_now_ms(host->loop);
+    uint64_t passed_ms = now_ms - host->rates.at_ms;
+    bool is_idle = list_is_empty(&host->sessions);
+    for (size_t i = 0; i < ARRAY_COUNT(values); i++) {
+        uint64_t more =
+            values[i] > host->rates.values[i] ? values[i] - host->rates.values[i] : 0;
+        set_word(&host->rates.per_s[i], is_idle || passed_ms == 0 ? 0 : more * 1000 / passed_ms);
+        host->rates.values[i] = values[i];
+    }
+    host->rates.at_ms = now_ms;
+}
+
 static void on_cron(struct loop_timer *timer)
 {
     struct host *host = CONTAINER_OF(timer, struct host, cron);
@@ -109,14 +138,17 @@ static void on_cron(struct loop_timer *timer)
     set_word(&host->stats.open_bytes_in, bytes_in);
     set_word(&host->stats.open_bytes_out, bytes_out);
     publish_port(host);
+    publish_rates(host);
     if (!list_is_empty(&host->sessions))
         loop_timer_arm(timer, CRON_MS);
 }
 
 void host_arm_cron(struct host *host)
 {
-    if (!loop_timer_is_armed(&host->cron))
-        loop_timer_arm(&host->cron, CRON_MS);
+    if (loop_timer_is_armed(&host->cron))
+        return;
+    host->rates.at_ms = loop_now_ms(host->loop);
+    loop_timer_arm(&host->cron, CRON_MS);
 }
 
 /* ---- Settings and figures ---- */
@@ -162,6 +194,11 @@ static struct hub_stats sum_up(const struct hub *hub)
         sum.bytes_out += read_word(&host->stats.bytes_out) + read_word(&host->stats.open_bytes_out);
         sum.output_limit_closes += read_word(&host->stats.output_closes);
         sum.query_limit_closes += read_word(&host->stats.query_closes);
+        sum.blocked_clients += read_word(&host->stats.blocked);
+        sum.monitors += read_word(&host->stats.monitors);
+        sum.commands_per_s += read_word(&host->rates.per_s[0]);
+        sum.bytes_in_per_s += read_word(&host->rates.per_s[1]);
+        sum.bytes_out_per_s += read_word(&host->rates.per_s[2]);
         sum.inline_reads += read_word(&host->port_counters[0]);
         sum.queued_reads += read_word(&host->port_counters[1]);
         sum.cold_reads += read_word(&host->port_counters[2]);
@@ -194,15 +231,51 @@ struct hub_stats hub_stats(struct hub *hub)
     take_off(&stats.cold_reads, base.cold_reads);
     take_off(&stats.read_retries, base.read_retries);
     take_off(&stats.writes, base.writes);
+    uint64_t now_ms = clock_mono_us(clock_posix()) / 1000;
+    uint64_t until_ms = read_word(&hub->pause_until_ms);
+    if (until_ms > now_ms) {
+        stats.pause_kind = atomic_load(&hub->pause_kind);
+        stats.pause_left_ms = stats.pause_kind == 0 ? 0 : until_ms - now_ms;
+    }
     return stats;
+}
+
+static void sum_up_tallies(const struct hub *hub, struct tally_sum *out)
+{
+    tally_sum_init(out, hub->options.table);
+    group_tally(hub->options.group, out);
+}
+
+void hub_tally(struct hub *hub, struct tally_sum *out)
+{
+    sum_up_tallies(hub, out);
+    lock_take(&hub->lock);
+    tally_sum_take_off(out, &hub->tally_baseline);
+    lock_drop(&hub->lock);
+}
+
+void hub_settings_changed(struct hub *hub)
+{
+    int64_t slowlog_us = atomic_load(&hub->settings.slowlog_us);
+    uint64_t latency_ms = atomic_load(&hub->settings.latency_ms);
+    uint64_t slow_us = slowlog_us < 0 ? UINT64_MAX : (uint64_t)slowlog_us;
+    if (latency_ms > 0 && latency_ms * 1000 < slow_us)
+        slow_us = latency_ms * 1000;
+    atomic_store(&group_tally_settings(hub->options.group)->slow_us, slow_us);
+    insight_trim(hub);
 }
 
 void hub_reset_stats(struct hub *hub)
 {
     struct hub_stats now = sum_up(hub);
+    struct tally_sum tally;
+    sum_up_tallies(hub, &tally);
     lock_take(&hub->lock);
+    struct tally_sum before = hub->tally_baseline;
     hub->baseline = now;
+    hub->tally_baseline = tally;
     lock_drop(&hub->lock);
+    tally_sum_fini(&before);
 }
 
 /* ---- Life ---- */
@@ -217,11 +290,14 @@ static int host_init(struct host *host, struct hub *hub, uint32_t idx)
     list_init(&host->sessions);
     list_init(&host->no_room);
     list_init(&host->holders);
+    list_init(&host->paused);
+    list_init(&host->monitors);
     host->held_limit = hub->options.max_held_bytes / hub->options.loop_count;
     host->shared_limit = OUTPUT_SHARED / hub->options.loop_count;
     port_set_events(host->port, &port_events, host);
     loop_timer_init(host->loop, &host->cron, on_cron);
     loop_timer_init(host->loop, &host->deadline, host_on_deadline);
+    loop_timer_init(host->loop, &host->pause_end, host_on_pause_end);
     return net_new(&(struct net_options){.loop = host->loop, .flush_order = FLUSH_ORDER},
                    &host->net);
 }
@@ -239,10 +315,12 @@ int hub_new(const struct hub_options *options, struct hub **out_hub)
     struct hub *hub = mem_calloc(1, sizeof(*hub));
     hub->options = *options;
     lock_init(&hub->lock);
+    insight_init(&hub->insight);
     atomic_init(&hub->next_id, 1);
     hub->exec_row = find_row(options->table, SLICE_LIT("exec"));
     hub->exists_row = find_row(options->table, SLICE_LIT("exists"));
     atomic_init(&hub->settings.max_clients, 10000);
+    atomic_init(&hub->settings.slowlog_us, -1);
     atomic_init(&hub->settings.query_buffer_limit, UINT64_C(1) << 30);
     atomic_init(&hub->settings.max_bulk_size, 512u * 1024 * 1024);
     for (uint32_t i = 0; i < options->loop_count; i++) {
@@ -266,6 +344,7 @@ void hub_free(struct hub *hub)
         ASSERT(list_is_empty(&host->sessions));
         loop_timer_fini(&host->cron);
         loop_timer_fini(&host->deadline);
+        loop_timer_fini(&host->pause_end);
         net_free(host->net);
         resp_parser_fini(&host->parser);
         buf_fini(&host->scratch);
@@ -273,5 +352,7 @@ void hub_free(struct hub *hub)
     }
     buf_fini(&hub->password);
     lock_fini(&hub->lock);
+    tally_sum_fini(&hub->tally_baseline);
+    insight_fini(&hub->insight);
     mem_free(hub);
 }
