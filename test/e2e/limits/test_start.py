@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a start goes wrong, and what the log says when it goes well."""
 
+import contextlib
 import os
 import pathlib
 import re
@@ -28,6 +29,13 @@ def fresh(tmp_path):
         server.kill()
 
 
+def descriptors_of(server):
+    """What the kernel tells of each; one that is closed while they are listed is passed over."""
+    for entry in pathlib.Path(f"/proc/{server.process.pid}/fdinfo").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            yield entry.read_text()
+
+
 # ---- The directory
 
 
@@ -48,8 +56,7 @@ def test_the_lock_outlasts_the_log_writes_of_a_killed_process(own_server):
     """What io_uring has handed to the disk lands after kill -9, too: the ring keeps the lock."""
     if own_server.info()["log_writer"] != "io_uring":
         pytest.skip("only io_uring's writes outlast the process")
-    descriptors = pathlib.Path(f"/proc/{own_server.process.pid}/fdinfo").iterdir()
-    rings = [text for text in map(pathlib.Path.read_text, descriptors) if "UserFiles" in text]
+    rings = [text for text in descriptors_of(own_server) if "UserFiles" in text]
     if not rings:
         pytest.skip("this kernel does not tell what a ring keeps")
     assert any(f"{own_server.directory}/lock" in text for text in rings)
