@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What of a command is shown to people: arguments cut short, passwords left out. */
+#include <ctype.h>
 #include <stdio.h>
 
 #include "command/tally.h"
@@ -51,6 +52,18 @@ static void put_one(struct reply *reply, struct slice arg)
     buf_append_slice(reply->out, slice_sub(arg, 0, MAX_BYTES));
     buf_append(reply->out, more, (size_t)len);
     reply_bulk_end(reply);
+}
+
+void slow_shout(struct slow_command *slow)
+{
+    /* Behind "*count" and "$length". */
+    unsigned lines = 0;
+    for (size_t i = 0; i < slow->argv.len && lines < 3; i++) {
+        uint8_t *c = &slow->argv.data[i];
+        lines += *c == '\n';
+        if (lines == 2)
+            *c = (uint8_t)toupper(*c);
+    }
 }
 
 void slow_put_argv(struct buf *to, const struct command_row *row, const struct slice *argv,

@@ -29,6 +29,15 @@ struct command_table {
         uint32_t number;
     } * numbered; /* open addressing */
     size_t numbered_size;
+    /* Top names of up to eight bytes, found without a byte by byte comparison. */
+    struct quick {
+        uint64_t folded;  /* the name in lower case, zeroes behind it */
+        uint64_t letters; /* the bit that tells the cases apart, where it does */
+        const struct command_row *row;
+        size_t len;
+        bool has_subs;
+    } * quick; /* open addressing; at most a quarter is taken */
+    unsigned quick_bits;
 };
 
 /* Hash of "parent|name" or "name", folded to lower case. */
@@ -156,6 +165,66 @@ const struct command_row *command_by_number(const struct command_table *table, u
     return table->by_number[number];
 }
 
+/* ---- Short names ---- */
+
+static uint64_t load_part(const uint8_t *from, size_t size)
+{
+    uint64_t word = 0;
+    memcpy(&word, from, size);
+    return word;
+}
+
+/* Up to eight bytes as a number; the parts may overlap. */
+static inline uint64_t pack(struct slice name)
+{
+    const uint8_t *data = name.data;
+    size_t len = name.len;
+    if (len == 8)
+        return load_part(data, 8);
+    if (len >= 4)
+        return load_part(data, 4) | load_part(data + len - 4, 4) << (8 * (len - 4));
+    size_t middle = len / 2;
+    return data[0] | (uint64_t)data[middle] << (8 * middle) |
+           (uint64_t)data[len - 1] << (8 * (len - 1));
+}
+
+/* The slot of the name, or the free one where it belongs. */
+static inline struct quick *quick_slot(const struct command_table *table, uint64_t word, size_t len)
+{
+    size_t mask = ((size_t)1 << table->quick_bits) - 1;
+    uint64_t mixed = (word | UINT64_C(0x2020202020202020)) * UINT64_C(0x9e3779b97f4a7c15);
+    size_t at = mixed >> (64 - table->quick_bits);
+    for (;; at = (at + 1) & mask) {
+        struct quick *quick = &table->quick[at];
+        if (quick->row == NULL || ((word | quick->letters) == quick->folded && len == quick->len))
+            return quick;
+    }
+}
+
+static void index_short_names(struct command_table *table)
+{
+    table->quick_bits = 4;
+    while ((size_t)1 << table->quick_bits < table->top_count * 4)
+        table->quick_bits++;
+    table->quick = mem_calloc((size_t)1 << table->quick_bits, sizeof(*table->quick));
+    for (size_t i = 0; i < table->row_count; i++) {
+        const struct command_row *row = table->rows[i];
+        size_t len = strlen(row->name);
+        if (row->parent != NULL || len > 8)
+            continue;
+        uint64_t letters = 0;
+        for (size_t j = 0; j < len; j++)
+            letters |= isalpha((uint8_t)row->name[j]) ? UINT64_C(0x20) << (8 * j) : 0;
+        uint64_t folded = pack(slice_str(row->name)) | letters;
+        *quick_slot(table, folded, len) = (struct quick){
+            .folded = folded,
+            .letters = letters,
+            .row = row,
+            .len = len,
+            .has_subs = table->has_subs[slot_of(table, SLICE_EMPTY, slice_str(row->name))]};
+    }
+}
+
 /* ---- Life ---- */
 
 struct command_table *command_table_new(const struct command_family *const *families,
@@ -189,6 +258,7 @@ struct command_table *command_table_new(const struct command_family *const *fami
     }
     qsort(table->rows, table->row_count, sizeof(struct command_row *), compare_rows);
     give_numbers(table);
+    index_short_names(table);
     return table;
 }
 
@@ -203,6 +273,7 @@ void command_table_free(struct command_table *table)
     mem_free(table->number_of_id);
     mem_free(table->by_number);
     mem_free(table->numbered);
+    mem_free(table->quick);
     mem_free(table);
 }
 
@@ -210,11 +281,20 @@ const struct command_row *command_find(const struct command_table *table, const 
                                        uint32_t argc, const struct command_row **out_parent)
 {
     *out_parent = NULL;
-    if (argv[0].len > NAME_MAX_SIZE)
-        return NULL;
-    size_t slot = slot_of(table, SLICE_EMPTY, argv[0]);
-    const struct command_row *row = table->index[slot];
-    if (row == NULL || argc < 2 || !table->has_subs[slot])
+    const struct command_row *row;
+    bool has_subs;
+    if (LIKELY(argv[0].len - 1 < 8)) {
+        const struct quick *quick = quick_slot(table, pack(argv[0]), argv[0].len);
+        row = quick->row;
+        has_subs = quick->has_subs;
+    } else {
+        if (argv[0].len > NAME_MAX_SIZE)
+            return NULL;
+        size_t slot = slot_of(table, SLICE_EMPTY, argv[0]);
+        row = table->index[slot];
+        has_subs = table->has_subs[slot];
+    }
+    if (LIKELY(row == NULL || argc < 2 || !has_subs))
         return row;
     const struct command_row *sub = find_name(table, slice_str(row->name), argv[1]);
     if (sub == NULL)

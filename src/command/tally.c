@@ -152,7 +152,8 @@ static void count_calls(struct tally *tally, uint32_t number, uint64_t count, ui
     struct tally_row *row = &tally->rows[number];
     add(&row->calls, count);
     add(&row->ns, count * ns_each);
-    add(&buckets_of(row)[bucket_of(ns_each)], count);
+    if (!atomic_load_explicit(&tally->settings->is_without_buckets, memory_order_relaxed))
+        add(&buckets_of(row)[bucket_of(ns_each)], count);
 }
 
 void tally_start(struct tally *tally)
@@ -197,8 +198,8 @@ static uint64_t slow_limit(const struct tally *tally)
 /* A write that looks no value up is as quick as what the protocol calls fast. */
 static bool is_quick(const struct command_row *row, size_t size)
 {
-    bool is_by_nature = (row->flags & CMD_FAST) != 0 ||
-                        (row->flags & (CMD_WRITE | CMD_LOADS_VALUE)) == CMD_WRITE;
+    bool is_by_nature =
+        (row->flags & CMD_FAST) != 0 || (row->flags & (CMD_WRITE | CMD_LOADS_VALUE)) == CMD_WRITE;
     return is_by_nature && row->scope != SCOPE_ALL && size <= TALLY_CHEAP;
 }
 
@@ -410,8 +411,7 @@ void tally_add_to(const struct tally *tally, struct tally_sum *sum)
         to->ns += look(&row->ns);
         to->rejected += look(&row->rejected);
         to->failed += look(&row->failed);
-        const _Atomic uint64_t *buckets =
-            atomic_load_explicit(&row->buckets, memory_order_acquire);
+        const _Atomic uint64_t *buckets = atomic_load_explicit(&row->buckets, memory_order_acquire);
         if (buckets == NULL)
             continue;
         if (to->buckets == NULL)
@@ -457,16 +457,19 @@ void tally_sum_take_off(struct tally_sum *sum, const struct tally_sum *base)
     take_off(&sum->missed, base->missed);
 }
 
-uint64_t tally_percentile(const struct tally_sum_row *row, double percent)
+uint64_t tally_timed(const struct tally_sum_row *row)
 {
     uint64_t total = 0;
-    uint64_t seen = 0;
-    if (row->buckets == NULL)
-        return 0;
-    for (size_t i = 0; i < TALLY_BUCKETS; i++)
+    for (size_t i = 0; row->buckets != NULL && i < TALLY_BUCKETS; i++)
         total += row->buckets[i];
-    double wanted = (double)total * percent / 100;
-    for (size_t i = 0; i < TALLY_BUCKETS; i++) {
+    return total;
+}
+
+uint64_t tally_percentile(const struct tally_sum_row *row, double percent)
+{
+    uint64_t seen = 0;
+    double wanted = (double)tally_timed(row) * percent / 100;
+    for (size_t i = 0; row->buckets != NULL && i < TALLY_BUCKETS; i++) {
         seen += row->buckets[i];
         if (seen > 0 && (double)seen >= wanted)
             return tally_bucket_end_ns(i);

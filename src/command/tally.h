@@ -26,7 +26,8 @@
 
 /* What CONFIG SET changes for all of them. */
 struct tally_settings {
-    _Atomic uint64_t slow_us; /* a command that takes so long is kept; UINT64_MAX: none is */
+    _Atomic bool is_without_buckets; /* distributions are not kept */
+    _Atomic uint64_t slow_us;        /* a command that takes so long is kept; UINT64_MAX: none is */
 };
 
 /* A command that took long, on its way to whoever knows its client. */
@@ -53,7 +54,7 @@ struct tally_call {
     const struct command_row *row;
     const struct slice *argv;
     uint32_t argc;
-    size_t size; /* bytes asked or answered */
+    size_t size;        /* bytes asked or answered */
     struct slice reply; /* empty: not yet known; what is no error may be cut short */
 };
 
@@ -83,6 +84,8 @@ void slow_command_free(struct slow_command *slow);
 /* Arguments as SLOWLOG shows them, appended. */
 void slow_put_argv(struct buf *to, const struct command_row *row, const struct slice *argv,
                    uint32_t argc);
+/* Its name in capitals. */
+void slow_shout(struct slow_command *slow);
 /* Must argument `nth` not be shown? */
 bool slow_is_secret(const struct slice *argv, uint32_t argc, uint32_t nth);
 
@@ -117,6 +120,8 @@ void tally_add_to(const struct tally *tally, struct tally_sum *sum);
 /* What `base` holds is taken off; it is an earlier sum of the same. */
 void tally_sum_take_off(struct tally_sum *sum, const struct tally_sum *base);
 
+/* Calls of the row whose durations were kept. */
+uint64_t tally_timed(const struct tally_sum_row *row);
 /* The duration that `percent` of a row's calls did not exceed, in ns. */
 uint64_t tally_percentile(const struct tally_sum_row *row, double percent);
 /* Up to which duration, in ns, a bucket counts. */

@@ -27,6 +27,7 @@ static struct reply_batch *reply_batch_of(struct shard *shard, struct port *port
     }
     struct reply_batch *batch = mem_calloc(1, sizeof(*batch));
     batch->port = port;
+    batch->slow_end = &batch->slow;
     batch->post.run = port_on_replies;
     batch->next = shard->replies;
     shard->replies = batch;
@@ -221,8 +222,9 @@ static void count_done(struct shard *shard, const struct op *op, struct reply_ba
     while (UNLIKELY(slow != NULL)) {
         struct slow_command *next = slow->next;
         slow->token = op->token;
-        slow->next = batch->slow;
-        batch->slow = slow;
+        slow->next = NULL;
+        *batch->slow_end = slow;
+        batch->slow_end = &slow->next;
         slow = next;
     }
 }

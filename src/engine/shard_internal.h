@@ -25,7 +25,8 @@ struct reply_batch {
     struct reply_entry *entries;
     uint32_t count;
     uint32_t cap;
-    struct slow_command *slow; /* of these requests */
+    struct slow_command *slow; /* of these requests, oldest first */
+    struct slow_command **slow_end;
 };
 
 void reply_batch_free(struct reply_batch *batch);

@@ -30,6 +30,8 @@ struct server {
     uint16_t port;
     bool is_short_of_files; /* has been said */
     uint64_t started_ms;
+    size_t started_memory;           /* what the allocator held then */
+    _Atomic uint64_t expired_before; /* keys, up to the last CONFIG RESETSTAT */
     char run_id[41];
     struct loop_post shutdown_post;
     _Atomic bool is_stopping;

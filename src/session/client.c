@@ -108,6 +108,12 @@ static void put_flags(const struct session *session, struct buf *to)
         buf_append_byte(to, 'N');
 }
 
+size_t session_bytes(const struct session *session)
+{
+    return sizeof(*session) + conn_memory(&session->conn) + session->queue_bytes +
+           session->unfinished_bytes;
+}
+
 void session_describe(const struct session *session, struct buf *to)
 {
     char peer[NET_ADDR_SIZE];
@@ -128,8 +134,7 @@ void session_describe(const struct session *session, struct buf *to)
                       "multi-mem=%zu rbs=0 rbp=0 obl=0 oll=0 omem=%zu tot-mem=%zu events=r",
                       session->db, session->in_multi ? (long long)session->queue_count : -1, unread,
                       session->conn.unread.cap - unread, session->queue_bytes,
-                      conn_queued(&session->conn),
-                      sizeof(*session) + conn_memory(&session->conn) + session->queue_bytes);
+                      conn_queued(&session->conn), session_bytes(session));
     buf_append_format(to, " cmd=%s%s%s user=default redir=-1 resp=%u lib-name=%.*s lib-ver=%.*s\n",
                       row == NULL           ? "NULL"
                       : row->parent != NULL ? row->parent
@@ -244,8 +249,7 @@ static const struct command_row rows[] = {
                "<LIB-NAME libname | LIB-VER libver>"),
     CLIENT_SUB("setname", 3, 3, CMD_NOSCRIPT, "", ON_EVERY_NODE, "2.6.9", run_setname,
                "Sets the connection name.", "connection-name"),
-    CLIENT_SUB("unblock", 3, 4, CMD_NOSCRIPT | CMD_ADMIN, FOR_ADMINS, NULL, "5.0.0",
-               client_unblock,
+    CLIENT_SUB("unblock", 3, 4, CMD_NOSCRIPT | CMD_ADMIN, FOR_ADMINS, NULL, "5.0.0", client_unblock,
                "Unblocks a client blocked by a blocking command from a different connection.",
                "client-id [TIMEOUT | ERROR]"),
     CLIENT_SUB("unpause", 2, 2, CMD_NOSCRIPT | CMD_ADMIN, FOR_ADMINS, ON_EVERY_NODE, "6.2.0",

@@ -154,13 +154,11 @@ void session_run_node(struct session *session, const struct command_row *row,
     IGNORE(row->run(&call), "a NODE handler answers its errors itself");
     struct slice text =
         session->is_deferred ? SLICE_EMPTY : slice_sub(buf_slice(reply->out), mark, SIZE_MAX);
-    tally_after(tally, &(struct tally_call){.row = row,
-                                            .argv = argv,
-                                            .argc = argc,
-                                            .size = text.len,
-                                            .reply = text});
+    tally_after(tally,
+                &(struct tally_call){
+                    .row = row, .argv = argv, .argc = argc, .size = text.len, .reply = text});
     session_count_error(session, reply, mark);
-    insight_note(session->host->hub, session, tally_take_slow(tally));
+    insight_note_slow(session, tally);
 }
 
 /* Where a reply that may come at once is written: to the connection, if it is the next one. */
@@ -183,7 +181,7 @@ static void count_submitted(struct session *session, const struct command_row *r
     }
     if ((row->flags & CMD_WRITE) != 0)
         tally_reject(tally, row);
-    insight_note(session->host->hub, session, tally_take_slow(tally));
+    insight_note_slow(session, tally);
 }
 
 static void run_data(struct session *session, const struct command_row *row,
@@ -216,6 +214,7 @@ static void run_data(struct session *session, const struct command_row *row,
         return;
     }
     ASSERT(out->len == mark);
+    pending->is_loud = argv[0].data[0] >= 'A' && argv[0].data[0] <= 'Z';
     pending_link(session, pending);
     pending_note_taken(session, pending, result);
     pending_expect(session, pending, port_expected(session->host->port, &request));

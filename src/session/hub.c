@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "session/pending_internal.h"
 #include "session/session_internal.h"
 
 #define FLUSH_ORDER 90 /* behind all phases of the group */
@@ -44,6 +45,9 @@ static void on_slow(void *ctx, struct slow_command *slow)
     struct host *host = ctx;
     const struct pending *pending = slow->token;
     slow->next = NULL;
+    /* The log has no names: they are put in as they stand in the table. */
+    if (pending->is_loud)
+        slow_shout(slow);
     insight_note(host->hub, pending->session, slow);
 }
 
@@ -113,12 +117,23 @@ static void publish_rates(struct host *host)
     uint64_t passed_ms = now_ms - host->rates.at_ms;
     bool is_idle = list_is_empty(&host->sessions);
     for (size_t i = 0; i < ARRAY_COUNT(values); i++) {
-        uint64_t more =
-            values[i] > host->rates.values[i] ? values[i] - host->rates.values[i] : 0;
+        uint64_t more = values[i] > host->rates.values[i] ? values[i] - host->rates.values[i] : 0;
         set_word(&host->rates.per_s[i], is_idle || passed_ms == 0 ? 0 : more * 1000 / passed_ms);
         host->rates.values[i] = values[i];
     }
     host->rates.at_ms = now_ms;
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static void note_peak(struct hub *hub)
+{
+    uint64_t now = mem_stats().allocated;
+    if (now > atomic_load_explicit(&hub->peak_memory, memory_order_relaxed))
+        set_word(&hub->peak_memory, now);
 }
 
 static void on_cron(struct loop_timer *timer)
@@ -126,17 +141,28 @@ static void on_cron(struct loop_timer *timer)
     struct host *host = CONTAINER_OF(timer, struct host, cron);
     uint64_t bytes_in = 0;
     uint64_t bytes_out = 0;
+    uint64_t memory = 0;
+    uint64_t max_input = 0;
+    uint64_t max_output = 0;
     budget_check(host);
     LIST_EACH(node, next, &host->sessions)
     {
         struct session *session = LIST_ENTRY(node, struct session, node);
         bytes_in += session->conn.bytes_in;
         bytes_out += session->conn.bytes_out;
+        memory += session_bytes(session);
+        max_input = larger(max_input, session->conn.unread.cap + session->unfinished_bytes);
+        max_output = larger(max_output, conn_queued(&session->conn));
         if (!session->conn.is_closing)
             check_session(host, session);
     }
     set_word(&host->stats.open_bytes_in, bytes_in);
     set_word(&host->stats.open_bytes_out, bytes_out);
+    set_word(&host->stats.client_bytes, memory);
+    set_word(&host->stats.max_input_bytes, max_input);
+    set_word(&host->stats.max_output_bytes, max_output);
+    if (host == &host->hub->hosts[0])
+        note_peak(host->hub);
     publish_port(host);
     publish_rates(host);
     if (!list_is_empty(&host->sessions))
@@ -199,6 +225,10 @@ static struct hub_stats sum_up(const struct hub *hub)
         sum.commands_per_s += read_word(&host->rates.per_s[0]);
         sum.bytes_in_per_s += read_word(&host->rates.per_s[1]);
         sum.bytes_out_per_s += read_word(&host->rates.per_s[2]);
+        sum.client_bytes += read_word(&host->stats.client_bytes);
+        sum.max_input_bytes = larger(sum.max_input_bytes, read_word(&host->stats.max_input_bytes));
+        sum.max_output_bytes =
+            larger(sum.max_output_bytes, read_word(&host->stats.max_output_bytes));
         sum.inline_reads += read_word(&host->port_counters[0]);
         sum.queued_reads += read_word(&host->port_counters[1]);
         sum.cold_reads += read_word(&host->port_counters[2]);
@@ -231,6 +261,8 @@ struct hub_stats hub_stats(struct hub *hub)
     take_off(&stats.cold_reads, base.cold_reads);
     take_off(&stats.read_retries, base.read_retries);
     take_off(&stats.writes, base.writes);
+    note_peak(hub);
+    stats.peak_memory = read_word(&hub->peak_memory);
     uint64_t now_ms = clock_mono_us(clock_posix()) / 1000;
     uint64_t until_ms = read_word(&hub->pause_until_ms);
     if (until_ms > now_ms) {
@@ -261,7 +293,9 @@ void hub_settings_changed(struct hub *hub)
     uint64_t slow_us = slowlog_us < 0 ? UINT64_MAX : (uint64_t)slowlog_us;
     if (latency_ms > 0 && latency_ms * 1000 < slow_us)
         slow_us = latency_ms * 1000;
-    atomic_store(&group_tally_settings(hub->options.group)->slow_us, slow_us);
+    struct tally_settings *tally = group_tally_settings(hub->options.group);
+    atomic_store(&tally->slow_us, slow_us);
+    atomic_store(&tally->is_without_buckets, !atomic_load(&hub->settings.tracks_latency));
     insight_trim(hub);
 }
 

@@ -45,6 +45,9 @@ struct host {
         _Atomic uint64_t monitors;
         _Atomic uint64_t open_bytes_in; /* of connections that are open, as last counted */
         _Atomic uint64_t open_bytes_out;
+        _Atomic uint64_t client_bytes; /* of memory; as last counted */
+        _Atomic uint64_t max_input_bytes;
+        _Atomic uint64_t max_output_bytes;
     } stats;
     struct list_node paused;   /* sessions that CLIENT PAUSE holds */
     struct list_node monitors; /* sessions that have sent MONITOR */
@@ -67,6 +70,7 @@ struct hub {
     struct hub_stats baseline; /* what CONFIG RESETSTAT takes off */
     struct tally_sum tally_baseline;
     struct insight insight;
+    _Atomic uint64_t peak_memory; /* of the allocator */
     _Atomic uint32_t monitor_count;
     _Atomic uint32_t pause_kind; /* enum pause_kind */
     _Atomic uint64_t pause_until_ms;

@@ -122,8 +122,8 @@ static void put_ages(const struct latency_event *event, uint64_t now_s, struct b
         uint64_t age = now_s > at_s ? now_s - at_s : 0;
         char unit = age < 60 ? 's' : age < 3600 ? 'm' : age < 86400 ? 'h' : 'd';
         uint64_t per_unit = unit == 's' ? 1 : unit == 'm' ? 60 : unit == 'h' ? 3600 : 86400;
-        int len = snprintf(ages[i], sizeof(ages[i]), "%u%c", (unsigned)(age / per_unit % 100000),
-                           unit);
+        int len =
+            snprintf(ages[i], sizeof(ages[i]), "%u%c", (unsigned)(age / per_unit % 100000), unit);
         if ((size_t)len > height)
             height = (size_t)len;
     }
@@ -202,9 +202,10 @@ static int run_doctor(struct call *call)
                        "a thread was busy at a stretch. Waiting for the disk is not in these "
                        "figures: no command is executed meanwhile.\n");
     else if (atomic_load(&hub->settings.latency_ms) == 0)
-        buf_append_str(&text, "Latency monitoring is disabled. You may use \"CONFIG SET "
-                              "latency-monitor-threshold <milliseconds>.\" in order to enable "
-                              "it.\n");
+        buf_append_str(&text,
+                       "Latency monitoring is disabled. You may use \"CONFIG SET "
+                       "latency-monitor-threshold <milliseconds>.\" in order to enable "
+                       "it.\n");
     else
         buf_append_str(&text, "No latency spike was observed since the start or the last reset.\n");
     reply_verbatim(call->reply, "txt", buf_slice(&text));
@@ -222,7 +223,8 @@ static void put_histogram(struct reply *reply, const struct tally_sum_row *row)
     size_t bucket = 0;
     size_t mark = reply_array_begin(reply);
     uint64_t end_ns = 1000;
-    while (bucket < TALLY_BUCKETS && seen < row->calls) {
+    uint64_t total = tally_timed(row);
+    while (bucket < TALLY_BUCKETS && seen < total) {
         uint64_t before = seen;
         end_ns = end_ns == 1000 ? 1024 : end_ns * 2;
         while (bucket < TALLY_BUCKETS && tally_bucket_end_ns(bucket) <= end_ns)
@@ -268,12 +270,12 @@ static int run_histogram(struct call *call)
     size_t mark = reply_array_begin(call->reply);
     for (uint32_t i = 0; i < sum.row_count; i++) {
         const struct command_row *row = command_by_number(call->table, i);
-        if (sum.rows[i].calls == 0 || sum.rows[i].buckets == NULL || !is_wanted(call, row))
+        if (tally_timed(&sum.rows[i]) == 0 || !is_wanted(call, row))
             continue;
         put_name(call->reply, row);
         reply_map(call->reply, 2);
         reply_bulk_str(call->reply, "calls");
-        reply_int(call->reply, (int64_t)sum.rows[i].calls);
+        reply_int(call->reply, (int64_t)tally_timed(&sum.rows[i]));
         reply_bulk_str(call->reply, "histogram_usec");
         put_histogram(call->reply, &sum.rows[i]);
         count++;
@@ -283,12 +285,12 @@ static int run_histogram(struct call *call)
     return 0;
 }
 
-#define LATENCY_SUB(sub, lo, hi, hints, from, cost, fn, doc, args)                             \
-    {                                                                                          \
-        .name = (sub), .parent = "latency", .arity = {(lo), (hi)},                             \
-        .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE, .scope = SCOPE_NODE,      \
-        .categories = "admin slow dangerous", .tips = (hints), .group = "server",              \
-        .since = (from), .complexity = (cost), .summary = (doc), .syntax = (args), .run = (fn) \
+#define LATENCY_SUB(sub, lo, hi, hints, from, cost, fn, doc, args)                                 \
+    {                                                                                              \
+        .name = (sub), .parent = "latency", .arity = {(lo), (hi)},                                 \
+        .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE, .scope = SCOPE_NODE,          \
+        .categories = "admin slow dangerous", .tips = (hints), .group = "server", .since = (from), \
+        .complexity = (cost), .summary = (doc), .syntax = (args), .run = (fn)                      \
     }
 #define SPECIAL "nondeterministic_output request_policy:all_nodes response_policy:special"
 

@@ -37,11 +37,12 @@ struct hub_settings {
     _Atomic uint64_t max_bulk_size;
     _Atomic uint64_t idle_timeout_s; /* 0: never */
     _Atomic uint64_t keepalive_s;
-    _Atomic bool needs_auth; /* a password is set */
-    _Atomic int64_t slowlog_us;  /* SLOWLOG keeps commands that take longer; below 0: none */
+    _Atomic bool needs_auth;    /* a password is set */
+    _Atomic int64_t slowlog_us; /* SLOWLOG keeps commands that take longer; below 0: none */
     _Atomic uint64_t slowlog_max;
+    _Atomic bool tracks_latency; /* for LATENCY HISTOGRAM */
     _Atomic uint64_t latency_ms; /* LATENCY keeps events of so long; 0: none */
-    _Atomic bool protects;   /* without one, only this machine is served */
+    _Atomic bool protects;       /* without one, only this machine is served */
 };
 
 struct hub_options {
@@ -98,7 +99,11 @@ struct hub_stats {
     uint64_t commands_per_s;
     uint64_t bytes_in_per_s;
     uint64_t bytes_out_per_s;
-    uint32_t pause_kind; /* 0: none, 1: writes, 2: everything */
+    uint64_t client_bytes;    /* memory of connections */
+    uint64_t max_input_bytes; /* the largest of the last second */
+    uint64_t max_output_bytes;
+    uint64_t peak_memory; /* of the allocator, now and at each second with connections */
+    uint32_t pause_kind;  /* 0: none, 1: writes, 2: everything */
     uint64_t pause_left_ms;
 };
 struct hub_stats hub_stats(struct hub *hub);

@@ -31,10 +31,10 @@ struct session {
     struct list_node held_node;
     struct list_node pause_node;   /* in host->paused */
     struct list_node monitor_node; /* in host->monitors */
-    struct resp_parser *parser; /* with an unfinished command, else NULL */
-    size_t unfinished_bytes;    /* of that command so far */
-    size_t need_bytes;          /* what it is known to take */
-    size_t held_bytes;          /* counted in host->held_bytes */
+    struct resp_parser *parser;    /* with an unfinished command, else NULL */
+    size_t unfinished_bytes;       /* of that command so far */
+    size_t need_bytes;             /* what it is known to take */
+    size_t held_bytes;             /* counted in host->held_bytes */
     struct pending *first;
     struct pending *last;
     uint32_t pending_count;
@@ -157,12 +157,20 @@ void monitor_forget(struct session *session);
 /* insight.c */
 /* Commands of the session that have been slow; NULL: it has gone. Takes them. */
 void insight_note(struct hub *hub, const struct session *session, struct slow_command *slow);
+static inline void insight_note_slow(const struct session *session, struct tally *tally)
+{
+    struct slow_command *slow = tally_take_slow(tally);
+    if (UNLIKELY(slow != NULL))
+        insight_note(session->host->hub, session, slow);
+}
 
 /* multi.c */
 /* The arguments of a queued command, its own name first; the caller frees them. */
 struct slice *queued_argv(const struct queued *queued, uint32_t *out_argc);
 
 /* client.c */
+/* Memory that the connection holds. */
+size_t session_bytes(const struct session *session);
 void session_describe(const struct session *session, struct buf *to);
 void session_reset(struct session *session);
 /* False after an error has been replied. */
