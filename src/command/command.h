@@ -178,16 +178,6 @@ const struct command_row *command_find(const struct command_table *table, const 
                                        uint32_t argc, const struct command_row **out_parent);
 const struct command_row *command_by_id(const struct command_table *table, uint16_t id);
 
-size_t command_count(const struct command_table *table); /* without subcommands */
-/* Every row but internal ones, containers before their subcommands, by name. */
-const struct command_row *command_at(const struct command_table *table, size_t idx);
-size_t command_row_count(const struct command_table *table);
-
-/* A small number for each name, from 0: rows of one name, internal ones too, share theirs. */
-uint32_t command_number(const struct command_table *table, const struct command_row *row);
-uint32_t command_numbers(const struct command_table *table);
-const struct command_row *command_by_number(const struct command_table *table, uint32_t number);
-
 static inline bool command_arity_fits(const struct command_row *row, uint32_t argc)
 {
     return argc >= row->arity.min && argc <= row->arity.max;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "command/help.h"
+#include "command/catalogue.h"
 
 #include <ctype.h>
 #include <stdio.h>

@@ -352,8 +352,7 @@ static const struct command_row rows[] = {
         .id = 4,
         .name = "getdel",
         .arity = {2, 2},
-        .flags = CMD_WRITE | CMD_FAST | CMD_LOADS_VALUE | CMD_SHOWS_VALUE |
-                 CMD_COUNTS_READS,
+        .flags = CMD_WRITE | CMD_FAST | CMD_LOADS_VALUE | CMD_SHOWS_VALUE | CMD_COUNTS_READS,
         .keys = KEYS_RANGE(1, 1, 1, KEY_RW | KEY_ACCESS | KEY_DELETE),
         .categories = "string fast",
         .group = "string",
@@ -367,8 +366,7 @@ static const struct command_row rows[] = {
         .id = 5,
         .name = "getex",
         .arity = {2, ARITY_ANY},
-        .flags = CMD_WRITE | CMD_FAST | CMD_LOADS_VALUE | CMD_SHOWS_VALUE |
-                 CMD_COUNTS_READS,
+        .flags = CMD_WRITE | CMD_FAST | CMD_LOADS_VALUE | CMD_SHOWS_VALUE | CMD_COUNTS_READS,
         .keys = KEYS_RANGE(1, 1, 1, KEY_RW | KEY_ACCESS | KEY_UPDATE),
         .categories = "string fast",
         .group = "string",

@@ -7,7 +7,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/num.h"
-#include "command/command.h"
+#include "command/catalogue.h"
 
 #define NAME_MAX_SIZE 64
 

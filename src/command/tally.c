@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "command/catalogue.h"
 
 #define OCTAVE_FIRST 10 /* shorter than 2^10 ns is one bucket */
 #define STEPS        8  /* buckets an octave */

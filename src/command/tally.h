@@ -15,7 +15,7 @@
 
 #include <stdatomic.h>
 
-#include "command/command.h"
+#include "command/catalogue.h"
 #include "os/clock.h"
 
 #define TALLY_STRETCH  32 /* commands between two readings of the clock at most */

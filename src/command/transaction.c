@@ -163,12 +163,12 @@ static int run_queued(struct call *call, struct slice bytes, struct queued *queu
     tx_count_lookups(call->tx, (queued->row->flags & counted) != 0);
     int rc = queued->row->run(&one);
     if (rc == 0 && call->tally != NULL)
-        tally_after_inner(call->tally,
-                          &(struct tally_call){
-                              .row = queued->row,
-                              .argv = queued->argv,
-                              .argc = queued->argc,
-                              .reply = slice_sub(buf_slice(call->reply->out), mark, SIZE_MAX)});
+        tally_after_inner(
+            call->tally,
+            &(struct tally_call){.row = queued->row,
+                                 .argv = queued->argv,
+                                 .argc = queued->argc,
+                                 .reply = slice_sub(buf_slice(call->reply->out), mark, SIZE_MAX)});
     return rc;
 }
 

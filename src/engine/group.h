@@ -108,7 +108,8 @@ const struct command_table *group_table(const struct group *group);
 /* Of a shard index, where it lives. */
 void group_set_hot_max_value(struct group *group, size_t bytes);
 
-/* Counters of commands over all ports and shards are added; `sum` has been initialised. Thread: any.
+/* Counters of commands over all ports and shards are added; `sum` has been initialised. Thread:
+ * any.
  */
 void group_tally(const struct group *group, struct tally_sum *sum);
 struct tally_settings *group_tally_settings(struct group *group);

@@ -368,8 +368,7 @@ void port_init(struct port *port, struct group *group, uint32_t idx, struct loop
 {
     *port = (struct port){.group = group, .idx = idx, .loop = loop};
     port->tx = tx_new(&group->stores);
-    port->tally =
-        tally_new(group->options.table, group->options.os.clock, &group->tally_settings);
+    port->tally = tally_new(group->options.table, group->options.os.clock, &group->tally_settings);
     port->pull.run = on_pull;
     port->max_in_flight_bytes = group->options.max_in_flight_bytes / group->options.io_loop_count;
 }

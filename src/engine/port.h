@@ -75,8 +75,8 @@ uint64_t port_appearances(const struct port *port, uint16_t db, struct slice key
 
 struct group *port_group(struct port *port);
 
-/* Of this loop: commands that are answered at once, and whatever the caller adds. What has been slow
- * is in it when port_execute() returns PORT_ANSWERED. */
+/* Of this loop: commands that are answered at once, and whatever the caller adds. What has been
+ * slow is in it when port_execute() returns PORT_ANSWERED. */
 struct tally *port_tally(struct port *port);
 
 struct port_stats {

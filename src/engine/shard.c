@@ -304,8 +304,7 @@ void shard_init(struct shard *shard, struct group *group, uint32_t idx, struct l
 {
     *shard = (struct shard){.group = group, .idx = idx, .loop = loop, .store = store};
     shard->tx = tx_new(&group->stores);
-    shard->tally =
-        tally_new(group->options.table, group->options.os.clock, &group->tally_settings);
+    shard->tally = tally_new(group->options.table, group->options.os.clock, &group->tally_settings);
     shard->released.run = on_released;
     loop_timer_init(loop, &shard->flush_timer, on_flush_timer);
     loop_timer_init(loop, &shard->retry_timer, on_retry_timer);

@@ -5,6 +5,7 @@
 #include "base/glob.h"
 #include "base/mem.h"
 #include "command/args.h"
+#include "command/catalogue.h"
 #include "command/help.h"
 #include "server/command_internal.h"
 #include "server/server.h"

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/num.h"
+#include "command/catalogue.h"
 #include "server/info_internal.h"
 
 /* "get", "config|set". */

@@ -38,8 +38,8 @@ bool session_is_backed_up(struct session *session)
 static bool is_blocked(struct session *session)
 {
     if (session->is_stalled || session->is_halted || session->closes_when_answered ||
-        session->waits_for_quiet || session->waits_for_pause || session->waits_for_budget || session->conn.is_closing ||
-        session->conn.is_close_after_flush)
+        session->waits_for_quiet || session->waits_for_pause || session->waits_for_budget ||
+        session->conn.is_closing || session->conn.is_close_after_flush)
         return true;
     if (session_is_backed_up(session)) {
         session->is_backed_up = true;

@@ -4,7 +4,7 @@
 #define SESSION_HUB_INTERNAL_H
 
 #include "base/list.h"
-#include "session/insight_internal.h"
+#include "session/insight/insight_internal.h"
 #include "session/session.h"
 
 struct pending;

@@ -157,8 +157,7 @@ int client_unblock(struct call *call)
     int64_t id;
     if (call->argc == 4 && !slice_is(call->argv[3], "timeout") &&
         !slice_is(call->argv[3], "error")) {
-        reply_error(call->reply,
-                    "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+        reply_error(call->reply, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
         return 0;
     }
     if (!num_parse_i64(call->argv[2], &id)) {

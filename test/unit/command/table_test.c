@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "command/args.h"
+#include "command/catalogue.h"
 #include "command/families.h"
 #include "command/transaction.h"
 #include "support/cmocka.h"

@@ -2,6 +2,7 @@
 #include "command/tally.h"
 
 #include "base/mem.h"
+#include "command/catalogue.h"
 #include "support/cmocka.h"
 #include "support/commandbench.h"
 

@@ -60,12 +60,12 @@ static int run_reset(struct call *call)
     return 0;
 }
 
-#define SLOWLOG_SUB(sub, hi, hints, from, cost, fn, doc, args)                                 \
-    {                                                                                          \
-        .name = (sub), .parent = "slowlog", .arity = {2, (hi)},                                \
-        .flags = CMD_ADMIN | CMD_LOADING | CMD_STALE, .scope = SCOPE_NODE,                     \
-        .categories = "admin slow dangerous", .tips = (hints), .group = "server",              \
-        .since = (from), .complexity = (cost), .summary = (doc), .syntax = (args), .run = (fn) \
+#define SLOWLOG_SUB(sub, hi, hints, from, cost, fn, doc, args)                                     \
+    {                                                                                              \
+        .name = (sub), .parent = "slowlog", .arity = {2, (hi)},                                    \
+        .flags = CMD_ADMIN | CMD_LOADING | CMD_STALE, .scope = SCOPE_NODE,                         \
+        .categories = "admin slow dangerous", .tips = (hints), .group = "server", .since = (from), \
+        .complexity = (cost), .summary = (doc), .syntax = (args), .run = (fn)                      \
     }
 
 static const struct command_row rows[] = {
@@ -97,7 +97,8 @@ static const struct command_row rows[] = {
         .syntax = "",
         .run = help_run,
     },
-    SLOWLOG_SUB("len", 2, "request_policy:all_nodes response_policy:agg_sum nondeterministic_output",
+    SLOWLOG_SUB("len", 2,
+                "request_policy:all_nodes response_policy:agg_sum nondeterministic_output",
                 "2.2.12", "O(1)", run_len, "Returns the number of entries in the slow log.", ""),
     SLOWLOG_SUB("reset", 2, "request_policy:all_nodes response_policy:all_succeeded", "2.2.12",
                 "O(N) where N is the number of entries in the slow log", run_reset,

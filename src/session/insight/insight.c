@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "session/insight_internal.h"
+#include "session/insight/insight_internal.h"
 
 #include <stdio.h>
 

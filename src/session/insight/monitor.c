@@ -16,8 +16,8 @@
 
 static void put_quoted(struct slice text, struct buf *to)
 {
-    static const char *const short_forms[] = {['\n'] = "\\n", ['\r'] = "\\r", ['\t'] = "\\t",
-                                              ['\a'] = "\\a", ['\b'] = "\\b"};
+    static const char *const short_forms[] = {
+        ['\n'] = "\\n", ['\r'] = "\\r", ['\t'] = "\\t", ['\a'] = "\\a", ['\b'] = "\\b"};
     buf_append_byte(to, '"');
     for (size_t i = 0; i < text.len; i++) {
         uint8_t c = text.data[i];

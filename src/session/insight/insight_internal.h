@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What SLOWLOG and LATENCY remember of commands that took long. */
-#ifndef SESSION_INSIGHT_INTERNAL_H
-#define SESSION_INSIGHT_INTERNAL_H
+#ifndef SESSION_INSIGHT_INSIGHT_INTERNAL_H
+#define SESSION_INSIGHT_INSIGHT_INTERNAL_H
 
 #include "base/list.h"
 #include "command/tally.h"

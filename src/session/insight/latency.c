@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "command/args.h"
+#include "command/catalogue.h"
 #include "command/help.h"
 #include "session/session_internal.h"
 
