@@ -117,6 +117,20 @@ def parse_info(text):
     return {name.decode(): value.decode() for name, value in lines}
 
 
+def free_port():
+    """Below the range from which the kernel takes ports for outgoing connections."""
+    while True:
+        port = random.SystemRandom().randrange(12000, 32000)
+        with socket.socket() as probe:
+            # As the server does; else a port would not be free while old connections fade.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
+
+
 class Server:
     """One data directory and, at times, a process that serves it."""
 
@@ -133,8 +147,7 @@ class Server:
     def spawn(self, options=(), env=None):
         """Starts the process without waiting for it."""
         assert self.process is None
-        # Below the range from which the kernel takes ports for outgoing connections.
-        self.port = random.SystemRandom().randrange(12000, 32000)
+        self.port = free_port()
         command = [binary(), "--port", str(self.port), "--bind", "127.0.0.1"]
         command += ["--dir", str(self.directory), *self.options, *options]
         with open(self.log_path, "a") as log:
@@ -157,9 +170,11 @@ class Server:
             try:
                 with Connection(self.port) as connection:
                     reply = connection("exists", "no-key")
-                if not isinstance(reply, Error):
-                    return time.monotonic() - began
-                if not reply.startswith("LOADING"):
+                    is_served = not isinstance(reply, Error)
+                    # Another's server may listen there while this one has not come so far.
+                    if is_served and connection.info()["process_id"] == str(self.process.pid):
+                        return time.monotonic() - began
+                if not is_served and not reply.startswith("LOADING"):
                     raise Wrong(f"after the start EXISTS gives {reply!r}\n{self.log_tail()}")
             except (ConnectionError, socket.timeout):
                 pass

@@ -26,6 +26,8 @@
 #define STOP_PATIENCE  60 /* s */
 #define NS_PER_S       INT64_C(1000000000)
 #define POLL_MS        5
+#define FIRST_PORT     12000
+#define PORTS          20000
 #define LISTEN_OPTIONS 6 /* --port n --bind a --dir d */
 
 struct path {
@@ -83,17 +85,28 @@ void target_show_log(const struct target *target)
 
 /* ---- Its process ---- */
 
-static uint16_t free_port(void)
+static bool is_free(uint16_t port)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons(port),
                                   .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
-    socklen_t size = sizeof(address);
     ASSERT(fd >= 0);
-    ASSERT(bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0);
-    ASSERT(getsockname(fd, (struct sockaddr *)&address, &size) == 0);
+    bool is_bound = bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0;
     close(fd);
-    return ntohs(address.sin_port);
+    return is_bound;
+}
+
+/* Below the range from which the kernel takes ports for outgoing connections: while the server is
+ * down, a client that tries to connect could be given the very port and meet itself. */
+static uint16_t free_port(void)
+{
+    uint16_t port = (uint16_t)(FIRST_PORT + getpid() % PORTS);
+    for (unsigned tries = 0; !is_free(port); tries++) {
+        ASSERT(tries < PORTS);
+        port = port + 1 < FIRST_PORT + PORTS ? (uint16_t)(port + 1) : FIRST_PORT;
+    }
+    return port;
 }
 
 void target_init(struct target *target, const char *server, const char *dir)

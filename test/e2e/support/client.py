@@ -14,7 +14,7 @@ import os
 import socket
 import time
 
-TIMEOUT = float(os.environ.get("E2E_TIMEOUT", "10"))
+TIMEOUT = float(os.environ.get("E2E_TIMEOUT", "60"))
 
 
 class Closed(Exception):

@@ -10,6 +10,7 @@ PEER_SERVER       a redis-server or valkey-server to run instead
 import ctypes
 import os
 import pathlib
+import random
 import resource
 import signal
 import socket
@@ -19,8 +20,8 @@ import time
 from .client import Client, Closed, Error
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-START_SECONDS = float(os.environ.get("E2E_START_SECONDS", "30"))
-STOP_SECONDS = 30
+START_SECONDS = float(os.environ.get("E2E_START_SECONDS", "60"))
+STOP_SECONDS = 60
 PR_SET_PDEATHSIG = 1
 
 # So that a restart finds what was acknowledged, as with Ferric.
@@ -47,9 +48,16 @@ def common_options():
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Below the range from which the kernel takes ports for outgoing connections."""
+    while True:
+        port = random.SystemRandom().randrange(12000, 32000)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
 
 
 def die_with_parent():
