@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "command/help.h"
-#include "command/catalogue.h"
 
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "command/catalogue.h"
 
 #define LINE_SIZE 512
 
