@@ -95,18 +95,32 @@ void args_reply_unknown(struct reply *reply, const struct slice *argv, uint32_t 
     buf_fini(&shown);
 }
 
+#define UPPER_SIZE 32
+
+static void put_upper(char to[UPPER_SIZE], const char *name)
+{
+    size_t len = 0;
+    for (; name[len] != '\0' && len < UPPER_SIZE - 1; len++)
+        to[len] = (char)(name[len] >= 'a' && name[len] <= 'z' ? name[len] - 'a' + 'A' : name[len]);
+    to[len] = '\0';
+}
+
 void args_reply_unknown_sub(struct reply *reply, const struct command_row *parent,
                             struct slice name)
 {
-    char upper[32];
-    size_t len = 0;
-    for (; parent->name[len] != '\0' && len < sizeof(upper) - 1; len++) {
-        char c = parent->name[len];
-        upper[len] = (char)(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
-    }
-    upper[len] = '\0';
+    char upper[UPPER_SIZE];
+    put_upper(upper, parent->name);
     struct slice shown = slice_sub(name, 0, SHOWN_ARGS_SIZE);
     reply_errorf(reply, "ERR unknown subcommand '%.*s'. Try %s HELP.", SLICE_FMT(shown), upper);
+}
+
+void args_reply_sub_usage(struct call *call)
+{
+    char upper[UPPER_SIZE];
+    put_upper(upper, call->row->parent);
+    reply_errorf(call->reply,
+                 "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try %s HELP.",
+                 SLICE_FMT(slice_sub(call->argv[1], 0, SHOWN_ARGS_SIZE)), upper);
 }
 
 void args_reply_arity(struct reply *reply, const struct command_row *row)

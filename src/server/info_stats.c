@@ -56,14 +56,15 @@ void info_put_latencystats(const struct info *info, struct buf *to)
     lock_take(&config->lock);
     size_t count = config_percentiles(config, percentiles);
     lock_drop(&config->lock);
-    for (uint32_t i = 0; count > 0 && i < info->tally.row_count; i++) {
+    for (uint32_t i = 0; i < info->tally.row_count; i++) {
         const struct tally_sum_row *row = &info->tally.rows[i];
         if (tally_timed(row) == 0)
             continue;
         buf_append_str(to, "latency_percentiles_usec_");
         put_name(command_by_number(info->table, i), to);
+        buf_append_byte(to, ':');
         for (size_t j = 0; j < count; j++) {
-            buf_append_byte(to, j == 0 ? ':' : ',');
+            buf_append_str(to, j == 0 ? "" : ",");
             put_percentile(percentiles[j], to);
             buf_append_format(to, "=%.3f", (double)tally_percentile(row, percentiles[j]) / 1000);
         }

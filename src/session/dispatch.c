@@ -234,7 +234,8 @@ static void run_here(struct session *session, const struct command_row *row,
         multi_exec(session, &reply);
     else
         session_run_node(session, row, argv, argc, &reply);
-    if (is_exec)
+    /* What the session answers itself is shown as it leaves it, EXEC behind what it runs. */
+    if (!is_queued)
         monitor_show(session, row, argv, argc);
     if (is_queued || is_exec)
         session_count_error(session, &reply, mark);
@@ -275,13 +276,12 @@ bool session_run(struct session *session, const struct slice *argv, uint32_t arg
         return false;
     session->last_row = row;
     bool is_queued = session->in_multi && (row->flags & CMD_IN_MULTI_NOW) == 0;
-    /* EXEC comes behind what it runs. */
-    if (!is_queued && row != session->host->hub->exec_row)
-        monitor_show(session, row, argv, argc);
-    if (row->scope == SCOPE_NODE || is_queued || row == session->host->hub->exec_row)
+    if (row->scope == SCOPE_NODE || is_queued || row == session->host->hub->exec_row) {
         run_here(session, row, argv, argc);
-    else
+    } else {
+        monitor_show(session, row, argv, argc);
         run_data(session, row, argv, argc);
+    }
     if (session->wants_retry) {
         session->wants_retry = false;
         return false;

@@ -92,6 +92,10 @@ void host_on_pause_end(struct loop_timer *timer)
 
 int client_pause(struct call *call)
 {
+    if (call->argc > 4) {
+        args_reply_sub_usage(call);
+        return 0;
+    }
     struct hub *hub = call->session->host->hub;
     int64_t timeout_ms;
     enum pause_kind kind = PAUSE_ALL;
@@ -154,6 +158,10 @@ int client_unpause(struct call *call)
 /* No command waits for another client's. */
 int client_unblock(struct call *call)
 {
+    if (call->argc > 4) {
+        args_reply_sub_usage(call);
+        return 0;
+    }
     int64_t id;
     if (call->argc == 4 && !slice_is(call->argv[3], "timeout") &&
         !slice_is(call->argv[3], "error")) {

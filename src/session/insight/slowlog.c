@@ -22,6 +22,10 @@ static int run_get(struct call *call)
 {
     struct insight *insight = &call->session->host->hub->insight;
     int64_t wanted = GET_DEFAULT;
+    if (call->argc > 3) {
+        args_reply_sub_usage(call);
+        return 0;
+    }
     if (call->argc == 3 && (!num_parse_i64(call->argv[2], &wanted) || wanted < -1)) {
         reply_error(call->reply, "ERR count should be greater than or equal to -1");
         return 0;
@@ -80,7 +84,7 @@ static const struct command_row rows[] = {
         .summary = "A container for slow log commands.",
         .syntax = "",
     },
-    SLOWLOG_SUB("get", 3, "request_policy:all_nodes nondeterministic_output", "2.2.12",
+    SLOWLOG_SUB("get", ARITY_ANY, "request_policy:all_nodes nondeterministic_output", "2.2.12",
                 "O(N) where N is the number of entries returned", run_get,
                 "Returns the slow log's entries.", "[count]"),
     {

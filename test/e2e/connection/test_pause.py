@@ -83,7 +83,7 @@ def test_a_client_that_waits_may_be_killed(own_server, admin):
     assert admin("GET", "k") is None
 
 
-@pytest.mark.not_on("redis", "7.0 does not say it")
+@pytest.mark.ferric_only("fields of later versions")
 def test_info_tells_of_the_pause(admin):
     assert info(admin, "clients")["paused_actions"] == "none"
     admin("CLIENT", "PAUSE", 1000000, "WRITE")

@@ -123,7 +123,7 @@ def test_latencystats(client):
         assert str(reply).startswith("ERR CONFIG SET failed") or isinstance(reply, Error)
     assert client("CONFIG", "GET", "latency-tracking-info-percentiles")[1] == b"0 50 100"
     client("CONFIG", "SET", "latency-tracking-info-percentiles", "")
-    assert section(client, "latencystats") == {}
+    assert set(section(client, "latencystats").values()) == {""}
 
 
 def test_hits_and_misses(client):

@@ -31,7 +31,7 @@ def test_a_line(server):
     lines = shown(watcher, 3)
     host, port = client.socket.getsockname()
     assert {line[1] for line in lines} == {f"{host}:{port}"}
-    assert [line[0] for line in lines] == ["0", "0", "3"]
+    assert [line[0] for line in lines] == ["0", "3", "3"]
     assert lines[0][2] == r'"SET" "k" "a\"b\\c\r\n\x01\xc3\xa9"'
 
 
