@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What of a command is shown to people: arguments cut short, passwords left out. */
-#include <ctype.h>
 #include <stdio.h>
 
 #include "command/tally.h"
@@ -59,10 +58,10 @@ void slow_shout(struct slow_command *slow)
     /* Behind "*count" and "$length". */
     unsigned lines = 0;
     for (size_t i = 0; i < slow->argv.len && lines < 3; i++) {
-        uint8_t *c = &slow->argv.data[i];
-        lines += *c == '\n';
-        if (lines == 2)
-            *c = (uint8_t)toupper(*c);
+        uint8_t c = slow->argv.data[i];
+        lines += c == '\n';
+        if (lines == 2 && c >= 'a' && c <= 'z')
+            slow->argv.data[i] = (uint8_t)(c - 'a' + 'A');
     }
 }
 

@@ -113,20 +113,31 @@ static void put_columns(const struct latency_event *event, uint64_t min_ms, uint
     }
 }
 
-/* How long ago each sample was, from top to bottom: "12s", "3m", "2h", "5d". */
+#define AGE_SIZE 8
+
+/* How long ago: "12s", "3m", "2h", "5d". Returns its length. */
+static size_t format_age(uint64_t age_s, char to[AGE_SIZE])
+{
+    static const struct {
+        char name;
+        unsigned seconds;
+    } units[] = {{'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}};
+    size_t nth = 0;
+    while (nth + 1 < ARRAY_COUNT(units) && age_s < units[nth].seconds)
+        nth++;
+    unsigned count = (unsigned)(age_s / units[nth].seconds % 100000);
+    return (size_t)snprintf(to, AGE_SIZE, "%u%c", count, units[nth].name);
+}
+
+/* The age of each sample, from top to bottom. */
 static void put_ages(const struct latency_event *event, uint64_t now_s, struct buf *to)
 {
-    char ages[LATENCY_SAMPLES][8];
+    char ages[LATENCY_SAMPLES][AGE_SIZE];
     size_t height = 0;
     for (size_t i = 0; i < event->count; i++) {
         uint64_t at_s = latency_sample(event, i)->at_s;
-        uint64_t age = now_s > at_s ? now_s - at_s : 0;
-        char unit = age < 60 ? 's' : age < 3600 ? 'm' : age < 86400 ? 'h' : 'd';
-        uint64_t per_unit = unit == 's' ? 1 : unit == 'm' ? 60 : unit == 'h' ? 3600 : 86400;
-        int len =
-            snprintf(ages[i], sizeof(ages[i]), "%u%c", (unsigned)(age / per_unit % 100000), unit);
-        if ((size_t)len > height)
-            height = (size_t)len;
+        size_t len = format_age(now_s > at_s ? now_s - at_s : 0, ages[i]);
+        height = len > height ? len : height;
     }
     for (size_t row = 0; row < height; row++) {
         buf_append_byte(to, '\n');
