@@ -167,22 +167,20 @@ const struct command_row *command_by_number(const struct command_table *table, u
 
 /* ---- Short names ---- */
 
-static uint64_t load_part(const uint8_t *from, size_t size)
+static inline uint64_t load_u32(const uint8_t *from)
 {
-    uint64_t word = 0;
-    memcpy(&word, from, size);
-    return word;
+    uint32_t part;
+    memcpy(&part, from, sizeof(part));
+    return part;
 }
 
-/* Up to eight bytes as a number; the parts may overlap. */
+/* One to eight bytes as a number; the parts may overlap. */
 static inline uint64_t pack(struct slice name)
 {
     const uint8_t *data = name.data;
     size_t len = name.len;
-    if (len == 8)
-        return load_part(data, 8);
     if (len >= 4)
-        return load_part(data, 4) | load_part(data + len - 4, 4) << (8 * (len - 4));
+        return load_u32(data) | load_u32(data + len - 4) << (8 * (len - 4));
     size_t middle = len / 2;
     return data[0] | (uint64_t)data[middle] << (8 * middle) |
            (uint64_t)data[len - 1] << (8 * (len - 1));

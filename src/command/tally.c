@@ -43,8 +43,8 @@ struct tally {
     struct tally_row *rows;
     uint64_t read_us; /* when the clock was read last */
     uint32_t stretch_count;
-    uint32_t run_count;
-    struct stretch_run runs[TALLY_STRETCH];
+    struct stretch_run *last_run;
+    struct stretch_run runs[TALLY_STRETCH + 1]; /* the first is no command's */
     struct slow_command *slow;
     struct slow_command **slow_end;
     uint64_t inner_since_us;
@@ -83,6 +83,8 @@ struct tally *tally_new(const struct command_table *table, struct clock *clock,
     tally->settings = settings;
     tally->row_count = command_numbers(table);
     tally->rows = mem_calloc(tally->row_count + 1, sizeof(*tally->rows));
+    tally->runs[0].number = UINT32_MAX;
+    tally->last_run = tally->runs;
     tally->slow_end = &tally->slow;
     tally->inner_slow_end = &tally->inner_slow;
     return tally;
@@ -172,23 +174,23 @@ void tally_split(struct tally *tally)
     if (tally->stretch_count == 0)
         return;
     uint64_t ns_each = us * 1000 / tally->stretch_count;
-    for (uint32_t i = 0; i < tally->run_count; i++) {
-        const struct stretch_run *run = &tally->runs[i];
+    for (const struct stretch_run *run = &tally->runs[1]; run <= tally->last_run; run++) {
         if (run->number < tally->row_count)
             count_calls(tally, run->number, run->count, ns_each);
     }
-    tally->run_count = 0;
+    tally->last_run = tally->runs;
     tally->stretch_count = 0;
 }
 
-static void note(struct tally *tally, uint32_t number)
+static inline void note(struct tally *tally, uint32_t number)
 {
-    uint32_t run_count = tally->run_count;
-    if (run_count > 0 && tally->runs[run_count - 1].number == number)
-        tally->runs[run_count - 1].count++;
-    else
-        tally->runs[tally->run_count++] = (struct stretch_run){.number = number, .count = 1};
+    struct stretch_run *last = tally->last_run;
     tally->stretch_count++;
+    if (LIKELY(last->number == number)) {
+        last->count++;
+        return;
+    }
+    *++tally->last_run = (struct stretch_run){.number = number, .count = 1};
 }
 
 static uint64_t slow_limit(const struct tally *tally)
