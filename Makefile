@@ -9,6 +9,15 @@ JOBS ?= $(shell nproc)
 PORT ?= 6379
 SECONDS ?= 60
 ROUNDS ?= 100
+COMMANDS ?= 200000
+
+# Of `make install`.
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+MANDIR ?= $(PREFIX)/share/man
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
+SERVER ?= build/release/ferric-server
 
 ifneq ($(shell command -v ccache),)
 export CMAKE_C_COMPILER_LAUNCHER ?= ccache
@@ -37,8 +46,8 @@ run: build ## a server on 127.0.0.1:PORT (6379) with its data in ./data; ARGS=".
 	build/release/ferric-server --bind 127.0.0.1 --port $(PORT) --dir data $(ARGS)
 
 .PHONY: test
-test: ## every test on one build: unit, model, fuzz corpora, crash, e2e
-	tools/install build test
+test: ## every test on one build: unit, model, fuzz corpora, crash, e2e, beside Valkey
+	tools/install build test peers
 	$(call build,dev)
 	$(call tests,dev) -LE 'check|soak'
 
@@ -75,9 +84,15 @@ crash: ## kill -9 under load, ROUNDS=100 times; SEED=... replays, PRESET=asan ta
 	$(call build,$(or $(PRESET),dev),ferric-server crashpoint)
 	FERRIC_SERVER=build/$(or $(PRESET),dev)/ferric-server ROUNDS=$(ROUNDS) test/crash/rounds.py
 
+.PHONY: differential
+differential: ## COMMANDS=200000 random ones for Ferric and for Valkey; SEED=... replays
+	tools/install build test peers
+	$(call build,dev,ferric-server)
+	test/differential/differential.py --commands $(COMMANDS) $(ARGS)
+
 .PHONY: bench
 bench: build ## Ferric beside Valkey and Redis in one run; ARGS="..." is passed on
-	tools/install bench
+	tools/install peers
 	bench/run $(ARGS)
 
 .PHONY: soak
@@ -85,6 +100,32 @@ soak: ## the long tests: hours of load and crashes
 	tools/install build test
 	$(call build,release)
 	$(call tests,release) -L soak
+
+.PHONY: install
+install: $(SERVER) ## server, manual page, unit and configuration to DESTDIR and PREFIX=/usr/local
+	install -D -m 755 $(SERVER) "$(DESTDIR)$(BINDIR)/ferric-server"
+	install -D -m 644 docs/ferric-server.1 "$(DESTDIR)$(MANDIR)/man1/ferric-server.1"
+	install -d "$(DESTDIR)$(UNITDIR)"
+	sed -e 's|@BINDIR@|$(BINDIR)|' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|' \
+	    docs/ferric-server.service >"$(DESTDIR)$(UNITDIR)/ferric-server.service"
+	@# What somebody has written stays.
+	[ -e "$(DESTDIR)$(SYSCONFDIR)/ferric/ferric.conf" ] || \
+	    install -D -m 644 docs/ferric.conf "$(DESTDIR)$(SYSCONFDIR)/ferric/ferric.conf"
+
+.PHONY: uninstall
+uninstall: ## takes that away again, but for a configuration that was changed
+	rm -f "$(DESTDIR)$(BINDIR)/ferric-server" "$(DESTDIR)$(MANDIR)/man1/ferric-server.1" \
+	    "$(DESTDIR)$(UNITDIR)/ferric-server.service"
+	! cmp -s docs/ferric.conf "$(DESTDIR)$(SYSCONFDIR)/ferric/ferric.conf" || \
+	    rm "$(DESTDIR)$(SYSCONFDIR)/ferric/ferric.conf"
+
+build/release/ferric-server: build
+
+.PHONY: documents
+documents: ## writes the lists of directives in docs/ and README.md anew
+	tools/install build
+	$(call build,dev,ferric-server)
+	tools/documents
 
 .PHONY: format
 format: ## lays out every C file by .clang-format

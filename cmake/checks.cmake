@@ -19,7 +19,7 @@ endif()
 # e2e.<family> runs test/e2e/<family>/ against this preset's own server; e2e.<family>.threads does
 # so with the components on threads of their own, whatever this machine's processors suggest.
 set(other_placement "--io-threads 2 --shard-threads 2 --shards 3")
-set(other_placement_families connection keyspace limits protocol server string transaction)
+set(other_placement_families bitmap connection hyperloglog keyspace limits protocol server string transaction)
 
 function(e2e_test name family args)
   add_test(NAME ${name} COMMAND ${FERRIC_PYTHON} -m pytest -q -p no:cacheprovider

@@ -10,6 +10,12 @@ if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Dev)
 endif()
 
+# For people, who are told which build has crashed.
+string(TOLOWER "${CMAKE_C_COMPILER_ID} ${CMAKE_C_COMPILER_VERSION}" compiler)
+string(REPLACE "gnu" "gcc" compiler "${compiler}")
+string(TOLOWER "${CMAKE_BUILD_TYPE}" build_type)
+add_compile_definitions(FERRIC_BUILD="${build_type}, ${compiler}")
+
 set(frames -fno-omit-frame-pointer)
 if(CMAKE_BUILD_TYPE STREQUAL "Dev")
   add_compile_options(-Og -g ${frames})

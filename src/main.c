@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ferric-server [configuration file] [--directive value ...], or --help, or --version. */
+/* ferric-server [configuration file | -] [--directive value ...], or with --check-config in front,
+ * or --help, or --version. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,11 +19,26 @@ static bool tell(const char *word)
     if (is_either(word, "--help", "-h"))
         config_put_usage(&text);
     else if (is_either(word, "--version", "-v"))
-        buf_append_str(&text, "Ferric " FERRIC_VERSION "\n");
+        buf_append_str(&text, "Ferric " FERRIC_VERSION " (" FERRIC_BUILD ")\n");
     bool is_told = text.len > 0;
-    fwrite(text.data, 1, text.len, stdout);
+    if (is_told)
+        fwrite(text.data, 1, text.len, stdout);
     buf_fini(&text);
     return is_told;
+}
+
+static int check(struct config *config, int argc, char **argv)
+{
+    struct diag diag = {.text = ""};
+    int rc = config_load_args(config, argc, argv, &diag);
+    if (rc == 0)
+        rc = server_check(config, &diag);
+    if (rc != 0)
+        fprintf(stderr, "ferric-server: %s\n", diag.text);
+    else
+        printf("%.*sthe configuration can be served\n", SLICE_FMT(buf_slice(&config->remarks)));
+    config_free(config);
+    return rc == 0 && fflush(stdout) == 0 ? 0 : 1;
 }
 
 int main(int argc, char **argv)
@@ -32,9 +48,13 @@ int main(int argc, char **argv)
     struct diag diag = {.text = ""};
     struct config *config = config_new();
     struct server *server = NULL;
+    if (argc > 1 && strcmp(argv[1], "--check-config") == 0)
+        return check(config, argc - 1, argv + 1);
     int rc = config_load_args(config, argc, argv, &diag);
     if (rc == 0)
         rc = server_new(config, &server, &diag);
+    if (rc == 0)
+        rc = server_recover(server, &diag);
     if (rc != 0) {
         fprintf(stderr, "ferric-server: %s\n", diag.text);
         _Exit(1); /* other threads may be running */

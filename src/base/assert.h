@@ -13,6 +13,16 @@
 /* Prints the failed condition with its place on stderr and aborts. */
 NORETURN void assert_fail(const char *what, const char *file, int line, const char *func);
 
+struct assert_failure {
+    const char *what;
+    const char *file;
+    int line;
+    const char *func;
+};
+
+/* What has failed and is ending the process; NULL: nothing has. Safe in a signal handler. */
+const struct assert_failure *assert_last_failure(void);
+
 #define ASSERT(cond) (LIKELY(cond) ? (void)0 : assert_fail(#cond, __FILE__, __LINE__, __func__))
 
 #ifdef FERRIC_SLOW_ASSERTS

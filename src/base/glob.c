@@ -61,9 +61,16 @@ bool glob_match(struct slice pattern, struct slice text, bool nocase)
     size_t t = 0;
     size_t star = SIZE_MAX;
     size_t star_text = 0;
+    size_t star_count = 0;
     while (t < text.len) {
         if (p < pattern.len && pattern.data[p] == '*') {
-            star = ++p;
+            while (p < pattern.len && pattern.data[p] == '*')
+                p++;
+            if (p == pattern.len)
+                return true;
+            if (++star_count > GLOB_MAX_STARS)
+                return false;
+            star = p;
             star_text = t;
             continue;
         }

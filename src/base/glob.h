@@ -7,6 +7,10 @@
 
 #include "base/slice.h"
 
+/* A pattern with more than so many stars that stand apart fits nothing, unless the last of them
+ * ends it: as in Redis. */
+#define GLOB_MAX_STARS 1000
+
 /* True if the whole text matches. Runs in O(pattern * text) at worst, without recursion.
  * `nocase` folds ASCII letters. */
 bool glob_match(struct slice pattern, struct slice text, bool nocase);

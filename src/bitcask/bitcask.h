@@ -59,6 +59,12 @@ MUST_CHECK
 int bitcask_open(const struct bitcask_options *options, bitcask_visit_fn visit, void *ctx,
                  _Atomic uint64_t *progress_bytes, struct bitcask **out_bitcask, struct diag *diag);
 
+/* Scans what `named` says in the same way and changes nothing: what a start would find, while a
+ * bitcask has these files open and appends to them. Thread: any. */
+MUST_CHECK
+int bitcask_scan(const struct bitcask_options *options, bitcask_visit_fn visit, void *ctx,
+                 struct diag *diag);
+
 /* Drops its share of all files; what no checkpoint has covered is for the next recovery to cut. No
  * job may be out and no reader may look for files any more; those that hold one keep it.
  * close(NULL) is a no-op. */

@@ -57,6 +57,7 @@ struct recovery {
     uint64_t *sizes;   /* of each named, as found */
     struct buf names;  /* struct found_name, all of the directory's that are ours */
     uint32_t highest_id;
+    bool is_look_only;
     bitcask_visit_fn visit;
     void *ctx;
     _Atomic uint64_t *progress_bytes;
@@ -254,8 +255,8 @@ static int stat_file(struct recovery *rec, const struct datafile *df, size_t idx
     bool is_last = idx + 1 == rec->named_count;
     bool has_room = bitcask_has_room(rec->bc, named->length, RECORD_FIXED_SIZE);
     rec->sizes[idx] = st.size;
-    rec->is_changing[idx] =
-        st.link_count == 1 && (st.size > named->length || (is_last && has_room)); /* B10 */
+    rec->is_changing[idx] = !rec->is_look_only && st.link_count == 1 &&
+                            (st.size > named->length || (is_last && has_room)); /* B10 */
     return 0;
 }
 
@@ -421,6 +422,20 @@ int bitcask_open(const struct bitcask_options *options, bitcask_visit_fn visit, 
         *out_bitcask = rec.bc;
     else
         bitcask_close(rec.bc);
+    recovery_fini(&rec);
+    return rc;
+}
+
+int bitcask_scan(const struct bitcask_options *options, bitcask_visit_fn visit, void *ctx,
+                 struct diag *diag)
+{
+    struct recovery rec = {
+        .bc = bitcask_new(options), .diag = diag, .visit = visit, .ctx = ctx, .is_look_only = true};
+    recovery_init(&rec, options);
+    int rc = check_named(&rec);
+    if (rc == 0)
+        rc = look(&rec);
+    bitcask_close(rec.bc);
     recovery_fini(&rec);
     return rc;
 }

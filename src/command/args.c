@@ -67,6 +67,15 @@ int args_load_string(struct call *call, struct slice key, struct item *out_item,
     return tx_load(call->tx, out_item, out_value);
 }
 
+void args_copy_string(struct slice text, size_t size, struct buf *out)
+{
+    /* A committed command cannot be refused: memory out ends the process (R13). */
+    buf_reserve(out, text.len > size ? text.len : size);
+    buf_append_slice(out, text);
+    if (size > text.len)
+        memset(buf_extend(out, size - text.len), 0, size - text.len);
+}
+
 bool args_string_fits(struct call *call, uint64_t size, uint64_t more)
 {
     /* Offsets are below 2^63 and sizes far below: the sum cannot wrap. */
@@ -95,6 +104,12 @@ void args_reply_unknown(struct reply *reply, const struct slice *argv, uint32_t 
     buf_fini(&shown);
 }
 
+/* Redis has no rows for the subcommands of DEBUG and tells only that none fits. */
+static bool is_debug(const char *container)
+{
+    return container != NULL && strcmp(container, "debug") == 0;
+}
+
 #define UPPER_SIZE 32
 
 static void put_upper(char to[UPPER_SIZE], const char *name)
@@ -105,9 +120,22 @@ static void put_upper(char to[UPPER_SIZE], const char *name)
     to[len] = '\0';
 }
 
+static void reply_sub_usage(struct reply *reply, const char *container, struct slice name)
+{
+    char upper[UPPER_SIZE];
+    put_upper(upper, container);
+    reply_errorf(reply,
+                 "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try %s HELP.",
+                 SLICE_FMT(slice_sub(name, 0, SHOWN_ARGS_SIZE)), upper);
+}
+
 void args_reply_unknown_sub(struct reply *reply, const struct command_row *parent,
                             struct slice name)
 {
+    if (is_debug(parent->name)) {
+        reply_sub_usage(reply, parent->name, name);
+        return;
+    }
     char upper[UPPER_SIZE];
     put_upper(upper, parent->name);
     struct slice shown = slice_sub(name, 0, SHOWN_ARGS_SIZE);
@@ -116,15 +144,15 @@ void args_reply_unknown_sub(struct reply *reply, const struct command_row *paren
 
 void args_reply_sub_usage(struct call *call)
 {
-    char upper[UPPER_SIZE];
-    put_upper(upper, call->row->parent);
-    reply_errorf(call->reply,
-                 "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try %s HELP.",
-                 SLICE_FMT(slice_sub(call->argv[1], 0, SHOWN_ARGS_SIZE)), upper);
+    reply_sub_usage(call->reply, call->row->parent, call->argv[1]);
 }
 
 void args_reply_arity(struct reply *reply, const struct command_row *row)
 {
+    if (is_debug(row->parent)) {
+        reply_sub_usage(reply, row->parent, slice_str(row->name));
+        return;
+    }
     reply_errorf(reply, "ERR wrong number of arguments for '%s%s%s' command",
                  row->parent == NULL ? "" : row->parent, row->parent == NULL ? "" : "|", row->name);
 }

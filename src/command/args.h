@@ -3,6 +3,7 @@
 #ifndef COMMAND_ARGS_H
 #define COMMAND_ARGS_H
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "command/command.h"
 
@@ -52,9 +53,16 @@ MUST_CHECK
 int args_load_string(struct call *call, struct slice key, struct item *out_item,
                      struct slice *out_value);
 
+/* A copy of `text` to be changed, with zeros behind it up to `size` bytes. */
+void args_copy_string(struct slice text, size_t size, struct buf *out);
+
 /* Replies and returns false if a string of `size` + `more` bytes would be too long. */
 MUST_CHECK
 bool args_string_fits(struct call *call, uint64_t size, uint64_t more);
+
+/* "int", "embstr" or "raw", by what the string is. 0, or what tx_load() returned. */
+MUST_CHECK
+int string_encoding(struct tx *tx, const struct item *item, const char **out_name);
 
 /* Sets a string; `expire_at_ms` 0: it stays. */
 void args_put_string(struct call *call, struct slice key, struct slice value,

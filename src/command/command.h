@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "base/slice.h"
+#include "command/key_rule.h"
 #include "resp/reply.h"
 #include "store/tx.h"
 
@@ -57,15 +58,17 @@ enum command_flags {
     CMD_SKIP_MONITOR = 1 << 11,
     CMD_SKIP_SLOWLOG = 1 << 12,
     CMD_ALLOW_BUSY = 1 << 13,
+    CMD_NO_ASYNC_LOADING = 1 << 14, /* shown, and nothing else: nothing is loaded that way */
     /* Ours, not shown. */
-    CMD_POINT = 1 << 20,        /* READONLY: may be answered on an io loop, lock-free */
-    CMD_LOADS_VALUE = 1 << 21,  /* WRITE: reads old values of its keys (R19) */
-    CMD_IN_MULTI_NOW = 1 << 22, /* not queued by MULTI */
-    CMD_WANTS_QUIET = 1 << 23,  /* runs only while nothing of its connection is in flight */
-    CMD_INTERNAL = 1 << 24,     /* found by id alone: no client can name it, no list shows it */
-    CMD_SHOWS_VALUE = 1 << 25,  /* its reply may be as large as the values of its keys */
-    CMD_COUNTS_READS = 1 << 26, /* WRITE: its lookups are reads, too (keyspace_hits) */
-    CMD_MAY_REPLICATE = 1 << 27 /* CLIENT PAUSE WRITE holds it like a write */
+    CMD_POINT = 1 << 20,         /* READONLY: may be answered on an io loop, lock-free */
+    CMD_LOADS_VALUE = 1 << 21,   /* reads old values of its keys where shards execute it (R19) */
+    CMD_IN_MULTI_NOW = 1 << 22,  /* not queued by MULTI */
+    CMD_WANTS_QUIET = 1 << 23,   /* runs only while nothing of its connection is in flight */
+    CMD_INTERNAL = 1 << 24,      /* found by id alone: no client can name it, no list shows it */
+    CMD_SHOWS_VALUE = 1 << 25,   /* its reply may be as large as the values of its keys */
+    CMD_COUNTS_READS = 1 << 26,  /* WRITE: its lookups are reads, too (keyspace_hits) */
+    CMD_MAY_REPLICATE = 1 << 27, /* CLIENT PAUSE WRITE holds it like a write */
+    CMD_SHOWN_READ = 1 << 28     /* WRITE: clients are told that it is a read, as in Redis */
 };
 
 enum command_scope {
@@ -73,65 +76,6 @@ enum command_scope {
     SCOPE_ALL,  /* all shards, at one instant */
     SCOPE_NODE  /* none */
 };
-
-enum key_rule_kind {
-    KEY_RULE_NONE,
-    KEY_RULE_RANGE,   /* first, last (negative: from the end), step */
-    KEY_RULE_NUMKEYS, /* first: where the number stands; keys follow it */
-    KEY_RULE_FN
-};
-
-/* What a key is used for, for COMMAND INFO, GETKEYSANDFLAGS and access lists. */
-enum key_access {
-    KEY_RO = 1, /* one of four: read, read and written, overwritten, removed */
-    KEY_RW = 2,
-    KEY_OW = 4,
-    KEY_RM = 8,
-    KEY_ACCESS = 16, /* and what that means for its content */
-    KEY_UPDATE = 32,
-    KEY_INSERT = 64,
-    KEY_DELETE = 128,
-    KEY_VARIES = 256 /* without GET among the arguments it is only overwritten */
-};
-
-/* Called for each key; borrowed. */
-typedef void (*command_key_fn)(void *ctx, uint16_t db, struct slice key);
-
-enum keys_found {
-    KEYS_MALFORMED, /* argv does not fit the rule */
-    KEYS_FOUND,     /* every key has been named */
-    KEYS_EVERYWHERE /* it involves all shards whatever its keys are (R26) */
-};
-
-/* Finds the keys of argv. `table` is for commands that hold others (EXEC). */
-typedef enum keys_found (*command_keys_fn)(const struct command_table *table,
-                                           const struct slice *argv, uint32_t argc, uint16_t db,
-                                           command_key_fn on_key, void *ctx);
-
-struct key_rule {
-    enum key_rule_kind kind;
-    int first;
-    int last;
-    int step;
-    unsigned access;    /* enum key_access */
-    unsigned access_to; /* of the second key, where it differs; else 0 */
-    command_keys_fn fn;
-};
-
-#define KEYS_NONE             \
-    {                         \
-        .kind = KEY_RULE_NONE \
-    }
-/* Two keys of different use, as of RENAME. */
-#define KEYS_FROM_TO(from, to)                                                      \
-    {                                                                               \
-        .kind = KEY_RULE_RANGE, .first = 1, .last = 2, .step = 1, .access = (from), \
-        .access_to = (to)                                                           \
-    }
-#define KEYS_RANGE(f, l, s, a)                                                        \
-    {                                                                                 \
-        .kind = KEY_RULE_RANGE, .first = (f), .last = (l), .step = (s), .access = (a) \
-    }
 
 struct command_arity {
     uint32_t min; /* argv[0] included */
@@ -155,6 +99,9 @@ struct command_row {
     const char *summary;
     const char *syntax; /* the arguments, as in the manual */
     command_fn run;
+    /* WRITE, or NULL: answers inline what changes nothing, as a point read; else ERR_RETRY, or any
+     * other code, and the command is logged. */
+    command_fn peek;
 };
 
 struct command_family {
@@ -164,8 +111,6 @@ struct command_family {
 };
 
 /* ---- The table: all rows of all families, by name and by id. ---- */
-
-struct command_table;
 
 /* Rows must outlive the table. Names (but of internal rows) and ids must be unique: asserted. */
 struct command_table *command_table_new(const struct command_family *const *families,

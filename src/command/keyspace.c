@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Keys whatever they hold, and whole databases. */
+#include "base/num.h"
 #include "command/args.h"
 #include "command/families.h"
+
+#define TEXT_SAME_OBJECTS "ERR source and destination objects are the same"
 
 /* ---- Several keys ---- */
 
@@ -165,7 +168,7 @@ static int run_copy(struct call *call)
         return 0;
     struct target to = {.db = options.db, .key = call->argv[2]};
     if (to.db == call->db && slice_eq(call->argv[1], to.key)) {
-        reply_error(call->reply, "ERR source and destination objects are the same");
+        reply_error(call->reply, TEXT_SAME_OBJECTS);
         return 0;
     }
     struct item from;
@@ -180,6 +183,31 @@ static int run_copy(struct call *call)
             return rc;
     }
     reply_int(call->reply, is_copied);
+    return 0;
+}
+
+static int run_move(struct call *call)
+{
+    struct target to = {.key = call->argv[1]};
+    if (!parse_db(call, 2, &to.db))
+        return 0;
+    if (to.db == call->db) {
+        reply_error(call->reply, TEXT_SAME_OBJECTS);
+        return 0;
+    }
+    struct item from;
+    struct item there;
+    int rc = look_at_both(call, to, &from, &there);
+    if (rc != 0)
+        return rc;
+    bool is_moved = from.type != VALUE_NONE && there.type == VALUE_NONE;
+    if (is_moved) {
+        rc = put_copy(call, &from, to);
+        if (rc != 0)
+            return rc;
+        tx_del(call->tx, call->db, call->argv[1]);
+    }
+    reply_int(call->reply, is_moved);
     return 0;
 }
 
@@ -226,6 +254,33 @@ static int run_flushall(struct call *call)
         return 0;
     for (uint32_t db = 0; db < tx_database_count(call->tx); db++)
         tx_flush(call->tx, (uint16_t)db);
+    reply_ok(call->reply);
+    return 0;
+}
+
+/* A number of a database as far as it is an int. False after an error reply. */
+static bool parse_swapped(struct call *call, uint32_t nth, const char *error, int64_t *out)
+{
+    if (num_parse_i64(call->argv[nth], out) && *out >= INT32_MIN && *out <= INT32_MAX)
+        return true;
+    reply_error(call->reply, error);
+    return false;
+}
+
+static int run_swapdb(struct call *call)
+{
+    int64_t first;
+    int64_t second;
+    int64_t count = tx_database_count(call->tx);
+    if (!parse_swapped(call, 1, "ERR invalid first DB index", &first) ||
+        !parse_swapped(call, 2, "ERR invalid second DB index", &second))
+        return 0;
+    if (first < 0 || first >= count || second < 0 || second >= count) {
+        reply_error(call->reply, TEXT_DB_RANGE);
+        return 0;
+    }
+    if (first != second)
+        tx_swap(call->tx, (uint16_t)first, (uint16_t)second);
     reply_ok(call->reply);
     return 0;
 }
@@ -350,6 +405,20 @@ static const struct command_row rows[] = {
         .run = run_copy,
     },
     {
+        .id = 108,
+        .name = "move",
+        .arity = {3, 3},
+        .flags = CMD_WRITE | CMD_FAST | CMD_LOADS_VALUE,
+        .keys = KEYS_RANGE(1, 1, 1, KEY_RW | KEY_ACCESS | KEY_UPDATE),
+        .categories = "keyspace fast",
+        .group = "generic",
+        .since = "1.0.0",
+        .complexity = "O(N), N being the size of the value",
+        .summary = "Moves a key with its expiry to another database if none has its name there.",
+        .syntax = "key db",
+        .run = run_move,
+    },
+    {
         .id = 110,
         .name = "dbsize",
         .arity = {1, 1},
@@ -412,6 +481,21 @@ static const struct command_row rows[] = {
         .summary = "Returns a key of the database by chance.",
         .syntax = "",
         .run = run_randomkey,
+    },
+    {
+        .id = 114,
+        .name = "swapdb",
+        .arity = {3, 3},
+        .flags = CMD_WRITE | CMD_FAST,
+        .scope = SCOPE_ALL,
+        .keys = KEYS_NONE,
+        .categories = "keyspace fast dangerous",
+        .group = "server",
+        .since = "4.0.0",
+        .complexity = "O(1)",
+        .summary = "Lets two databases change numbers, for all clients at one instant.",
+        .syntax = "index1 index2",
+        .run = run_swapdb,
     },
 };
 

@@ -4,20 +4,32 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/err.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "command/catalogue.h"
+#include "command/rename.h"
 
 #define NAME_MAX_SIZE 64
+
+/* A name by which a row is found. One that was taken from its row stays, so that what lies behind
+ * it is found. */
+struct entry {
+    const struct command_row *row; /* NULL: nobody goes by the name any more */
+    struct slice name;             /* empty: the place is free */
+    bool has_subs;
+};
 
 struct command_table {
     const struct command_row **rows; /* sorted: containers, each followed by its subcommands */
     size_t row_count;
+    size_t unlisted_count; /* behind these */
     size_t top_count;
-    const struct command_row **index; /* open addressing by name */
-    bool *has_subs;                   /* of the row at the same place */
+    struct entry *index; /* open addressing by name */
     size_t index_size;
+    char **new_names; /* of command_table_rename() */
+    size_t new_name_count;
     const struct command_row **by_id;
     size_t by_id_size;
     /* Numbers: those with an id begin, by id; the others are found by their address. */
@@ -58,12 +70,17 @@ static struct slice parent_of(const struct command_row *row)
     return row->parent == NULL ? SLICE_EMPTY : slice_str(row->parent);
 }
 
+static bool is_called(const struct entry *entry, struct slice parent, struct slice name)
+{
+    struct slice its_parent = entry->row == NULL ? SLICE_EMPTY : parent_of(entry->row);
+    return slice_eq_nocase(its_parent, parent) && slice_eq_nocase(entry->name, name);
+}
+
 static size_t slot_of(const struct command_table *table, struct slice parent, struct slice name)
 {
     size_t mask = table->index_size - 1;
     size_t at = name_hash(parent, name) & mask;
-    while (table->index[at] != NULL && !(slice_eq_nocase(parent_of(table->index[at]), parent) &&
-                                         slice_is(name, table->index[at]->name)))
+    while (table->index[at].name.len > 0 && !is_called(&table->index[at], parent, name))
         at = (at + 1) & mask;
     return at;
 }
@@ -73,7 +90,7 @@ static const struct command_row *find_name(const struct command_table *table, st
 {
     if (name.len > NAME_MAX_SIZE || parent.len > NAME_MAX_SIZE)
         return NULL;
-    return table->index[slot_of(table, parent, name)];
+    return table->index[slot_of(table, parent, name)].row;
 }
 
 /* By full name, so that a container stands right before its subcommands. */
@@ -95,8 +112,8 @@ static void add_name(struct command_table *table, const struct command_row *row)
 {
     ASSERT(strlen(row->name) <= NAME_MAX_SIZE);
     size_t slot = slot_of(table, parent_of(row), slice_str(row->name));
-    ASSERT(table->index[slot] == NULL); /* M1 */
-    table->index[slot] = row;
+    ASSERT(table->index[slot].row == NULL); /* M1 */
+    table->index[slot] = (struct entry){.row = row, .name = slice_str(row->name)};
     table->rows[table->row_count++] = row;
     table->top_count += row->parent == NULL;
 }
@@ -199,27 +216,30 @@ static inline struct quick *quick_slot(const struct command_table *table, uint64
     }
 }
 
+static void add_short_name(struct command_table *table, const struct entry *entry)
+{
+    uint64_t letters = 0;
+    for (size_t i = 0; i < entry->name.len; i++)
+        letters |= isalpha(entry->name.data[i]) ? UINT64_C(0x20) << (8 * i) : 0;
+    uint64_t folded = pack(entry->name) | letters;
+    *quick_slot(table, folded, entry->name.len) = (struct quick){.folded = folded,
+                                                                 .letters = letters,
+                                                                 .row = entry->row,
+                                                                 .len = entry->name.len,
+                                                                 .has_subs = entry->has_subs};
+}
+
 static void index_short_names(struct command_table *table)
 {
+    mem_free(table->quick);
     table->quick_bits = 4;
     while ((size_t)1 << table->quick_bits < table->top_count * 4)
         table->quick_bits++;
     table->quick = mem_calloc((size_t)1 << table->quick_bits, sizeof(*table->quick));
-    for (size_t i = 0; i < table->row_count; i++) {
-        const struct command_row *row = table->rows[i];
-        size_t len = strlen(row->name);
-        if (row->parent != NULL || len > 8)
-            continue;
-        uint64_t letters = 0;
-        for (size_t j = 0; j < len; j++)
-            letters |= isalpha((uint8_t)row->name[j]) ? UINT64_C(0x20) << (8 * j) : 0;
-        uint64_t folded = pack(slice_str(row->name)) | letters;
-        *quick_slot(table, folded, len) = (struct quick){
-            .folded = folded,
-            .letters = letters,
-            .row = row,
-            .len = len,
-            .has_subs = table->has_subs[slot_of(table, SLICE_EMPTY, slice_str(row->name))]};
+    for (size_t i = 0; i < table->index_size; i++) {
+        const struct entry *entry = &table->index[i];
+        if (entry->row != NULL && entry->row->parent == NULL && entry->name.len <= 8)
+            add_short_name(table, entry);
     }
 }
 
@@ -242,8 +262,7 @@ struct command_table *command_table_new(const struct command_family *const *fami
     table->index_size = 64;
     while (table->index_size < row_count * 4)
         table->index_size *= 2;
-    table->index = mem_calloc(table->index_size, sizeof(struct command_row *));
-    table->has_subs = mem_calloc(table->index_size, sizeof(*table->has_subs));
+    table->index = mem_calloc(table->index_size, sizeof(*table->index));
     table->by_id_size = highest_id + 1;
     table->by_id = mem_calloc(table->by_id_size, sizeof(struct command_row *));
     for (size_t i = 0; i < family_count; i++) {
@@ -252,7 +271,7 @@ struct command_table *command_table_new(const struct command_family *const *fami
     }
     for (size_t i = 0; i < table->row_count; i++) {
         if (table->rows[i]->parent != NULL)
-            table->has_subs[slot_of(table, SLICE_EMPTY, parent_of(table->rows[i]))] = true;
+            table->index[slot_of(table, SLICE_EMPTY, parent_of(table->rows[i]))].has_subs = true;
     }
     qsort(table->rows, table->row_count, sizeof(struct command_row *), compare_rows);
     give_numbers(table);
@@ -264,15 +283,88 @@ void command_table_free(struct command_table *table)
 {
     if (table == NULL)
         return;
+    for (size_t i = 0; i < table->new_name_count; i++)
+        mem_free(table->new_names[i]);
+    mem_free(table->new_names);
     mem_free(table->rows);
     mem_free(table->index);
-    mem_free(table->has_subs);
     mem_free(table->by_id);
     mem_free(table->number_of_id);
     mem_free(table->by_number);
     mem_free(table->numbered);
     mem_free(table->quick);
     mem_free(table);
+}
+
+/* ---- Other names ---- */
+
+static bool is_part_of(const struct command_row *row, const struct command_row *top)
+{
+    return row == top || (row->parent != NULL && strcmp(row->parent, top->name) == 0);
+}
+
+static void unlist(struct command_table *table, const struct command_row *top)
+{
+    size_t first = 0;
+    while (!is_part_of(table->rows[first], top))
+        first++;
+    size_t count = 1;
+    while (first + count < table->row_count && is_part_of(table->rows[first + count], top))
+        count++;
+    /* They are neighbours; one by one they go behind all others. */
+    for (size_t i = 0; i < count; i++) {
+        const struct command_row *row = table->rows[first];
+        size_t behind = table->row_count - first - 1;
+        memmove(&table->rows[first], &table->rows[first + 1], behind * sizeof(*table->rows));
+        table->rows[--table->row_count] = row;
+    }
+    table->unlisted_count += count;
+    table->top_count--;
+}
+
+static void keep_name(struct command_table *table, char *name)
+{
+    table->new_names =
+        mem_realloc(table->new_names, (table->new_name_count + 1) * sizeof(*table->new_names));
+    table->new_names[table->new_name_count++] = name;
+}
+
+int command_table_rename(struct command_table *table, struct slice from, struct slice to)
+{
+    const struct command_row *row = find_name(table, SLICE_EMPTY, from);
+    if (row == NULL)
+        return ERR_NOT_FOUND;
+    if (to.len > NAME_MAX_SIZE)
+        return ERR_TOO_BIG;
+    if (to.len > 0 && find_name(table, SLICE_EMPTY, to) != NULL)
+        return ERR_EXISTS;
+    struct entry *old = &table->index[slot_of(table, SLICE_EMPTY, from)];
+    struct entry entry = *old;
+    old->row = NULL;
+    if (to.len == 0) {
+        unlist(table, row);
+        index_short_names(table);
+        return 0;
+    }
+    /* The index is a quarter full at most, and names that were given up keep their places. */
+    if (table->new_name_count >= table->index_size / 4)
+        return ERR_TOO_BIG;
+    char *name = mem_dup(to.data, to.len);
+    keep_name(table, name);
+    entry.name = slice_of(name, to.len);
+    table->index[slot_of(table, SLICE_EMPTY, to)] = entry;
+    index_short_names(table);
+    return 0;
+}
+
+const struct command_row *command_by_own_name(const struct command_table *table, const char *name)
+{
+    for (size_t i = 0; i < table->row_count + table->unlisted_count; i++) {
+        const struct command_row *row = table->rows[i];
+        if (row->parent == NULL && strcmp(row->name, name) == 0)
+            return row;
+    }
+    return NULL;
 }
 
 const struct command_row *command_find(const struct command_table *table, const struct slice *argv,
@@ -288,9 +380,9 @@ const struct command_row *command_find(const struct command_table *table, const 
     } else {
         if (argv[0].len > NAME_MAX_SIZE)
             return NULL;
-        size_t slot = slot_of(table, SLICE_EMPTY, argv[0]);
-        row = table->index[slot];
-        has_subs = table->has_subs[slot];
+        const struct entry *entry = &table->index[slot_of(table, SLICE_EMPTY, argv[0])];
+        row = entry->row;
+        has_subs = entry->has_subs;
     }
     if (LIKELY(row == NULL || argc < 2 || !has_subs))
         return row;

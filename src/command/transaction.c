@@ -11,6 +11,8 @@
 #define WATCHES      1 /* arguments of EXEC */
 #define FIRST_QUEUED 2
 
+#define WATCHES_DATABASE 0x8000u /* in the number of a watched key: it is about the database */
+
 /* ---- Watched keys ---- */
 
 struct watch {
@@ -19,7 +21,7 @@ struct watch {
     uint64_t version;
 };
 
-void watch_encode(struct buf *to, uint16_t db, struct slice key, uint64_t version)
+static void put_watch(struct buf *to, uint16_t db, struct slice key, uint64_t version)
 {
     ASSERT(key.len <= ROW_MAX_KEY);
     uint8_t *at = buf_extend(to, 12);
@@ -27,6 +29,22 @@ void watch_encode(struct buf *to, uint16_t db, struct slice key, uint64_t versio
     put_u16(at + 2, (uint16_t)key.len);
     put_u64(at + 4, version);
     buf_append_slice(to, key);
+}
+
+void watch_encode(struct buf *to, const struct watched_key *watched)
+{
+    ASSERT(watched->db < STORE_MAX_DATABASES);
+    if (watched->version != 0) {
+        uint8_t id[2];
+        put_u16(id, watched->database_id);
+        put_watch(to, watched->db | WATCHES_DATABASE, slice_of(id, sizeof(id)), 0);
+    }
+    put_watch(to, watched->db, watched->key, watched->version);
+}
+
+static bool is_of_database(const struct watch *watch)
+{
+    return (watch->db & WATCHES_DATABASE) != 0;
 }
 
 /* The next watched key. False at the end, and when the bytes are none (then reader->failed). */
@@ -38,10 +56,31 @@ static bool next_watch(struct reader *reader, struct watch *out)
     size_t key_len = reader_u16(reader);
     out->version = reader_u64(reader);
     out->key = reader_bytes(reader, key_len);
+    if (is_of_database(out) && out->key.len != 2)
+        reader->failed = true;
     return !reader->failed;
 }
 
-/* 0 and whether any watched key has changed; or a code to return. */
+static bool is_in_range(const struct watch *watch, uint32_t database_count)
+{
+    return (watch->db & ~WATCHES_DATABASE) < database_count;
+}
+
+/* 0 and whether what is watched has changed; or a code to return. */
+static int look_at(struct call *call, const struct watch *watch, bool *out_changed)
+{
+    if (is_of_database(watch)) {
+        uint16_t db = (uint16_t)(watch->db & ~WATCHES_DATABASE);
+        *out_changed = tx_database_id(call->tx, db) != get_u16(watch->key.data);
+        return 0;
+    }
+    struct item item;
+    int rc = tx_peek(call->tx, watch->db, watch->key, &item);
+    uint64_t version = rc != 0 || item.type == VALUE_NONE ? 0 : item.version.word;
+    *out_changed = rc == 0 && version != watch->version;
+    return rc;
+}
+
 static int look_at_watches(struct call *call, bool *out_changed)
 {
     struct reader reader;
@@ -49,16 +88,15 @@ static int look_at_watches(struct call *call, bool *out_changed)
     *out_changed = false;
     reader_init(&reader, call->argv[WATCHES]);
     while (next_watch(&reader, &watch)) {
-        if (watch.db >= tx_database_count(call->tx))
-            return ERR_CORRUPT;
-        struct item item;
-        int rc = tx_peek(call->tx, watch.db, watch.key, &item);
+        bool is_changed = false;
+        int rc = is_in_range(&watch, tx_database_count(call->tx))
+                     ? look_at(call, &watch, &is_changed)
+                     : ERR_CORRUPT;
         if (rc != 0)
             return rc;
-        uint64_t version = item.type == VALUE_NONE ? 0 : item.version.word;
-        *out_changed |= version != watch.version;
+        *out_changed |= is_changed;
     }
-    return reader.failed ? ERR_CORRUPT : 0;
+    return reader_is_done(&reader) ? 0 : ERR_CORRUPT;
 }
 
 /* ---- Queued commands ---- */
@@ -101,11 +139,12 @@ static bool find_watched(struct slice watches, command_key_fn on_key, void *ctx)
     struct watch watch;
     reader_init(&reader, watches);
     while (next_watch(&reader, &watch)) {
-        if (watch.db >= STORE_MAX_DATABASES)
+        if (!is_in_range(&watch, STORE_MAX_DATABASES))
             return false;
-        on_key(ctx, watch.db, watch.key);
+        if (!is_of_database(&watch))
+            on_key(ctx, watch.db, watch.key);
     }
-    return !reader.failed;
+    return reader_is_done(&reader);
 }
 
 static enum keys_found find_keys(const struct command_table *table, const struct slice *argv,

@@ -16,12 +16,23 @@
 #include "base/buf.h"
 #include "command/command.h"
 
-/* Appends one watched key as it stands in the log; `version` 0 for absent:
+struct watched_key {
+    struct slice key;
+    uint64_t version; /* 0: absent */
+    uint16_t db;
+    uint16_t database_id; /* stable id of the database that had that number */
+};
+
+/* Appends one watched key as it stands in the log:
  *
  *   0    2            4         12
  *   | db | key length | version | key |
+ *
+ * Before one that is there, the database in which it was seen: db has its highest bit set, the
+ * version is 0 and the key is the database's stable id, two bytes. SWAPDB may have put another key
+ * with this name in its place, which one EXEC has written at the very same position.
  */
-void watch_encode(struct buf *to, uint16_t db, struct slice key, uint64_t version);
+void watch_encode(struct buf *to, const struct watched_key *watched);
 
 /* The row for an EXEC of which a queued command writes; or of one that only reads, which is not
  * logged. */

@@ -191,11 +191,22 @@ void checkpoint_on_written(struct shard *shard)
                 on_sync_back);
 }
 
+/* Which database has which number as of the mark: SWAPDB leaves no other trace (R35). At the mark
+ * all shards say the same. */
+static void note_database_ids(const struct store *store, struct manifest *manifest)
+{
+    ASSERT(manifest->database_count == store_database_count(store));
+    for (uint32_t i = 0; i < manifest->database_count; i++)
+        manifest->database_ids[i] = store_database_id(store, (uint16_t)i);
+}
+
 void checkpoint_on_mark(struct shard *shard, struct checkpoint *checkpoint)
 {
     struct bitcask *bitcask = store_bitcask(shard->store);
     ASSERT(shard->mark == NULL);
     shard->mark = checkpoint;
+    if (shard->idx == 0)
+        note_database_ids(shard->store, &checkpoint->manifest);
     if (!bitcask_is_dirty(bitcask)) {
         finish_part(shard);
         return;

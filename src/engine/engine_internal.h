@@ -24,12 +24,15 @@ struct group {
     struct shard *shards;
     struct port ports[GROUP_MAX_LOOPS];
     struct sequencer sequencer;
-    _Atomic int state; /* enum group_state */
+    struct seglog_found found; /* from recovery to start */
+    _Atomic bool is_started;   /* shards and stores may be looked at */
+    _Atomic int state;         /* enum group_state */
     _Atomic bool is_fatal;
     _Atomic bool is_ending;  /* group_stop() has been called */
     _Atomic uint64_t hlc_ms; /* last stamp or raised time, for readers (R22) */
     _Atomic int log_error;
-    _Atomic bool is_disk_full; /* no segment can be prepared */
+    _Atomic bool is_expire_passive; /* no entry is logged only because keys are due */
+    _Atomic bool is_disk_full;      /* no segment can be prepared */
     struct tally_settings tally_settings;
     _Atomic uint64_t shards_failing; /* a set: their data files cannot be written */
     struct {
@@ -75,6 +78,16 @@ static inline uint64_t group_published(const struct group *group, enum published
 }
 
 void group_close_rest(struct group *group);
+
+/* group_open.c: a shard's content as the manifest's files have it, beside the open store. */
+MUST_CHECK
+int group_recover_again(const struct group *group, uint32_t shard, struct store **out_fresh,
+                        struct diag *diag);
+
+/* reload.c */
+/* The shard can take in what has been recovered. */
+void reload_take_in(struct shard *shard);
+void reload_free(struct reload *reload);
 
 /* Ends everything: the process must not go on with this state. Thread: any. */
 void group_fail(struct group *group, const char *format, ...) PRINTF_LIKE(2, 3);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/group.h"
+#include "engine/group_stats.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -92,14 +93,20 @@ const struct stores *group_stores(const struct group *group)
     return &group->stores;
 }
 
+/* While shards are being recovered there are none to look at. */
 uint32_t group_shard_count(const struct group *group)
 {
-    return group->stores.count;
+    return atomic_load_explicit(&group->is_started, memory_order_acquire) ? group->stores.count : 0;
 }
 
 uint32_t group_database_count(const struct group *group)
 {
     return group->options.database_count;
+}
+
+void group_set_active_expire(struct group *group, bool is_active)
+{
+    atomic_store_explicit(&group->is_expire_passive, !is_active, memory_order_relaxed);
 }
 
 const struct command_table *group_table(const struct group *group)
@@ -115,7 +122,7 @@ uint64_t group_id(const struct group *group)
 struct store_db_stats group_db_stats(const struct group *group, uint16_t db)
 {
     struct store_db_stats sum = {0};
-    for (uint32_t i = 0; i < group->stores.count; i++) {
+    for (uint32_t i = 0; i < group_shard_count(group); i++) {
         struct store_db_stats stats = store_db_stats(group->stores.shards[i], db);
         sum.keys += stats.keys;
         sum.expires += stats.expires;
@@ -131,7 +138,7 @@ struct store_db_stats group_db_stats(const struct group *group, uint16_t db)
 static uint64_t sum_of(const struct group *group, size_t word_off)
 {
     uint64_t sum = 0;
-    for (uint32_t i = 0; i < group->stores.count; i++) {
+    for (uint32_t i = 0; i < group_shard_count(group); i++) {
         const _Atomic uint64_t *word =
             (const void *)((const char *)&group->shards[i].stats + word_off);
         sum += atomic_load_explicit(word, memory_order_relaxed);
@@ -214,7 +221,7 @@ static void on_hot_max_change(struct loop_post *post)
 
 void group_set_hot_max_value(struct group *group, size_t bytes)
 {
-    for (uint32_t i = 0; i < group->stores.count; i++) {
+    for (uint32_t i = 0; i < group_shard_count(group); i++) {
         struct hot_max_change *change = mem_calloc(1, sizeof(*change));
         change->post.run = on_hot_max_change;
         change->store = group->stores.shards[i];

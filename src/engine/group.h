@@ -5,10 +5,11 @@
  * and its pool and spreads its components over them: a port on every io loop, the sequencer on the
  * log loop, shards on theirs. All may be one loop.
  *
- * Life: group_open (blocks: manifest, log, data files) -> loops run -> replay, progress by
- * group_state() -> READY -> group_stop (checkpoint, vouch) -> on_stopped -> group_settle -> loops
- * end -> group_close. Threads: open, stop and close from the thread that drives the log loop or
- * before it runs; the rest as said. See engine/README.md, invariants G1-G12.
+ * Life: group_new -> group_recover (blocks: manifest, log, data files) -> group_start -> loops run
+ * -> replay, progress by group_state() -> READY -> group_stop (checkpoint, vouch) -> on_stopped ->
+ * group_settle -> loops end -> group_close. Threads: new, start, stop and close from the thread
+ * that drives the log loop or before it runs; the rest as said. See engine/README.md, invariants
+ * G1-G12.
  */
 #ifndef ENGINE_GROUP_H
 #define ENGINE_GROUP_H
@@ -29,7 +30,7 @@ struct group;
 struct port;
 
 enum group_state {
-    GROUP_REPLAYING, /* -LOADING */
+    GROUP_REPLAYING, /* -LOADING; or not even recovered yet */
     GROUP_READY,
     GROUP_LOG_FAILED, /* reads only (R30) */
     GROUP_STOPPING,
@@ -74,11 +75,29 @@ struct group_options {
     void (*on_log)(void *ctx, char level, const char *text);
     /* Recovery: `what` is "data files", "log" or "replay"; while opening from any thread. */
     void (*on_progress)(void *ctx, const char *what, uint64_t done, uint64_t total);
+    /* The log has been replayed: READY. From the log loop; NULL: nobody wants to know. */
+    void (*on_ready)(void *ctx);
     void *ctx;
 };
 
+/* Looks at nothing on disk yet. The ports are there and answer LOADING; figures are 0. */
+struct group *group_new(const struct group_options *options);
+
 /* Recovers the state on disk. Refuses, with what to do, a directory that another process holds, of
- * another shard count or version, without manifest but with data, or with corrupt bytes (P5). */
+ * another shard count or version, without manifest but with data, or with corrupt bytes (P5). Then
+ * all that is left to do is to end the process, or group_free_unstarted(). Thread: any, while the
+ * loops of ports may run. */
+MUST_CHECK
+int group_recover(struct group *group, struct diag *diag);
+
+/* Puts all components to work. No loop runs meanwhile. */
+MUST_CHECK
+int group_start(struct group *group, struct diag *diag);
+
+/* For a group that was refused by one of the two. */
+void group_free_unstarted(struct group *group);
+
+/* All of it, one after the other; what was refused is freed. */
 MUST_CHECK
 int group_open(const struct group_options *options, struct group **out_group, struct diag *diag);
 
@@ -108,10 +127,6 @@ const struct command_table *group_table(const struct group *group);
 /* Of a shard index, where it lives. */
 void group_set_hot_max_value(struct group *group, size_t bytes);
 
-/* Counters of commands over all ports and shards are added; `sum` has been initialised. Thread:
- * any.
- */
-void group_tally(const struct group *group, struct tally_sum *sum);
 struct tally_settings *group_tally_settings(struct group *group);
 
 /* Asks for a checkpoint at once; on_done comes on `loop`. Thread: any. */
@@ -126,48 +141,24 @@ struct group_checkpoint_request {
 };
 void group_checkpoint(struct group *group, struct group_checkpoint_request *request);
 
-/* Counters; a consistent-enough picture from any thread. */
-struct group_stats {
-    uint64_t term;
-    uint64_t commit_index;
-    uint64_t applied_index;
-    uint64_t checkpoint_index;
-    uint64_t checkpoint_number;
-    uint64_t checkpoints;
-    uint64_t last_checkpoint_ms; /* wall clock */
-    uint64_t last_checkpoint_took_us;
-    bool is_checkpoint_running;
-    bool is_checkpoint_failing; /* the last one that was tried has failed */
-    bool is_log_failed;         /* for good: no write until a restart */
-    bool is_log_full;           /* no write until a log segment can be prepared */
-    uint32_t shards_failing;    /* cannot write their data files: no write until they can */
-    uint64_t log_entries_frames;
-    uint64_t log_other_frames;
-    uint64_t log_bytes;
-    uint64_t log_live_bytes;
-    uint64_t log_segments;
-    uint64_t log_spares;
-    uint64_t log_recycled;
-    uint64_t log_prepared;
-    const char *log_writer;
-    uint64_t rotations;
-    uint64_t data_files;
-    uint64_t data_bytes;
-    uint64_t in_flight_bytes;
-    uint64_t commands_logged;
-    uint64_t replayed_commands;
-    uint64_t expired_keys;
-    uint64_t keydir_bytes;
-    uint64_t expiry_bytes;
-    uint64_t retired_bytes;
-    uint64_t unwritten_bytes;
-    uint64_t cold_rows;
-    uint64_t hlc_ms;
-    int64_t clock_refused_ms;
+/* Makes a checkpoint, forgets every key and recovers them from the data files, as a start does;
+ * what is written meanwhile waits. For DEBUG. request->error: ERR_BUSY when one is under way, or
+ * why it was left as it was; then diag has more, if it has anything. Thread: any. */
+struct group_reload_request {
+    struct loop_post post;
+    struct loop_post back;
+    struct group *group;
+    struct loop *loop;
+    int error;
+    struct diag diag;
+    void (*on_done)(struct group_reload_request *request);
 };
-struct group_stats group_stats(const struct group *group);
-/* Keys of a database over all shards. */
-struct store_db_stats group_db_stats(const struct group *group, uint16_t db);
+void group_reload(struct group *group, struct group_reload_request *request);
+
+/* Whether time is logged for no other reason than that keys are due (R14); on at first. Off, they
+ * go with the next write or with who meets them. For DEBUG. Thread: any. */
+void group_set_active_expire(struct group *group, bool is_active);
+
 uint32_t group_database_count(const struct group *group);
 uint64_t group_id(const struct group *group);
 

@@ -158,8 +158,25 @@ static bool grow_databases(struct manifest *manifest, uint32_t count)
     return true;
 }
 
-/* Sets *out_grown if the manifest has to be saved before the first entry that relies on it. */
-static int check_manifest(struct group *group, bool *out_grown, struct diag *diag)
+/* True if the manifest has to be saved before the first entry that relies on it. What commands of
+ * the log answered hung on how many databases there were, so it is replayed with as many (R13). */
+static bool fit_databases(struct group *group, uint64_t last_index)
+{
+    uint32_t wanted = group->options.database_count;
+    uint32_t count = group->manifest.database_count;
+    if (last_index == group->manifest.index)
+        return grow_databases(&group->manifest, wanted);
+    if (wanted > count) {
+        group_log(group, '#',
+                  "there will be %u databases, not %u, until the next start: the log is replayed "
+                  "with as many as it was written with",
+                  count, wanted);
+        group->options.database_count = count;
+    }
+    return false;
+}
+
+static int check_manifest(struct group *group, struct diag *diag)
 {
     const struct group_options *options = &group->options;
     struct manifest *manifest = &group->manifest;
@@ -172,7 +189,6 @@ static int check_manifest(struct group *group, bool *out_grown, struct diag *dia
                         "give --shards %u",
                         options->dir, manifest->shard_count, options->shard_count,
                         manifest->shard_count);
-    *out_grown = grow_databases(manifest, options->database_count);
     return 0;
 }
 
@@ -186,38 +202,53 @@ struct opening {
     uint32_t running;
     _Atomic uint64_t done_bytes;
     uint64_t total_bytes;
-    uint64_t hash_seed;
     int error;
     struct diag diag;
 };
 
+static struct store_options store_options_of(const struct group *group, uint32_t shard,
+                                             const char *path)
+{
+    const struct group_options *options = &group->options;
+    const struct manifest *manifest = &group->manifest;
+    return (struct store_options){
+        .os = options->os,
+        .epoch = options->epoch,
+        .dir = path,
+        .shard = shard,
+        .hash_seed = group->stores.hash_seed,
+        .database_count = manifest->database_count,
+        .database_ids = manifest->database_ids,
+        .max_file_size = options->max_file_size,
+        .state_ms = manifest->state_ms,
+        .next_file_id = manifest->shards[shard].next_file_id,
+        .named = manifest->shards[shard].files,
+        .named_count = manifest->shards[shard].file_count,
+        .lfu = options->lfu,
+        .hot_max_value = options->hot_max_value,
+    };
+}
+
 static int open_store(struct opening *opening, uint32_t shard, struct diag *diag)
 {
     struct group *group = opening->group;
-    const struct group_options *options = &group->options;
-    const struct manifest *manifest = &group->manifest;
     char path[PATH_SIZE];
-    int rc = shard_path(path, options->dir, shard, diag);
+    int rc = shard_path(path, group->options.dir, shard, diag);
     if (rc != 0)
         return rc;
-    return store_open(
-        &(struct store_options){
-            .os = options->os,
-            .epoch = options->epoch,
-            .dir = path,
-            .shard = shard,
-            .hash_seed = opening->hash_seed,
-            .database_count = manifest->database_count,
-            .database_ids = manifest->database_ids,
-            .max_file_size = options->max_file_size,
-            .state_ms = manifest->state_ms,
-            .next_file_id = manifest->shards[shard].next_file_id,
-            .named = manifest->shards[shard].files,
-            .named_count = manifest->shards[shard].file_count,
-            .lfu = options->lfu,
-            .hot_max_value = options->hot_max_value,
-        },
-        &opening->done_bytes, &group->stores.shards[shard], diag);
+    const struct store_options options = store_options_of(group, shard, path);
+    return store_open(&options, &opening->done_bytes, &group->stores.shards[shard], diag);
+}
+
+int group_recover_again(const struct group *group, uint32_t shard, struct store **out_fresh,
+                        struct diag *diag)
+{
+    char path[PATH_SIZE];
+    int rc = shard_path(path, group->options.dir, shard, diag);
+    if (rc != 0)
+        return rc;
+    const struct store_options options = store_options_of(group, shard, path);
+    return store_recover_again(&options, out_fresh, diag);
 }
 
 static void open_some(void *ctx)
@@ -280,7 +311,7 @@ static uint64_t bytes_to_scan(uint64_t length)
 static int open_stores(struct group *group, struct diag *diag)
 {
     const struct manifest *manifest = &group->manifest;
-    struct opening opening = {.group = group, .hash_seed = group->stores.hash_seed};
+    struct opening opening = {.group = group};
     for (uint32_t i = 0; i < manifest->shard_count; i++) {
         for (size_t j = 0; j < manifest->shards[i].file_count; j++)
             opening.total_bytes += bytes_to_scan(manifest->shards[i].files[j].length);
@@ -305,8 +336,7 @@ static void on_log_progress(void *ctx, uint64_t done_bytes, uint64_t total_bytes
     tell_progress(ctx, "log", done_bytes, total_bytes);
 }
 
-static int open_log(struct group *group, bool must_be_empty, struct seglog_found *out_found,
-                    struct diag *diag)
+static int open_log(struct group *group, bool must_be_empty, struct diag *diag)
 {
     const struct group_options *options = &group->options;
     char path[PATH_SIZE];
@@ -328,15 +358,13 @@ static int open_log(struct group *group, bool must_be_empty, struct seglog_found
             .on_progress = on_log_progress,
             .ctx = group,
         },
-        &group->log, out_found, diag);
+        &group->log, &group->found, diag);
 }
 
-static int open_consensus(struct group *group, const struct seglog_found *found, struct diag *diag)
+static int open_consensus(struct group *group, struct diag *diag)
 {
     struct sequencer *sequencer = &group->sequencer;
     const struct manifest *manifest = &group->manifest;
-    sequencer->group = group;
-    sequencer->loop = group->options.log_loop;
     sequencer->log = group->log;
     sequencer->dispatched_index = manifest->index;
     sequencer->dispatched_ms = manifest->state_ms;
@@ -347,7 +375,7 @@ static int open_consensus(struct group *group, const struct seglog_found *found,
         &(struct consensus_options){
             .os = group->options.os,
             .log = group->log,
-            .found = found,
+            .found = &group->found,
             .self_id = manifest->node_id,
             .address = "self",
             .checkpoint_index = manifest->index,
@@ -422,10 +450,6 @@ static void start_components(struct group *group)
     for (uint32_t i = 0; i < group->stores.count; i++)
         shard_init(&group->shards[i], group, i, options->shard_loops[i % options->shard_loop_count],
                    group->stores.shards[i]);
-    for (uint32_t i = 0; i < options->io_loop_count; i++) {
-        port_init(&group->ports[i], group, i, options->io_loops[i]);
-        port_start(&group->ports[i]);
-    }
     for (uint32_t i = 0; i < group->stores.count; i++)
         shard_start(&group->shards[i]);
     sequencer_start(&group->sequencer);
@@ -473,43 +497,79 @@ static int open_state(struct group *group, struct diag *diag)
         return rc;
     if (is_new)
         new_manifest(group);
-    bool has_grown = false;
-    rc = check_manifest(group, &has_grown, diag);
+    rc = check_manifest(group, diag);
     if (rc == 0)
         rc = make_dirs(options, group->manifest.shard_count, diag);
-    struct seglog_found found;
     if (rc == 0)
-        rc = open_log(group, is_new, &found, diag);
-    if (rc == 0 && (is_new || has_grown))
+        rc = open_log(group, is_new, diag);
+    if (rc == 0 && (fit_databases(group, group->found.last_index) || is_new))
         rc = manifest_save(options->os.fs, options->dir, &group->manifest, diag);
     if (rc != 0)
         return rc;
-    if (found.cut_frames > 0)
+    if (group->found.cut_frames > 0)
         group_log(group, '*',
                   "the log ends in %llu bytes of writes that were never acknowledged: cut",
-                  (unsigned long long)found.cut_bytes);
+                  (unsigned long long)group->found.cut_bytes);
     group->identity = group->manifest.group_id;
     group->stores.count = group->manifest.shard_count;
     group->stores.hash_seed = chance_u64(options->os.chance);
     group->stores.is_single_threaded = is_one_loop(options);
-    rc = open_stores(group, diag);
-    return rc == 0 ? open_consensus(group, &found, diag) : rc;
+    return open_stores(group, diag);
 }
 
-int group_open(const struct group_options *options, struct group **out_group, struct diag *diag)
+struct group *group_new(const struct group_options *options)
 {
     struct group *group = mem_calloc(1, sizeof(*group));
     group->options = *options;
     take_defaults(&group->options);
     ASSERT(options->io_loop_count > 0 && options->shard_loop_count > 0);
-    int rc = open_state(group, diag);
+    group->sequencer.group = group;
+    group->sequencer.loop = group->options.log_loop;
+    for (uint32_t i = 0; i < options->io_loop_count; i++) {
+        port_init(&group->ports[i], group, i, options->io_loops[i]);
+        port_start(&group->ports[i]);
+    }
+    return group;
+}
+
+int group_recover(struct group *group, struct diag *diag)
+{
+    return open_state(group, diag);
+}
+
+/* Here the first frame goes to the log's queue, and the thread that sends it must live on (O6): so
+ * this is no part of the recovery. */
+int group_start(struct group *group, struct diag *diag)
+{
+    int rc = open_consensus(group, diag);
+    if (rc != 0)
+        return rc;
+    start_components(group);
+    atomic_store_explicit(&group->is_started, true, memory_order_release);
+    return 0;
+}
+
+void group_free_unstarted(struct group *group)
+{
+    for (uint32_t i = 0; i < group->options.io_loop_count; i++) {
+        port_stop(&group->ports[i]);
+        port_fini(&group->ports[i]);
+    }
+    for (uint32_t i = 0; i < group->stores.count; i++)
+        store_close(group->stores.shards[i]);
+    group_close_rest(group);
+}
+
+int group_open(const struct group_options *options, struct group **out_group, struct diag *diag)
+{
+    struct group *group = group_new(options);
+    int rc = group_recover(group, diag);
+    if (rc == 0)
+        rc = group_start(group, diag);
     if (rc != 0) {
-        for (uint32_t i = 0; i < group->stores.count; i++)
-            store_close(group->stores.shards[i]);
-        group_close_rest(group);
+        group_free_unstarted(group);
         return rc;
     }
-    start_components(group);
     *out_group = group;
     return 0;
 }

@@ -205,6 +205,8 @@ const char *port_write(struct port *port, const struct port_request *request, ch
 static enum port_result execute_write(struct port *port, const struct port_request *request,
                                       struct reply *reply)
 {
+    if (request->row->peek != NULL && !request->must_follow && port_peek(port, request, reply))
+        return PORT_ANSWERED;
     if ((request->row->flags & CMD_LOADS_VALUE) != 0) {
         enum prefetch_outcome outcome = port_prefetch(port, request, BATCH_ORDERED, reply);
         if (outcome != PREFETCH_NOTHING)
@@ -239,7 +241,7 @@ static enum port_result queue_read(struct port *port, const struct port_request 
 static enum port_result place_read(struct port *port, const struct port_request *request,
                                    enum batch_kind kind, struct reply *reply)
 {
-    if ((request->row->flags & CMD_SHOWS_VALUE) != 0 &&
+    if ((request->row->flags & (CMD_SHOWS_VALUE | CMD_LOADS_VALUE)) != 0 &&
         port_prefetch(port, request, kind, reply) == PREFETCH_TAKEN)
         return PORT_TAKEN_ALONE;
     return queue_read(port, request, kind, reply);

@@ -52,7 +52,7 @@ enum port_result {
 
 /* Executes a data command (scope KEYS or ALL) whose arity fits. Refusals (-LOADING, -MISCONF, too
  * big, ...) are replies. */
-#define TEXT_LOADING "LOADING Ferric is replaying its log into memory"
+#define TEXT_LOADING "LOADING Ferric is loading the dataset in memory"
 
 enum port_result port_execute(struct port *port, const struct port_request *request,
                               struct reply *reply);
@@ -65,13 +65,20 @@ size_t port_expected(struct port *port, const struct port_request *request);
  * with nothing in flight always has room (R33). */
 bool port_has_room(const struct port *port);
 
-/* What WATCH notes: the key's version, or 0 for absent, judged now. ERR_RETRY: not now, ask again
- * next turn (the clock must move first). Only while nothing of the connection is in flight. */
+/* What WATCH notes: the key's version, or 0 for absent, judged now, and in which database it was
+ * seen. ERR_RETRY: not now, ask again next turn (the clock must move first). Only while nothing of
+ * the connection is in flight. */
+struct port_version {
+    uint64_t version;
+    uint16_t database_id; /* stable */
+};
 MUST_CHECK
-int port_version_of(struct port *port, uint16_t db, struct slice key, uint64_t *out_version);
+int port_version_of(struct port *port, uint16_t db, struct slice key,
+                    struct port_version *out_version);
 
-/* Changes whenever `key` appears, and now and then without cause. Thread: any reader. */
-uint64_t port_appearances(const struct port *port, uint16_t db, struct slice key);
+/* Lets `note` tell whether the key has appeared since: to be called before port_version_of(), and
+ * taken back by absent_remove(). `key` stays alive until then. */
+void port_note_absent(struct port *port, struct absent_note *note, uint16_t db, struct slice key);
 
 struct group *port_group(struct port *port);
 

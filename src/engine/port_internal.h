@@ -76,6 +76,9 @@ enum read_outcome {
 enum read_outcome port_read_now(struct port *port, const struct port_request *request,
                                 struct reply *reply);
 
+/* Answers a command that writes, if it would change nothing. False: it has to be logged. */
+bool port_peek(struct port *port, const struct port_request *request, struct reply *reply);
+
 enum prefetch_outcome {
     PREFETCH_NOTHING, /* submit it now */
     PREFETCH_TAKEN,   /* it is submitted when the values have been read */

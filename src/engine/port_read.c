@@ -125,7 +125,7 @@ static void run_fetch(struct pool_job *job)
         .off = place_off(value->want.place),
         .key = buf_slice(&value->key),
         .value_size = value->want.item.size,
-        .db_id = value->want.database_id,
+        .db_id = value->want.item.database_id,
     };
     value->error = datafile_read_value(value->want.file, &query, &value->value, &value->diag);
 }
@@ -197,8 +197,7 @@ static void hand_in(struct fetch *fetch)
         if (fetch->is_frozen)
             tx_put_frozen(fetch->port->tx, item, &value->value);
         else
-            tx_put_loaded(fetch->port->tx, item->shard, item->db, item->key, item->version,
-                          &value->value);
+            tx_put_loaded(fetch->port->tx, item, &value->value);
     }
 }
 
@@ -257,7 +256,8 @@ static void finish_write(struct fetch *fetch)
     release(fetch, true);
 }
 
-static int run_inline(struct port *port, const struct port_request *request, struct reply *reply)
+static int run_inline(struct port *port, const struct port_request *request, command_fn run,
+                      struct reply *reply)
 {
     struct call call = {.row = request->row,
                         .argv = request->argv,
@@ -267,7 +267,7 @@ static int run_inline(struct port *port, const struct port_request *request, str
                         .table = port->group->options.table,
                         .reply = reply};
     begin_inline(port);
-    int rc = request->row->run(&call);
+    int rc = run(&call);
     if (tx_needs_clock(port->tx))
         return ERR_RETRY;
     if (rc == 0 && !tx_is_valid(port->tx)) {
@@ -297,7 +297,7 @@ static void finish_read(struct fetch *fetch)
     hand_in(fetch);
     tally_start(port->tally);
     tally_before(port->tally, fetch->request.row, 0);
-    int rc = run_inline(port, &fetch->request, &reply);
+    int rc = run_inline(port, &fetch->request, fetch->request.row->run, &reply);
     bool needs_clock = tx_needs_clock(port->tx);
     if (rc == 0) {
         count_read(port, &fetch->request, buf_slice(&out));
@@ -357,7 +357,7 @@ enum read_outcome port_read_now(struct port *port, const struct port_request *re
     size_t mark = reply->out->len;
     tally_before(port->tally, request->row, 0);
     for (unsigned attempt = 0; attempt < READ_TRIES; attempt++) {
-        int rc = run_inline(port, request, reply);
+        int rc = run_inline(port, request, request->row->run, reply);
         if (LIKELY(rc == 0)) {
             count_read(port, request, slice_sub(buf_slice(reply->out), mark, SIZE_MAX));
             tx_end_inline(port->tx);
@@ -385,6 +385,22 @@ enum read_outcome port_read_now(struct port *port, const struct port_request *re
         tx_reset(port->tx);
     }
     return READ_TORN;
+}
+
+bool port_peek(struct port *port, const struct port_request *request, struct reply *reply)
+{
+    size_t mark = reply->out->len;
+    tally_before(port->tally, request->row, 0);
+    int rc = run_inline(port, request, request->row->peek, reply);
+    if (rc == 0) {
+        count_read(port, request, slice_sub(buf_slice(reply->out), mark, SIZE_MAX));
+        tx_end_inline(port->tx);
+        port->stats.inline_reads++;
+        return true;
+    }
+    reply->out->len = mark;
+    tx_reset(port->tx);
+    return false;
 }
 
 struct cold_search {
@@ -446,7 +462,8 @@ enum prefetch_outcome port_prefetch(struct port *port, const struct port_request
     return PREFETCH_REFUSED;
 }
 
-int port_version_of(struct port *port, uint16_t db, struct slice key, uint64_t *out_version)
+int port_version_of(struct port *port, uint16_t db, struct slice key,
+                    struct port_version *out_version)
 {
     struct item item;
     begin_inline(port);
@@ -454,7 +471,9 @@ int port_version_of(struct port *port, uint16_t db, struct slice key, uint64_t *
     if (rc == 0 && !tx_is_valid(port->tx))
         rc = ERR_RETRY;
     if (rc == 0)
-        *out_version = item.type == VALUE_NONE ? 0 : item.version.word;
+        *out_version =
+            (struct port_version){.version = item.type == VALUE_NONE ? 0 : item.version.word,
+                                  .database_id = item.database_id};
     tx_reset(port->tx);
     return rc;
 }
@@ -488,8 +507,8 @@ size_t port_expected(struct port *port, const struct port_request *request)
     return sum.bytes;
 }
 
-uint64_t port_appearances(const struct port *port, uint16_t db, struct slice key)
+void port_note_absent(struct port *port, struct absent_note *note, uint16_t db, struct slice key)
 {
     const struct stores *stores = &port->group->stores;
-    return store_appearances(stores->shards[stores_shard_of(stores, key)], db, key);
+    store_note_absent(stores->shards[stores_shard_of(stores, key)], note, db, key);
 }

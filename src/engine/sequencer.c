@@ -255,7 +255,8 @@ void sequencer_set_log_error(struct sequencer *sequencer, int error)
 
 static bool take_commits(struct sequencer *sequencer)
 {
-    if (sequencer->rounds_out >= MAX_ROUNDS_OUT || sequencer->round_bytes_out >= MAX_ROUND_BYTES)
+    if (sequencer->rounds_out >= MAX_ROUNDS_OUT || sequencer->round_bytes_out >= MAX_ROUND_BYTES ||
+        sequencer->reload != NULL)
         return false;
     /* In replay once a turn: who connects meanwhile is told so. */
     bool is_replaying = group_state(sequencer->group) == GROUP_REPLAYING;
@@ -291,6 +292,8 @@ static void note_ready(struct sequencer *sequencer)
         atomic_store(&group->hlc_ms, hlc_ms(sequencer->hlc.word));
         group_set_state(group, GROUP_READY);
         tell_replayed(sequencer);
+        if (group->options.on_ready != NULL)
+            group->options.on_ready(group->options.ctx);
         if (sequencer->wanted != NULL)
             checkpoint_begin(sequencer);
     } else if (sequencer->log_error != 0) {
@@ -383,6 +386,7 @@ static void tick_clock(struct sequencer *sequencer)
 {
     uint64_t now_ms = hlc_now_ms(&sequencer->hlc);
     if (group_state(sequencer->group) != GROUP_READY || sequencer->waiting != NULL ||
+        atomic_load_explicit(&sequencer->group->is_expire_passive, memory_order_relaxed) ||
         !sequencer_has_due_keys(sequencer, now_ms) || now_ms <= sequencer->dispatched_ms)
         return;
     struct batch *batch = batch_new(NULL, BATCH_CLOCK);
@@ -470,5 +474,6 @@ void sequencer_fini(struct sequencer *sequencer)
     }
     batch_free(sequencer->waiting);
     checkpoint_free(sequencer->checkpoint); /* a fatal error came before its end */
+    reload_free(sequencer->reload);
     consensus_close(sequencer->consensus);
 }

@@ -17,6 +17,8 @@ struct pending_entry {
     size_t bytes;
 };
 
+struct reload;
+
 struct sequencer {
     struct group *group;
     struct loop *loop;
@@ -47,6 +49,7 @@ struct sequencer {
     struct checkpoint *checkpoint; /* under way */
     bool is_checkpoint_failing;    /* the last one: the next try is the second's */
     struct group_checkpoint_request *wanted;
+    struct reload *reload;   /* under way: nothing more is dispatched */
     uint64_t dirty_since_ms; /* loop time; 0: nothing new since the last checkpoint */
     uint64_t last_write_ms;
     uint64_t replayed;
@@ -76,7 +79,7 @@ void sequencer_dispatch(struct sequencer *sequencer, struct round *round);
 /* Answers every op of the batches and frees them. */
 void sequencer_refuse(struct batch *batches, const char *text);
 
-/* ---- Between sequencer.c, _submit, _replay and _stop ---- */
+/* ---- Between sequencer.c, _submit, _replay and stop.c ---- */
 
 struct pending_entry *pop_pending(struct sequencer *sequencer);
 

@@ -243,6 +243,8 @@ static bool run_phase(struct loop_phase *phase)
         take_write_back(shard);
     if (shard->has_sync_back)
         checkpoint_on_synced(shard);
+    if (shard->reload != NULL)
+        reload_take_in(shard);
     shard_look_settled(shard);
     bool did = run_rounds(shard);
     shard_post_replies(shard);

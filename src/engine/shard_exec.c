@@ -74,7 +74,7 @@ static void run_load(struct pool_job *job)
         .off = place_off(load->want.place),
         .key = load->want.item.key,
         .value_size = load->want.item.size,
-        .db_id = load->want.database_id,
+        .db_id = load->want.item.database_id,
     };
     load->error = datafile_read_value(load->want.file, &query, &load->value, &load->diag);
 }
@@ -107,7 +107,7 @@ static void on_loaded(struct pool_job *job)
                                           .place = load->want.place,
                                           .now_ms = tx_time_ms(shard->tx),
                                           .db = item->db});
-        tx_put_loaded(shard->tx, item->shard, item->db, item->key, item->version, &load->value);
+        tx_put_loaded(shard->tx, item, &load->value);
     }
     if (--shard->cold_missing == 0)
         shard->state = SHARD_RUNNING;

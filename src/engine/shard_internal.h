@@ -54,8 +54,9 @@ struct shard_stats {
 };
 
 struct cold_load;
+struct reload_part;
 
-/* A shard's or a port's share in the end (settle.c): waits until its jobs are back. */
+/* A shard's or a port's share in the end (stop.c): waits until its jobs are back. */
 struct settle_part {
     struct loop_post post;
     struct settling *settling;
@@ -94,7 +95,8 @@ struct shard {
     struct bitcask_write *write;
     struct pool_job sync_job;
     struct bitcask_sync *sync;
-    struct checkpoint *mark; /* being made durable */
+    struct checkpoint *mark;    /* being made durable */
+    struct reload_part *reload; /* has come back and is to be taken in */
     uint32_t cold_missing;
     int cold_error; /* of a read under way: answered with cold_diag */
     struct diag cold_diag;
@@ -113,7 +115,7 @@ void shard_fini(struct shard *shard);
 /* Hands collected records to the append lane now, unless a write is out. */
 void shard_flush(struct shard *shard);
 void shard_publish_stats(struct shard *shard);
-/* settle.c: in its phase, while it is being waited for. */
+/* stop.c: in its phase, while it is being waited for. */
 void shard_look_settled(struct shard *shard);
 /* Takes a part of a round. Thread: any, through loop_post(shard->loop, &part->post). */
 void shard_on_part(struct loop_post *post);

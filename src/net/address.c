@@ -16,12 +16,13 @@ static void format_unix(const struct sockaddr_storage *address, socklen_t len, c
     memset(&un, 0, sizeof(un));
     memcpy(&un, address, size);
     int path_len = size > start ? (int)(size - start) : 0;
-    snprintf(out, NET_ADDR_SIZE, "%.*s", path_len, un.sun_path);
+    /* The end of a client has no name. */
+    snprintf(out, NET_ADDR_SIZE, "%.*s%s", path_len, un.sun_path, path_len > 0 ? ":0" : "");
 }
 
 void address_format(const struct sockaddr_storage *address, socklen_t len, char *out)
 {
-    STATIC_ASSERT(NET_ADDR_SIZE > sizeof(((struct sockaddr_un *)NULL)->sun_path), "paths fit");
+    STATIC_ASSERT(NET_ADDR_SIZE > sizeof(((struct sockaddr_un *)NULL)->sun_path) + 2, "paths fit");
     char host[NET_ADDR_SIZE - 9]; /* beside "[]:65535" */
     char port[6];
     out[0] = '\0';

@@ -90,6 +90,16 @@ static void on_connections(struct loop_watch *watch, unsigned events)
 
 /* ---- Opening ---- */
 
+bool net_is_address(const char *host)
+{
+    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+    if (getaddrinfo(host, NULL, &hints, &found) != 0)
+        return false;
+    freeaddrinfo(found);
+    return true;
+}
+
 static int resolve_ip(const struct listener_options *options, struct place *out)
 {
     char port[6];

@@ -128,12 +128,15 @@ MUST_CHECK
 int conn_set_keepalive(struct conn *conn, unsigned seconds);
 
 /* Addresses as text, NET_ADDR_SIZE bytes each; "?" when unknown. A unix socket's nameless end goes
- * by the name of the other. */
+ * by the name of the other; its port is 0. */
 void conn_addresses(const struct conn *conn, char *out_peer, char *out_local);
 
 /* For a socket that has not become a connection: does its peer run on this machine? / Sends `text`
  * if that goes at once, and closes it. */
 bool net_is_local(int fd);
+bool net_is_unix(int fd);
+/* Is this a numeric address of either family? */
+bool net_is_address(const char *host);
 void net_refuse(int fd, const char *text);
 
 /* ---- Listeners ---- */

@@ -30,6 +30,14 @@ bool net_is_local(int fd)
     return is_mapped_loopback || IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
 }
 
+bool net_is_unix(int fd)
+{
+    struct sockaddr_storage own;
+    socklen_t len = sizeof(own);
+    memset(&own, 0, sizeof(own));
+    return getsockname(fd, (struct sockaddr *)&own, &len) == 0 && own.ss_family == AF_UNIX;
+}
+
 void net_refuse(int fd, const char *text)
 {
     /* A fresh socket's buffer takes a line; if not, the peer learns from the end alone. */

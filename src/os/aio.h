@@ -73,6 +73,11 @@ const char *aio_name(const struct aio *aio);
 MUST_CHECK
 int aio_hold(struct aio *aio, const struct file *lock);
 
+/* How long a durable write of AIO_ALIGN bytes to a place that has been written before takes in
+ * `dir`: the median of a few, in microseconds. Waits for them; nothing else may be in flight. */
+MUST_CHECK
+int aio_measure(struct aio *aio, const char *dir, uint64_t *out_us);
+
 /* Nothing may be in flight. */
 void aio_close(struct aio *aio);
 

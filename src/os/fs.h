@@ -160,8 +160,12 @@ void file_unref(struct file *file);
 /* The machine's own filesystem; static, never freed. */
 struct fs *fs_posix(void);
 
-/* Does the path lie on a filesystem that a restart of the machine empties (tmpfs, ramfs)? False if
- * it cannot be told. */
-bool fs_posix_is_memory(const char *path);
+/* What kind of filesystem the path lies on, as far as it matters for what lasts. */
+enum fs_kind {
+    FS_KIND_OTHER,  /* or it cannot be told */
+    FS_KIND_MEMORY, /* tmpfs, ramfs: a restart of the machine empties it */
+    FS_KIND_OVERLAY /* most often a container's own layer, which goes with the container */
+};
+enum fs_kind fs_posix_kind(const char *path);
 
 #endif

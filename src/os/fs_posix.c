@@ -342,8 +342,12 @@ struct fs *fs_posix(void)
     return &posix;
 }
 
-bool fs_posix_is_memory(const char *path)
+enum fs_kind fs_posix_kind(const char *path)
 {
     struct statfs info;
-    return statfs(path, &info) == 0 && (info.f_type == TMPFS_MAGIC || info.f_type == RAMFS_MAGIC);
+    if (statfs(path, &info) != 0)
+        return FS_KIND_OTHER;
+    if (info.f_type == TMPFS_MAGIC || info.f_type == RAMFS_MAGIC)
+        return FS_KIND_MEMORY;
+    return info.f_type == OVERLAYFS_SUPER_MAGIC ? FS_KIND_OVERLAY : FS_KIND_OTHER;
 }

@@ -18,6 +18,17 @@ int process_id(void)
     return (int)getpid();
 }
 
+/* getenv() is right only where nobody changes the environment, and nobody does. */
+const char *process_variable(const char *name)
+{
+    size_t len = strlen(name);
+    for (char **at = environ; at != NULL && *at != NULL; at++) {
+        if (strncmp(*at, name, len) == 0 && (*at)[len] == '=')
+            return *at + len + 1;
+    }
+    return NULL;
+}
+
 uint64_t process_raise_open_files(uint64_t wanted)
 {
     struct rlimit limit;
@@ -77,16 +88,39 @@ void process_system_name(char *to, size_t size)
         snprintf(to, size, "unknown");
 }
 
-size_t process_date(char *to, size_t size)
+static int local_now(struct tm *out_parts)
 {
     struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    localtime_r(&now.tv_sec, out_parts);
+    return (int)(now.tv_nsec / 1000000);
+}
+
+static size_t fitting(int len, size_t size)
+{
+    return len < 0 || (size_t)len >= size ? 0 : (size_t)len;
+}
+
+size_t process_date(char *to, size_t size)
+{
     struct tm parts;
     char date[40];
-    clock_gettime(CLOCK_REALTIME, &now);
-    localtime_r(&now.tv_sec, &parts);
+    int ms = local_now(&parts);
     strftime(date, sizeof(date), "%d %b %Y %H:%M:%S", &parts);
-    int len = snprintf(to, size, "%s.%03d", date, (int)(now.tv_nsec / 1000000));
-    return len < 0 || (size_t)len >= size ? 0 : (size_t)len;
+    return fitting(snprintf(to, size, "%s.%03d", date, ms), size);
+}
+
+size_t process_date_iso(char *to, size_t size)
+{
+    struct tm parts;
+    char date[40];
+    int ms = local_now(&parts);
+    strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &parts);
+    long east = parts.tm_gmtoff / 60;
+    long minutes = east < 0 ? -east : east;
+    return fitting(snprintf(to, size, "%s.%03d%c%02ld:%02ld", date, ms, east < 0 ? '-' : '+',
+                            minutes / 60, minutes % 60),
+                   size);
 }
 
 void process_ignore_signals(void)
@@ -104,6 +138,21 @@ int output_open(const char *path)
         return STDOUT_FILENO;
     int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
     return fd < 0 ? err_last() : fd;
+}
+
+int input_read(struct buf *to, size_t max)
+{
+    const size_t step = 65536;
+    ssize_t got;
+    do {
+        buf_reserve(to, step);
+        got = read(STDIN_FILENO, to->data + to->len, step);
+        if (got > 0)
+            to->len += (size_t)got;
+        if (to->len > max)
+            return ERR_TOO_BIG;
+    } while (got > 0 || (got < 0 && errno == EINTR));
+    return got < 0 ? err_last() : 0;
 }
 
 void output_write(int fd, struct slice line)

@@ -8,9 +8,13 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "base/buf.h"
 #include "base/slice.h"
 
 int process_id(void);
+
+/* Of the environment; NULL if it is not there. */
+const char *process_variable(const char *name);
 
 /* Raises the limit of open descriptors to `wanted` as far as that is allowed; returns what it is
  * then. */
@@ -35,6 +39,9 @@ void process_system_name(char *to, size_t size);
 /* "21 Nov 2026 07:43:26.123", local time now. Returns its length. */
 size_t process_date(char *to, size_t size);
 
+/* "2026-11-21T07:43:26.123+01:00", the same as ISO 8601 has it. */
+size_t process_date_iso(char *to, size_t size);
+
 /* Signals that would end a server for no good reason: a reader that has gone, a terminal closed. */
 void process_ignore_signals(void);
 
@@ -42,6 +49,10 @@ void process_ignore_signals(void);
  * descriptor or a negative code. */
 MUST_CHECK
 int output_open(const char *path);
+
+/* Reads the standard input to its end, appended. ERR_TOO_BIG beyond `max` bytes. */
+MUST_CHECK
+int input_read(struct buf *to, size_t max);
 
 /* One write. What cannot be written is lost: there is nowhere to say so. */
 void output_write(int fd, struct slice line);

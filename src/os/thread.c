@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "os/crash.h"
 
 #define NAME_SIZE 16
 
@@ -34,7 +35,9 @@ static void *run(void *ctx)
     mem_free(ctx);
     int rc = pthread_setname_np(pthread_self(), start.name);
     ASSERT(rc == 0);
+    void *stack = crash_stack_new();
     start.fn(start.ctx);
+    crash_stack_free(stack);
     return NULL;
 }
 

@@ -30,17 +30,28 @@ static const struct {
     {CMD_SKIP_MONITOR, "skip_monitor"},
     {CMD_SKIP_SLOWLOG, "skip_slowlog"},
     {CMD_ALLOW_BUSY, "allow_busy"},
+    {CMD_NO_ASYNC_LOADING, "no_async_loading"},
+    {CMD_MAY_REPLICATE, "may_replicate"},
 };
+
+/* The flags that clients are told of. */
+static unsigned shown_flags(const struct command_row *row)
+{
+    if ((row->flags & CMD_SHOWN_READ) == 0)
+        return row->flags;
+    return (row->flags & ~(unsigned)CMD_WRITE) | CMD_READONLY;
+}
 
 static void reply_flags(struct reply *reply, const struct command_row *row)
 {
+    unsigned flags = shown_flags(row);
     size_t count = 0;
     for (size_t i = 0; i < ARRAY_COUNT(flag_names); i++)
-        count += (row->flags & flag_names[i].flag) != 0;
+        count += (flags & flag_names[i].flag) != 0;
     bool is_movable = row->keys.kind == KEY_RULE_NUMKEYS || row->keys.kind == KEY_RULE_FN;
     reply_set(reply, count + is_movable);
     for (size_t i = 0; i < ARRAY_COUNT(flag_names); i++) {
-        if ((row->flags & flag_names[i].flag) != 0)
+        if ((flags & flag_names[i].flag) != 0)
             reply_status(reply, flag_names[i].name);
     }
     if (is_movable)
@@ -83,9 +94,9 @@ static void reply_category(void *ctx, struct slice word)
 /* The category that the flags tell, or NULL. */
 static const char *category_of_flags(const struct command_row *row)
 {
-    if ((row->flags & CMD_WRITE) != 0)
+    if ((shown_flags(row) & CMD_WRITE) != 0)
         return "write";
-    return (row->flags & CMD_READONLY) != 0 ? "read" : NULL;
+    return (shown_flags(row) & CMD_READONLY) != 0 ? "read" : NULL;
 }
 
 static void reply_categories(struct reply *reply, const struct command_row *row)

@@ -70,7 +70,7 @@ void command_reply_key_specs(struct reply *reply, const struct command_row *row)
     }
     reply_set(reply, 2);
     reply_spec(reply, rule->access, rule->first, rule->first, 1);
-    reply_spec(reply, rule->access_to, rule->last, rule->last, 1);
+    reply_spec(reply, rule->access_to, rule->first + rule->step, rule->last, rule->step);
 }
 
 /* ---- GETKEYS and GETKEYSANDFLAGS ---- */
@@ -103,6 +103,8 @@ static unsigned access_of(const struct command_row *row, const struct slice *arg
     unsigned access = row->keys.access;
     if ((access & KEY_VARIES) == 0)
         return access;
+    if (row->keys.access_fn != NULL)
+        return row->keys.access_fn(argv, argc);
     for (uint32_t i = row->arity.min; i < argc; i++) {
         if (slice_is(argv[i], "get"))
             return access & ~(unsigned)KEY_VARIES;

@@ -26,6 +26,13 @@
             .max = (hi),                        \
             .initial = (init),                  \
             .doc = (text)}
+#define OCTAL(id, n, live, hi, init, text) \
+    [id] = {.name = (n),                   \
+            .kind = CONFIG_OCTAL,          \
+            .is_live = (live),             \
+            .max = (hi),                   \
+            .initial = (init),             \
+            .doc = (text)}
 #define BYTES(id, n, live, lo, hi, init, text) \
     [id] = {.name = (n),                       \
             .kind = CONFIG_BYTES,              \
@@ -108,6 +115,8 @@ static const struct config_row rows[CONF_COUNT] = {
            "The larger, the more uses a step of the counter takes."),
     BYTES(CONF_LOG_BUDGET, "log-budget", false, MB, 1024 * GB, "1gb",
           "A checkpoint is taken when the log has grown to this."),
+    CHOICE(CONF_LOG_FORMAT, "log-format", true, "legacy", "legacy, logfmt",
+           "Lines of the server's log as Redis writes them, or as pairs of key and value."),
     BYTES(CONF_LOG_SEGMENT_SIZE, "log-segment-size", false, 256 * KB, GB, "64mb",
           "Size of a log segment, a power of two."),
     CHOICE(
@@ -136,7 +145,7 @@ static const struct config_row rows[CONF_COUNT] = {
     TEXT(CONF_PIDFILE, "pidfile", false, false, "",
          "Where the process id is written; empty: nowhere."),
     NUMBER(CONF_PORT, "port", false, 0, 65535, "6379",
-           "TCP port; 0: any that is free, named in the log."),
+           "TCP port; 0: none if there is a unix socket, else any that is free, named in the log."),
     BOOL(CONF_PROTECTED_MODE, "protected-mode", true, "yes",
          "Without a password, refuse connections that do not come from this machine."),
     BYTES(CONF_PROTO_MAX_BULK, "proto-max-bulk-len", true, MB, 512 * MB, "512mb",
@@ -154,12 +163,19 @@ static const struct config_row rows[CONF_COUNT] = {
     SIGNED(CONF_SLOWLOG_US, "slowlog-log-slower-than", true, -1, INT64_MAX, "10000",
            "Microseconds: SLOWLOG keeps commands that take longer; 0: all, -1: none. Below 1000 "
            "each command is timed alone, which costs a little."),
+    CHOICE(CONF_SUPERVISED, "supervised", false, "no", "no, systemd, auto",
+           "Tell systemd (Type=notify) when data is served, what a start is doing, and the end. "
+           "auto: if it has asked for that."),
     NUMBER(CONF_TCP_BACKLOG, "tcp-backlog", false, 1, 65535, "511",
            "Connections waiting to be accepted."),
     NUMBER(CONF_TCP_KEEPALIVE, "tcp-keepalive", true, 0, 2147483647, "300",
            "Seconds after which a silent connection is probed; 0: never."),
     NUMBER(CONF_TIMEOUT, "timeout", true, 0, 2147483647, "0",
            "Seconds after which an idle connection is closed; 0: never."),
+    TEXT(CONF_UNIX_SOCKET, "unixsocket", false, false, "",
+         "Path of a unix socket to listen on, too; empty: none."),
+    OCTAL(CONF_UNIX_SOCKET_PERM, "unixsocketperm", false, 0777, "0",
+          "Permissions of the unix socket; 0: as the umask leaves them."),
     NUMBER(CONF_WATCHDOG_MS, "watchdog-ms", false, 1, 60000, "50",
            "A turn of a loop that takes longer is counted in INFO."),
 };
@@ -257,6 +273,24 @@ static int parse_number(const struct config_row *row, struct slice arg, uint64_t
     return 0;
 }
 
+static int parse_octal(const struct config_row *row, struct slice arg, uint64_t *out,
+                       struct diag *diag)
+{
+    uint64_t v = 0;
+    bool is_good = arg.len > 0 && arg.len <= 8;
+    for (size_t i = 0; is_good && i < arg.len; i++) {
+        is_good = arg.data[i] >= '0' && arg.data[i] <= '7';
+        v = v * 8 + (arg.data[i] - '0');
+    }
+    if (!is_good)
+        return diag_set(diag, ERR_INVALID, "argument couldn't be parsed into an integer");
+    if (v > row->max)
+        return diag_set(diag, ERR_INVALID, "argument must be between 0 and %llo inclusive",
+                        (unsigned long long)row->max);
+    *out = v;
+    return 0;
+}
+
 /* The next blank-separated word, taken off; empty at the end. */
 static struct slice take_word(struct slice *text)
 {
@@ -334,6 +368,9 @@ static int parse_value(enum config_id id, const struct slice *args, size_t count
         break;
     case CONFIG_SIGNED:
         rc = parse_signed(row, args[0], out, diag);
+        break;
+    case CONFIG_OCTAL:
+        rc = parse_octal(row, args[0], out, diag);
         break;
     case CONFIG_BOOL:
         *out = slice_is(args[0], "yes");
@@ -445,6 +482,9 @@ void config_format(const struct config *config, enum config_id id, struct buf *t
     case CONFIG_SIGNED:
         buf_append_format(to, "%lld", (long long)value->number);
         break;
+    case CONFIG_OCTAL:
+        buf_append_format(to, "%llo", (unsigned long long)value->number);
+        break;
     case CONFIG_BOOL:
         buf_append_str(to, value->number != 0 ? "yes" : "no");
         break;
@@ -480,6 +520,7 @@ void config_free(struct config *config)
     for (size_t i = 0; i < CONF_COUNT; i++)
         buf_fini(&config->values[i].text);
     buf_fini(&config->remarks);
+    buf_fini(&config->renames);
     mem_free(config->path);
     lock_fini(&config->lock);
     mem_free(config);

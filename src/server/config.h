@@ -42,6 +42,7 @@ enum config_id {
     CONF_LFU_DECAY_TIME,
     CONF_LFU_LOG_FACTOR,
     CONF_LOG_BUDGET,
+    CONF_LOG_FORMAT,
     CONF_LOG_SEGMENT_SIZE,
     CONF_LOG_WRITER,
     CONF_LOGFILE,
@@ -63,9 +64,12 @@ enum config_id {
     CONF_SHARDS,
     CONF_SLOWLOG_MAX_LEN,
     CONF_SLOWLOG_US,
+    CONF_SUPERVISED,
     CONF_TCP_BACKLOG,
     CONF_TCP_KEEPALIVE,
     CONF_TIMEOUT,
+    CONF_UNIX_SOCKET,
+    CONF_UNIX_SOCKET_PERM,
     CONF_WATCHDOG_MS,
     CONF_COUNT
 };
@@ -75,6 +79,7 @@ enum config_id {
 enum config_kind {
     CONFIG_NUMBER,
     CONFIG_SIGNED, /* bounds and value are those of an int64_t */
+    CONFIG_OCTAL,
     CONFIG_BYTES,
     CONFIG_BOOL,
     CONFIG_CHOICE,
@@ -104,7 +109,10 @@ struct config {
     bool is_given[CONF_COUNT]; /* by file or command line */
     struct buf remarks;        /* for the log, one a line: what was taken differently */
     char *path;                /* of the file, or NULL */
+    struct buf renames;        /* of commands: old name, new name, each with a zero behind it */
 };
+
+enum supervised { SUPERVISED_NO, SUPERVISED_SYSTEMD, SUPERVISED_AUTO };
 
 /* All at their defaults. */
 struct config *config_new(void);
@@ -156,10 +164,14 @@ int config_rewrite_text(const struct config *config, struct slice old, struct bu
 MUST_CHECK
 int config_rewrite_file(struct config *config, struct diag *diag);
 
+/* The next of `renames`, taken off `rest`; false at the end. Both are zero-terminated. */
+MUST_CHECK
+bool config_next_rename(struct slice *rest, struct slice *out_from, struct slice *out_to);
+
 /* What --help says: the command line, and every directive with its default. Appended. */
 void config_put_usage(struct buf *to);
 
-/* [file] [--directive value ...]. */
+/* [file] [--directive value ...]; a file called "-" is the standard input. */
 MUST_CHECK
 int config_load_args(struct config *config, int argc, char **argv, struct diag *diag);
 

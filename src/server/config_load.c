@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "os/fs.h"
+#include "os/process.h"
 #include "server/config.h"
 
 #define MAX_ARGS      64
@@ -106,9 +107,38 @@ static bool split_line(struct slice line, struct words *words)
 
 /* ---- Files ---- */
 
+/* `rename-command OLD NEW`, NEW empty for none. It is told the command table at the start, is no
+ * value, and nobody is shown it: what it hides is to stay hidden. */
+static int add_rename(struct config *config, const struct slice *args, size_t count,
+                      struct diag *diag)
+{
+    if (count != 2)
+        return diag_set(diag, ERR_INVALID, "'rename-command': wrong number of arguments");
+    for (size_t i = 0; i < 2; i++) {
+        if (memchr(args[i].data, '\0', args[i].len) != NULL)
+            return diag_set(diag, ERR_INVALID, "'rename-command': a name has no zero bytes");
+        buf_append_slice(&config->renames, args[i]);
+        buf_append_byte(&config->renames, '\0');
+    }
+    return 0;
+}
+
+bool config_next_rename(struct slice *rest, struct slice *out_from, struct slice *out_to)
+{
+    if (rest->len == 0)
+        return false;
+    *out_from = slice_str((const char *)rest->data);
+    *rest = slice_sub(*rest, out_from->len + 1, SIZE_MAX);
+    *out_to = slice_str((const char *)rest->data);
+    *rest = slice_sub(*rest, out_to->len + 1, SIZE_MAX);
+    return true;
+}
+
 static int apply(struct config *config, const struct slice *argv, size_t count, struct diag *diag)
 {
     enum config_id id;
+    if (slice_is(argv[0], "rename-command"))
+        return add_rename(config, argv + 1, count - 1, diag);
     if (config_find(argv[0], &id) == NULL)
         return diag_set(diag, ERR_NOT_FOUND,
                         "unknown directive '%.*s': 'ferric-server --help' lists those there are",
@@ -178,6 +208,19 @@ int config_read_file(const char *path, struct buf *to, struct diag *diag)
     return rc == 0 ? 0 : diag_set(diag, rc, "configuration file %.300s: %s", path, err_text(rc));
 }
 
+/* The standard input to its end. */
+static int load_input(struct config *config, struct diag *diag)
+{
+    struct buf text = {0};
+    int rc = input_read(&text, MAX_FILE_SIZE);
+    if (rc == 0)
+        rc = config_load_text(config, buf_slice(&text), "standard input", diag);
+    else
+        rc = diag_set(diag, rc, "standard input: %s", err_text(rc));
+    buf_fini(&text);
+    return rc;
+}
+
 int config_load_file(struct config *config, const char *path, struct diag *diag)
 {
     struct buf text = {0};
@@ -193,10 +236,14 @@ int config_load_file(struct config *config, const char *path, struct diag *diag)
 void config_put_usage(struct buf *to)
 {
     buf_append_str(to,
-                   "usage: ferric-server [file] [--directive value ...]\n"
+                   "usage: ferric-server [file | -] [--directive value ...]\n"
+                   "       ferric-server --check-config [file | -] [--directive value ...]\n"
                    "       ferric-server --help | --version\n\n"
-                   "The file has a directive a line; the command line wins over it. These there "
-                   "are, with their\ndefaults; * can be changed by CONFIG SET.\n\n");
+                   "The file, or with - the standard input, has a directive a line; the command "
+                   "line wins over it.\n--check-config only says whether that can be served. "
+                   "rename-command OLD NEW, with \"\" for NEW to\ntake a command away, may stand "
+                   "there more than once. All others, with their defaults; * can be\nchanged by "
+                   "CONFIG SET.\n\n");
     for (size_t i = 0; i < CONF_COUNT; i++) {
         const struct config_row *row = config_row((enum config_id)i);
         buf_append_format(to, "%c --%s %s\n      %s\n", row->is_live ? '*' : ' ', row->name,
@@ -209,7 +256,12 @@ void config_put_usage(struct buf *to)
 int config_load_args(struct config *config, int argc, char **argv, struct diag *diag)
 {
     int i = 1;
-    if (i < argc && argv[i][0] != '-') {
+    if (i < argc && strcmp(argv[i], "-") == 0) {
+        int rc = load_input(config, diag);
+        if (rc != 0)
+            return rc;
+        i++;
+    } else if (i < argc && argv[i][0] != '-') {
         int rc = config_load_file(config, argv[i], diag);
         if (rc != 0)
             return rc;

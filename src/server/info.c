@@ -45,6 +45,28 @@ uint64_t info_overhead(const struct info *info)
 
 /* ---- Sections ---- */
 
+/* Shown only meanwhile, as Redis does. */
+static void put_loading(const struct info *info, struct buf *to)
+{
+    if (group_state(server_group(info->server)) != GROUP_REPLAYING)
+        return;
+    struct server_loading loading = server_loading(info->server);
+    buf_append_format(to,
+                      "loading_start_time:%llu\r\nloading_total_bytes:%llu\r\n"
+                      "loading_loaded_bytes:%llu\r\nloading_loaded_perc:%llu.00\r\n"
+                      "loading_eta_seconds:%llu\r\n",
+                      (unsigned long long)(loading.start_ms / 1000),
+                      (unsigned long long)loading.total_bytes,
+                      (unsigned long long)loading.done_bytes, (unsigned long long)loading.percent,
+                      (unsigned long long)loading.left_s);
+}
+
+static void put_persistence(const struct info *info, struct buf *to)
+{
+    info_put_fields(info, "Persistence", to);
+    put_loading(info, to);
+}
+
 typedef void (*put_fn)(const struct info *info, struct buf *to);
 
 static const struct section {
@@ -55,7 +77,7 @@ static const struct section {
     {"Server", true, NULL},
     {"Clients", true, NULL},
     {"Memory", true, NULL},
-    {"Persistence", true, NULL},
+    {"Persistence", true, put_persistence},
     {"Stats", true, NULL},
     {"Replication", true, NULL},
     {"CPU", true, NULL},

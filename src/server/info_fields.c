@@ -83,9 +83,8 @@ static void show_os_name(const struct info *info, struct buf *to)
 
 NUMBER_FIELD(show_lru_clock, info->now_ms / 1000 & 0xffffff)
 NUMBER_FIELD(show_hz, config_number(server_config(info->server), CONF_HZ))
-NUMBER_FIELD(show_last_save, info->group.last_checkpoint_ms != 0
-                                 ? info->group.last_checkpoint_ms / 1000
-                                 : server_started_ms(info->server) / 1000)
+NUMBER_FIELD(show_last_save, server_last_save_ms(info->server) / 1000)
+NUMBER_FIELD(show_is_saving, server_is_saving(info->server))
 NUMBER_FIELD(show_last_save_took_s, info->group.last_checkpoint_took_us / 1000000)
 NUMBER_FIELD(show_changes, info->group.applied_index - info->group.checkpoint_index)
 
@@ -260,6 +259,13 @@ NUMBER_FIELD(show_read_retries, info->hub.read_retries)
 
 /* ---- Replication, CPU, cluster ---- */
 
+static void show_repl_id(const struct info *info, struct buf *to)
+{
+    char id[SERVER_ID_SIZE];
+    server_repl_id(info->server, id);
+    buf_append_str(to, id);
+}
+
 NUMBER_FIELD(show_repl_offset, info->group.applied_index)
 
 static void put_time(struct buf *to, uint64_t us)
@@ -389,7 +395,7 @@ static const struct info_row rows[] = {
     {"Persistence", "current_save_keys_processed", NULL, "0"},
     {"Persistence", "current_save_keys_total", NULL, "0"},
     {"Persistence", "rdb_changes_since_last_save", show_changes, NULL},
-    {"Persistence", "rdb_bgsave_in_progress", show_checkpoint_running, NULL},
+    {"Persistence", "rdb_bgsave_in_progress", show_is_saving, NULL},
     {"Persistence", "rdb_last_save_time", show_last_save, NULL},
     {"Persistence", "rdb_last_bgsave_status", show_checkpoint_status, NULL},
     {"Persistence", "rdb_last_bgsave_time_sec", show_last_save_took_s, NULL},
@@ -503,7 +509,7 @@ static const struct info_row rows[] = {
     {"Replication", "role", NULL, "master"},
     {"Replication", "connected_slaves", NULL, "0"},
     {"Replication", "master_failover_state", NULL, "no-failover"},
-    {"Replication", "master_replid", show_run_id, NULL},
+    {"Replication", "master_replid", show_repl_id, NULL},
     {"Replication", "master_replid2", NULL, "0000000000000000000000000000000000000000"},
     {"Replication", "master_repl_offset", show_repl_offset, NULL},
     {"Replication", "second_repl_offset", NULL, "-1"},

@@ -4,6 +4,7 @@
 #define SERVER_INFO_INTERNAL_H
 
 #include "base/mem.h"
+#include "engine/group_stats.h"
 #include "os/process.h"
 #include "server/server.h"
 

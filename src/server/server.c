@@ -11,6 +11,10 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "command/rename.h"
+#include "engine/group_stats.h"
+#include "net/notify.h"
+#include "os/crash.h"
 #include "os/process.h"
 #include "server/server_internal.h"
 
@@ -74,6 +78,27 @@ const char *server_run_id(const struct server *server)
     return server->run_id;
 }
 
+static void make_id(struct server *server, char *to)
+{
+    snprintf(
+        to, SERVER_ID_SIZE, "%016llx%016llx%08x", (unsigned long long)chance_u64(server->os.chance),
+        (unsigned long long)chance_u64(server->os.chance), (unsigned)chance_u64(server->os.chance));
+}
+
+void server_repl_id(struct server *server, char *to)
+{
+    lock_take(&server->id_lock);
+    memcpy(to, server->repl_id, SERVER_ID_SIZE);
+    lock_drop(&server->id_lock);
+}
+
+void server_new_repl_id(struct server *server)
+{
+    lock_take(&server->id_lock);
+    make_id(server, server->repl_id);
+    lock_drop(&server->id_lock);
+}
+
 const char *server_placement(const struct server *server)
 {
     return server->placement;
@@ -125,10 +150,22 @@ static void on_shutdown(struct loop_post *post)
     group_stop(server->group, server->with_checkpoint, on_group_stopped, server);
 }
 
+/* There is no state yet that could be saved, and what is on disk is right at any time. */
+static NORETURN void end_unrecovered(struct server *server)
+{
+    log_line(&server->log, LOG_NOTICE, "ended before all was loaded; nothing has changed");
+    server_leave(server);
+    _Exit(0);
+}
+
 void server_shutdown(struct server *server, bool with_checkpoint)
 {
     if (atomic_exchange(&server->is_stopping, true))
         return;
+    if (server->is_recovering)
+        end_unrecovered(server);
+    server_notify(server, "STOPPING=1\nSTATUS=%s",
+                  with_checkpoint ? "Making a checkpoint" : "Ending");
     server->with_checkpoint = with_checkpoint;
     server->shutdown_post.run = on_shutdown;
     loop_post(server->loops[server->log_loop], &server->shutdown_post);
@@ -161,12 +198,47 @@ void server_log_remarks(struct server *server)
     buf_fini(remarks);
 }
 
+/* All commands, by the names that the configuration gives them. */
+static int make_table(const struct config *config, struct command_table **out_table,
+                      struct diag *diag)
+{
+    struct command_table *table = command_table_new(server_families, server_family_count);
+    struct slice rest = buf_slice(&config->renames);
+    struct slice from;
+    struct slice to;
+    int rc = 0;
+    while (rc == 0 && config_next_rename(&rest, &from, &to)) {
+        rc = command_table_rename(table, from, to);
+        if (rc != 0)
+            rc = diag_set(diag, rc, "rename-command: '%.100s' to '%.100s': %s",
+                          (const char *)from.data, (const char *)to.data,
+                          rc == ERR_NOT_FOUND ? "there is no such command"
+                          : rc == ERR_EXISTS  ? "there is a command of that name"
+                                              : "the name is too long");
+    }
+    if (rc == 0)
+        *out_table = table;
+    else
+        command_table_free(table);
+    return rc;
+}
+
+int server_check(const struct config *config, struct diag *diag)
+{
+    struct command_table *table = NULL;
+    int rc = make_table(config, &table, diag);
+    command_table_free(table);
+    return rc == 0 ? server_check_bind(config, diag) : rc;
+}
+
 static int open_parts(struct server *server, struct diag *diag)
 {
     server_fit_max_clients(server);
     server->epoch = epoch_new();
-    server->table = command_table_new(server_families, server_family_count);
-    int rc = pool_new(&(struct pool_options){0}, &server->pool);
+    int rc = make_table(server->config, &server->table, diag);
+    if (rc != 0)
+        return rc;
+    rc = pool_new(&(struct pool_options){0}, &server->pool);
     if (rc != 0)
         return diag_set(diag, rc, "background threads cannot be started: %s", err_text(rc));
     rc = server_make_loops(server, diag);
@@ -176,8 +248,6 @@ static int open_parts(struct server *server, struct diag *diag)
         rc = server_open_hub(server, diag);
     if (rc == 0)
         rc = server_listen(server, diag);
-    if (rc == 0)
-        rc = server_write_pidfile(server, diag);
     if (rc == 0)
         rc = loop_signal_watch(server->loops[0], SIGTERM, on_signal, server);
     if (rc == 0)
@@ -190,16 +260,19 @@ int server_new(struct config *config, struct server **out_server, struct diag *d
     struct server *server = mem_calloc(1, sizeof(*server));
     server->config = config;
     server->os = os_posix();
+    server->notify_fd = -1;
     server->started_ms = clock_wall_ms(server->os.clock);
     server->started_memory = mem_stats().allocated;
-    snprintf(server->run_id, sizeof(server->run_id), "%016llx%016llx%08x",
-             (unsigned long long)chance_u64(server->os.chance),
-             (unsigned long long)chance_u64(server->os.chance),
-             (unsigned)chance_u64(server->os.chance));
+    make_id(server, server->run_id);
+    lock_init(&server->id_lock);
+    server_new_repl_id(server);
     const char *path = config_text(config, CONF_LOGFILE);
     int rc =
         log_open(&server->log, path, (enum log_level)config_number(config, CONF_LOGLEVEL), diag);
     if (rc == 0) {
+        atomic_store(&server->log.format, (int)config_number(config, CONF_LOG_FORMAT));
+        crash_install(server->log.fd, "Ferric " FERRIC_VERSION " (" FERRIC_BUILD ")");
+        server_open_notify(server);
         process_ignore_signals();
         log_line(&server->log, LOG_NOTICE, "Ferric " FERRIC_VERSION ", process %d", process_id());
         server_log_remarks(server);
@@ -209,10 +282,29 @@ int server_new(struct config *config, struct server **out_server, struct diag *d
         /* The caller tells the terminal; the process ends, and what was opened goes with it. */
         if (path[0] != '\0')
             log_line(&server->log, LOG_WARNING, "%s", diag->text);
+        server_leave(server);
         return rc;
     }
     *out_server = server;
     return 0;
+}
+
+static void tell_ready(struct server *server)
+{
+    char where[NET_ADDR_SIZE + 32];
+    const char *path = config_text(server->config, CONF_UNIX_SOCKET);
+    if (server->port == 0)
+        snprintf(where, sizeof(where), "socket %s", path);
+    else
+        snprintf(where, sizeof(where), "port %u", server->port);
+    log_line(&server->log, LOG_NOTICE, "ready on %s: %s, %u shards, log writer %s", where,
+             server->placement, group_shard_count(server->group),
+             group_stats(server->group).log_writer);
+    log_line(&server->log, LOG_NOTICE,
+             "every acknowledged write is durable: one waits for a sync of %.300s/log, which takes "
+             "%llu.%03llu ms here",
+             config_text(server->config, CONF_DIR), (unsigned long long)(server->sync_us / 1000),
+             (unsigned long long)(server->sync_us % 1000));
 }
 
 int server_run(struct server *server)
@@ -221,10 +313,7 @@ int server_run(struct server *server)
         if (loop_start(server->loops[i]) != 0)
             assert_fail("a thread cannot be started", __FILE__, __LINE__, __func__);
     }
-    log_line(&server->log, LOG_NOTICE,
-             "ready on port %u: %s, %u shards, log writer %s; every acknowledged write is durable",
-             server->port, server->placement, group_shard_count(server->group),
-             group_stats(server->group).log_writer);
+    tell_ready(server);
     loop_run(server->loops[0]);
     for (uint32_t i = 1; i < server->loop_count; i++)
         loop_join(server->loops[i]);
@@ -243,7 +332,9 @@ void server_free(struct server *server)
         loop_free(server->loops[i]);
     group_close(server->group);
     command_table_free(server->table);
+    notify_close(server->notify_fd);
     epoch_free(server->epoch);
+    lock_fini(&server->id_lock);
     log_close(&server->log);
     config_free(server->config);
     mem_free(server);

@@ -16,9 +16,17 @@
 
 struct server;
 
-/* Takes the configuration over. 0, or a negative code with diag. */
+/* Can this be served, as far as the configuration alone tells? */
+MUST_CHECK
+int server_check(const struct config *config, struct diag *diag);
+
+/* Takes the configuration over, and clients in. 0, or a negative code with diag. */
 MUST_CHECK
 int server_new(struct config *config, struct server **out_server, struct diag *diag);
+
+/* Recovers what is on disk; clients are told so meanwhile. */
+MUST_CHECK
+int server_recover(struct server *server, struct diag *diag);
 
 /* Serves until a signal or SHUTDOWN. The process's exit status. */
 int server_run(struct server *server);
@@ -40,10 +48,26 @@ uint64_t server_expired_before(const struct server *server);
 /* CONFIG RESETSTAT. */
 void server_reset_stats(struct server *server);
 const char *server_run_id(const struct server *server);
+/* master_replid, which DEBUG CHANGE-REPL-ID changes: SERVER_ID_SIZE bytes, zero-terminated. */
+#define SERVER_ID_SIZE 41
+void server_repl_id(struct server *server, char *to);
+void server_new_repl_id(struct server *server);
+/* When the last checkpoint was made, or the server started; and whether BGSAVE is under way. */
+uint64_t server_last_save_ms(struct server *server);
+bool server_is_saving(struct server *server);
 /* "1 io, 1 log, 2 shards on 1 loop". */
 const char *server_placement(const struct server *server);
 uint32_t server_loop_count(const struct server *server);
 struct loop *server_loop(struct server *server, uint32_t idx);
+
+struct server_loading {
+    uint64_t start_ms;
+    uint64_t total_bytes; /* of the step that goes on */
+    uint64_t done_bytes;
+    uint64_t percent;
+    uint64_t left_s;
+};
+struct server_loading server_loading(const struct server *server);
 
 /* Writes what the configuration has to say about itself to the log. With its lock held. */
 void server_log_remarks(struct server *server);
@@ -63,8 +87,12 @@ extern const struct command_family *const server_families[];
 extern const size_t server_family_count;
 
 extern const struct command_family admin_family;
+extern const struct command_family cluster_family;
 extern const struct command_family command_family;
 extern const struct command_family config_family;
 extern const struct command_family info_family;
+extern const struct command_family lolwut_family;
+extern const struct command_family save_family;
+extern const struct command_family server_debug_family;
 
 #endif

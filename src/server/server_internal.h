@@ -28,16 +28,28 @@ struct server {
     struct listener *listeners[MAX_LISTENERS];
     size_t listener_count;
     uint16_t port;
+    int notify_fd;          /* of the supervisor, or negative */
+    uint64_t sync_us;       /* what a durable write of one page took at the start */
     bool is_short_of_files; /* has been said */
     uint64_t started_ms;
     size_t started_memory;           /* what the allocator held then */
     _Atomic uint64_t expired_before; /* keys, up to the last CONFIG RESETSTAT */
-    char run_id[41];
+    char run_id[SERVER_ID_SIZE];
+    struct lock id_lock; /* guards repl_id */
+    char repl_id[SERVER_ID_SIZE];
+    _Atomic bool is_saving;    /* BGSAVE or BGREWRITEAOF */
+    _Atomic uint64_t saved_ms; /* when SAVE or they last succeeded; 0: never */
     struct loop_post shutdown_post;
     _Atomic bool is_stopping;
     bool with_checkpoint;
     int exit_status;
-    uint64_t last_progress;
+    bool is_recovering;
+    struct {
+        _Atomic uint64_t since_ms; /* of what goes on now, wall time */
+        _Atomic uint64_t done_bytes;
+        _Atomic uint64_t total_bytes;
+    } loading;
+    uint64_t last_progress; /* in per cent */
     const char *last_what;
 };
 
@@ -49,12 +61,25 @@ int server_open_group(struct server *server, struct diag *diag);
 MUST_CHECK
 int server_open_hub(struct server *server, struct diag *diag);
 
+/* recover.c: for the group. */
+void server_on_progress(void *ctx, const char *what, uint64_t done, uint64_t total);
+void server_on_ready(void *ctx);
+/* Takes away what others find the server by. */
+void server_leave(struct server *server);
+
 /* listen.c */
 /* Lowers maxclients to what the limit of open files allows. */
 void server_fit_max_clients(struct server *server);
 MUST_CHECK
 int server_listen(struct server *server, struct diag *diag);
 void server_stop_listening(struct server *server);
+/* Can what `bind` names be listened on, as far as the words tell? */
+MUST_CHECK
+int server_check_bind(const struct config *config, struct diag *diag);
+/* Finds the supervisor, if one is wanted. */
+void server_open_notify(struct server *server);
+/* Tells it how far things are. */
+void server_notify(struct server *server, const char *format, ...) PRINTF_LIKE(2, 3);
 MUST_CHECK
 int server_write_pidfile(struct server *server, struct diag *diag);
 void server_remove_pidfile(struct server *server);

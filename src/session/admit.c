@@ -8,8 +8,11 @@
 
 #define TEXT_MAX_CLIENTS "-ERR max number of clients reached\r\n"
 #define TEXT_PROTECTED                                                                        \
-    "-DENIED Ferric is in protected mode: no password is set, so only connections from this " \
-    "machine are served. Set requirepass, or protected-mode no if the network is trusted.\r\n"
+    "-DENIED Ferric is running in protected mode because protected mode is enabled and no "   \
+    "password is set for the default user. Only connections from this machine are accepted. " \
+    "To serve others do one of these: 1) set a password, with requirepass or 'CONFIG SET "    \
+    "requirepass'; 2) if nobody but friends can reach this port, give protected-mode no, or " \
+    "send 'CONFIG SET protected-mode no' from this machine, and 'CONFIG REWRITE' to keep it.\r\n"
 
 /* ---- Letting in ---- */
 
@@ -57,7 +60,7 @@ static void on_arrival(struct loop_post *post)
 
 void hub_accept(struct hub *hub, int fd)
 {
-    uint32_t nth = atomic_fetch_add(&hub->next_host, 1) % hub->options.loop_count;
+    uint32_t nth = atomic_fetch_add(&hub->next_host, 1) % atomic_load(&hub->host_count);
     struct host *host = &hub->hosts[nth];
     if (loop_is_mine(host->loop)) {
         admit(host, fd);

@@ -98,8 +98,10 @@ static void put_flags(const struct session *session, struct buf *to)
         buf_append_byte(to, 'O');
     if (session->in_multi)
         buf_append_byte(to, 'x');
-    if (session->waits_for_pause)
+    if (session->waits_for_pause || session->wait != NULL)
         buf_append_byte(to, 'b');
+    if (!session->conn.is_closing && net_is_unix(session->conn.watch.fd))
+        buf_append_byte(to, 'U');
     if (session->is_no_evict)
         buf_append_byte(to, 'e');
     if (session->is_no_touch)
@@ -250,8 +252,7 @@ static const struct command_row rows[] = {
     CLIENT_SUB("setname", 3, 3, CMD_NOSCRIPT, "", ON_EVERY_NODE, "2.6.9", run_setname,
                "Sets the connection name.", "connection-name"),
     CLIENT_SUB("unblock", 3, ARITY_ANY, CMD_NOSCRIPT | CMD_ADMIN, FOR_ADMINS, NULL, "5.0.0",
-               client_unblock,
-               "Unblocks a client blocked by a blocking command from a different connection.",
+               client_unblock, "Ends the WAIT or WAITAOF of another client.",
                "client-id [TIMEOUT | ERROR]"),
     CLIENT_SUB("unpause", 2, 2, CMD_NOSCRIPT | CMD_ADMIN, FOR_ADMINS, ON_EVERY_NODE, "6.2.0",
                client_unpause, "Resumes processing commands from paused clients.", ""),

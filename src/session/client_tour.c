@@ -41,6 +41,7 @@ struct tour {
     struct loop_post post;
     struct hub *hub;
     uint32_t host_idx;
+    uint32_t host_count; /* of loops that ran when it began */
     uint32_t home_idx;
     bool is_kill;
     bool is_old_kill; /* CLIENT KILL addr: OK or an error */
@@ -163,7 +164,7 @@ static void end_tour(struct tour *tour)
 static void on_stop_of_tour(struct loop_post *post)
 {
     struct tour *tour = CONTAINER_OF(post, struct tour, post);
-    uint32_t count = tour->hub->options.loop_count;
+    uint32_t count = tour->host_count;
     if (tour->host_idx == count) {
         end_tour(tour);
         return;
@@ -180,6 +181,7 @@ static void start_tour(struct call *call, const struct tour *plan)
     struct tour *tour = mem_alloc(sizeof(*tour));
     *tour = *plan;
     tour->hub = home->hub;
+    tour->host_count = atomic_load(&home->hub->host_count);
     tour->home_idx = (uint32_t)(home - home->hub->hosts);
     tour->asker_id = call->session->id;
     tour->ticket = session_defer(call);

@@ -6,6 +6,8 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "command/rename.h"
+#include "engine/group_stats.h"
 #include "session/pending_internal.h"
 #include "session/session_internal.h"
 
@@ -336,10 +338,9 @@ static int host_init(struct host *host, struct hub *hub, uint32_t idx)
                    &host->net);
 }
 
-static const struct command_row *find_row(const struct command_table *table, struct slice name)
+static const struct command_row *find_row(const struct command_table *table, const char *name)
 {
-    const struct command_row *parent;
-    const struct command_row *row = command_find(table, &name, 1, &parent);
+    const struct command_row *row = command_by_own_name(table, name);
     ASSERT(row != NULL);
     return row;
 }
@@ -351,8 +352,9 @@ int hub_new(const struct hub_options *options, struct hub **out_hub)
     lock_init(&hub->lock);
     insight_init(&hub->insight);
     atomic_init(&hub->next_id, 1);
-    hub->exec_row = find_row(options->table, SLICE_LIT("exec"));
-    hub->exists_row = find_row(options->table, SLICE_LIT("exists"));
+    atomic_init(&hub->host_count, 1);
+    hub->exec_row = find_row(options->table, "exec");
+    hub->exists_row = find_row(options->table, "exists");
     atomic_init(&hub->settings.max_clients, 10000);
     atomic_init(&hub->settings.slowlog_us, -1);
     atomic_init(&hub->settings.query_buffer_limit, UINT64_C(1) << 30);
@@ -367,6 +369,11 @@ int hub_new(const struct hub_options *options, struct hub **out_hub)
     }
     *out_hub = hub;
     return 0;
+}
+
+void hub_spread(struct hub *hub)
+{
+    atomic_store(&hub->host_count, hub->options.loop_count);
 }
 
 void hub_free(struct hub *hub)

@@ -78,6 +78,7 @@ struct hub {
     const struct command_row *exists_row;
     _Atomic uint64_t next_id;
     _Atomic uint32_t next_host;
+    _Atomic uint32_t host_count; /* of those whose loops run */
     _Atomic uint64_t client_count;
     _Atomic bool is_closing;
     struct host hosts[GROUP_MAX_LOOPS];

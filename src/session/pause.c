@@ -154,24 +154,3 @@ int client_unpause(struct call *call)
     reply_ok(call->reply);
     return 0;
 }
-
-/* No command waits for another client's. */
-int client_unblock(struct call *call)
-{
-    if (call->argc > 4) {
-        args_reply_sub_usage(call);
-        return 0;
-    }
-    int64_t id;
-    if (call->argc == 4 && !slice_is(call->argv[3], "timeout") &&
-        !slice_is(call->argv[3], "error")) {
-        reply_error(call->reply, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
-        return 0;
-    }
-    if (!num_parse_i64(call->argv[2], &id)) {
-        reply_error(call->reply, TEXT_NOT_INTEGER);
-        return 0;
-    }
-    reply_int(call->reply, 0);
-    return 0;
-}

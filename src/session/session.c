@@ -14,6 +14,7 @@ void session_on_conn_closed(struct conn *conn, int error)
     struct session *session = session_from_conn(conn);
     struct host *host = session->host;
     pending_orphan_all(session);
+    wait_give_up(session);
     multi_reset(session);
     session_drop_parser(session);
     buf_fini(&session->retry_error);
@@ -41,6 +42,7 @@ void session_close_now(struct session *session)
 
 void session_close_after_reply(struct session *session)
 {
+    wait_give_up(session);
     /* What is still pending has no reply yet: the connection ends with the last of them. */
     if (session->first == NULL)
         conn_close_after_flush(&session->conn);
@@ -117,6 +119,16 @@ struct session_ticket *session_defer(struct call *call)
     if (whole == NULL)
         pending_link(session, pending);
     return (struct session_ticket *)pending;
+}
+
+struct session_ticket *session_defer_alone(struct call *call)
+{
+    struct session *session = call->session;
+    ASSERT(session->running_exec == NULL);
+    struct session_ticket *ticket = session_defer(call);
+    ((struct pending *)ticket)->is_alone = true;
+    session->is_stalled = true;
+    return ticket;
 }
 
 void session_answer(struct session_ticket *ticket, struct slice reply)

@@ -72,8 +72,12 @@ void hub_set_password(struct hub *hub, struct slice password);
 /* The password as it is now, appended. Thread: any. */
 void hub_password(struct hub *hub, struct buf *out);
 
-/* Takes a connected socket over and gives it to one of the hosts in turn. Thread: any loop's. */
+/* Takes a connected socket over and gives it to one of the hosts in turn; before hub_spread() to
+ * the first. Thread: any loop's. */
 void hub_accept(struct hub *hub, int fd);
+
+/* From now on all loops run. Thread: any. */
+void hub_spread(struct hub *hub);
 
 /* Closes every connection, after its queued replies where `is_graceful`; on_done comes on `loop`
  * when all are gone. Thread: any. */
@@ -124,6 +128,8 @@ uint64_t session_id(const struct session *session);
  * the connection wait behind it, within EXEC too. */
 struct session_ticket;
 struct session_ticket *session_defer(struct call *call);
+/* The same, and nothing more of the connection is run before the answer. Not within EXEC. */
+struct session_ticket *session_defer_alone(struct call *call);
 /* Takes the ticket. `reply` holds one whole reply in the protocol of session_ticket_proto(). */
 void session_answer(struct session_ticket *ticket, struct slice reply);
 uint8_t session_ticket_proto(const struct session_ticket *ticket);
@@ -136,6 +142,7 @@ void session_halt(struct session *session);
 /* Rows of this layer: connection and transaction control. */
 extern const struct command_family connection_family;
 extern const struct command_family multi_family;
+extern const struct command_family wait_family;
 extern const struct command_family watch_family;
 extern const struct command_family client_family;
 extern const struct command_family latency_family;

@@ -66,6 +66,7 @@ struct session {
     size_t queue_count;
     size_t queue_bytes;
     struct pending *running_exec; /* of which a NODE command runs now */
+    struct wait *wait;            /* nothing runs before it is over */
     struct watched *watches;
     size_t watch_bytes;
     bool watches_absent;    /* one of the watched keys was not there */
@@ -168,6 +169,11 @@ static inline void insight_note_slow(const struct session *session, struct tally
 /* The arguments of a queued command, its own name first; the caller frees them. */
 struct slice *queued_argv(const struct queued *queued, uint32_t *out_argc);
 
+/* wait.c */
+/* Answers a WAIT of the session now, if there is one. */
+void wait_give_up(struct session *session);
+int client_unblock(struct call *call);
+
 /* client.c */
 /* Memory that the connection holds. */
 size_t session_bytes(const struct session *session);
@@ -181,7 +187,6 @@ void session_set_name(struct session *session, struct slice name);
 /* client_tour.c */
 int client_list(struct call *call);
 int client_kill(struct call *call);
-int client_unblock(struct call *call);
 
 static inline struct session *session_from_conn(struct conn *conn)
 {

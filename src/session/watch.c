@@ -4,27 +4,29 @@
  * What a session notes of a key is its version, which EXEC's entry carries and compares at its own
  * place in the order (R27). A key that is not there has none. One that is set and deleted again
  * before EXEC is as absent as before, and for the state it does not matter; but Redis lets such an
- * EXEC fail, so the session also notes how many keys have appeared where this one belongs, and
- * looks again before it hands EXEC in. A write that EXEC's client can know of has happened by then.
+ * EXEC fail, so the session leaves a note with the shard (store/absent.h) and looks at it before it
+ * hands EXEC in. A write that EXEC's client can know of has happened by then.
  */
 #include "base/err.h"
 #include "base/mem.h"
 #include "command/args.h"
 #include "command/transaction.h"
 #include "session/session_internal.h"
+#include "store/absent.h"
 
 #define COMPARED_MAX 64 /* beyond, a key watched twice is noted twice, which does no harm */
 
 struct watched {
     struct watched *next;
     uint16_t db;
-    uint64_t version;     /* 0: absent */
-    uint64_t appearances; /* as they were then */
+    struct port_version seen;  /* version 0: absent */
+    struct absent_note absent; /* left behind only if so */
     struct buf key;
 };
 
 static void watched_free(struct watched *watched)
 {
+    absent_remove(&watched->absent);
     buf_fini(&watched->key);
     mem_free(watched);
 }
@@ -43,16 +45,17 @@ void watch_drop_all(struct session *session)
 void watch_encode_all(const struct session *session, struct buf *to)
 {
     for (const struct watched *watched = session->watches; watched != NULL; watched = watched->next)
-        watch_encode(to, watched->db, buf_slice(&watched->key), watched->version);
+        watch_encode(to, &(struct watched_key){.key = buf_slice(&watched->key),
+                                               .version = watched->seen.version,
+                                               .db = watched->db,
+                                               .database_id = watched->seen.database_id});
 }
 
 bool watch_is_untouched(const struct session *session)
 {
-    const struct port *port = session->host->port;
     for (const struct watched *watched = session->watches; watched != NULL;
          watched = watched->next) {
-        if (watched->version == 0 &&
-            port_appearances(port, watched->db, buf_slice(&watched->key)) != watched->appearances)
+        if (watched->seen.version == 0 && absent_has_appeared(&watched->absent))
             return false;
     }
     return true;
@@ -103,31 +106,31 @@ static void retry_behind_clock(struct session *session, struct slice key)
     buf_fini(&out);
 }
 
-static void note_key(struct session *session, struct slice key, uint64_t version,
-                     uint64_t appearances)
+static void link_watched(struct session *session, struct watched *watched)
 {
-    struct watched *watched = mem_calloc(1, sizeof(*watched));
-    watched->db = session->db;
-    watched->version = version;
-    watched->appearances = appearances;
-    buf_append_slice(&watched->key, key);
     watched->next = session->watches;
     session->watches = watched;
-    session->watch_bytes += sizeof(*watched) + key.len;
-    session->watches_absent |= version == 0;
+    session->watch_bytes += sizeof(*watched) + watched->key.len;
+    session->watches_absent |= watched->seen.version == 0;
 }
 
 static bool watch_key(struct session *session, struct slice key)
 {
     if (is_watched(session, key))
         return true;
-    uint64_t version;
-    uint64_t appearances = port_appearances(session->host->port, session->db, key);
-    if (port_version_of(session->host->port, session->db, key, &version) != 0) {
+    struct port *port = session->host->port;
+    struct watched *watched = mem_calloc(1, sizeof(*watched));
+    watched->db = session->db;
+    buf_append_slice(&watched->key, key);
+    port_note_absent(port, &watched->absent, session->db, buf_slice(&watched->key));
+    if (port_version_of(port, session->db, key, &watched->seen) != 0) {
+        watched_free(watched);
         retry_behind_clock(session, key);
         return false;
     }
-    note_key(session, key, version, appearances);
+    if (watched->seen.version != 0)
+        absent_remove(&watched->absent);
+    link_watched(session, watched);
     return true;
 }
 

@@ -220,6 +220,7 @@ static struct store *make_store(const struct store_options *options)
     ASSERT(options->database_count > 0 && options->database_count <= STORE_MAX_DATABASES);
     struct store *store =
         mem_calloc(1, sizeof(*store) + options->database_count * sizeof(store->dbs[0]));
+    absent_init(&store->absent);
     store->shard = options->shard;
     store->database_count = options->database_count;
     store->epoch = options->epoch;
@@ -235,33 +236,53 @@ static struct store *make_store(const struct store_options *options)
     return store;
 }
 
-int store_open(const struct store_options *options, _Atomic uint64_t *progress,
-               struct store **out_store, struct diag *diag)
+/* Reads the named files; those of a store that only is looked at stay another's. */
+static int read_files(struct recovery *recovery, bool is_look_only, _Atomic uint64_t *progress)
+{
+    const struct store_options *options = recovery->options;
+    const struct bitcask_options of_files = {
+        .os = options->os,
+        .epoch = options->epoch,
+        .dir = options->dir,
+        .shard = options->shard,
+        .max_file_size = options->max_file_size,
+        .next_id = options->next_file_id,
+        .named = options->named,
+        .named_count = options->named_count,
+    };
+    if (is_look_only)
+        return bitcask_scan(&of_files, on_record, recovery, recovery->diag);
+    return bitcask_open(&of_files, on_record, recovery, progress, &recovery->store->bitcask,
+                        recovery->diag);
+}
+
+static int recover(const struct store_options *options, bool is_look_only,
+                   _Atomic uint64_t *progress, struct store **out_store, struct diag *diag)
 {
     struct recovery *recovery = mem_calloc(1, sizeof(*recovery));
     recovery->options = options;
     recovery->store = make_store(options);
     recovery->diag = diag;
-    int rc = bitcask_open(
-        &(struct bitcask_options){
-            .os = options->os,
-            .epoch = options->epoch,
-            .dir = options->dir,
-            .shard = options->shard,
-            .max_file_size = options->max_file_size,
-            .next_id = options->next_file_id,
-            .named = options->named,
-            .named_count = options->named_count,
-        },
-        on_record, recovery, progress, &recovery->store->bitcask, diag);
-    if (rc != 0) {
+    int rc = read_files(recovery, is_look_only, progress);
+    if (rc == 0) {
+        settle_all(recovery, UINT64_MAX, true);
+        *out_store = recovery->store;
+    } else {
         recovery->store->bitcask = NULL;
         store_close(recovery->store);
-        goto out;
     }
-    settle_all(recovery, UINT64_MAX, true);
-    *out_store = recovery->store;
-out:
     mem_free(recovery);
     return rc;
+}
+
+int store_open(const struct store_options *options, _Atomic uint64_t *progress,
+               struct store **out_store, struct diag *diag)
+{
+    return recover(options, false, progress, out_store, diag);
+}
+
+int store_recover_again(const struct store_options *options, struct store **out_fresh,
+                        struct diag *diag)
+{
+    return recover(options, true, NULL, out_fresh, diag);
 }

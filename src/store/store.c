@@ -152,33 +152,15 @@ void store_note_expiry(struct db *db, const struct row *row, const struct row *o
         expiry_add(db->rebuilt, expire_at_ms, (uint32_t)hash);
 }
 
-static size_t appearance_slot(uint16_t db, uint64_t hash)
+void store_note_absent(struct store *store, struct absent_note *note, uint16_t db, struct slice key)
 {
-    return (hash >> 32 ^ db) % STORE_APPEARANCE_SLOTS;
-}
-
-static void note_appearance(struct store *store, uint16_t db, uint64_t hash)
-{
-    _Atomic uint32_t *slot = &store->appearances[appearance_slot(db, hash)];
-    /* One writer: a plain store of what it knows. */
-    uint32_t now = atomic_load_explicit(slot, memory_order_relaxed);
-    atomic_store_explicit(slot, now + 1, memory_order_relaxed);
-}
-
-uint64_t store_appearances(const struct store *store, uint16_t db, struct slice key)
-{
-    uint64_t hash = keydir_hash(store_db(store, db)->dir, key);
-    return atomic_load_explicit(&store->appearances[appearance_slot(db, hash)],
-                                memory_order_relaxed);
+    absent_add(&store->absent, note, key, keydir_hash(store_keydir(store, db), key), db);
 }
 
 void store_publish(struct store *store, struct db *db, struct row *row, const struct row *old,
                    uint64_t hash)
 {
     ASSERT(place_class(row_place(row)) != PLACE_PENDING); /* T2 */
-    /* One with an expiry may have been as good as absent. */
-    if (old == NULL || row_expire_at_ms(old) != 0)
-        note_appearance(store, db->number, hash);
     if (old != NULL && !row_is_hot(old))
         store_count_cold(db, -1);
     store_note_expiry(db, row, old, hash);
@@ -189,7 +171,11 @@ void store_publish(struct store *store, struct db *db, struct row *row, const st
                                                   .db = db->number});
     if (!row_is_hot(row))
         store_count_cold(db, 1);
+    /* One with an expiry may have been as good as absent. */
+    bool may_be_new = old == NULL || row_expire_at_ms(old) != 0;
     keydir_put(db->dir, row, hash);
+    if (may_be_new)
+        absent_mark(&store->absent, hash, db->number);
 }
 
 void store_unpublish(struct db *db, const struct row *old, uint64_t hash)
@@ -220,6 +206,57 @@ void store_replace_db(struct store *store, uint16_t number)
     atomic_store_explicit(&store->dbs[number], fresh, memory_order_release);
     store_count_cold(old, -old->cold_rows);
     epoch_retire(store->dropped_bag, old, keydir_bytes(old->dir));
+}
+
+void store_adopt(struct store *store, struct store *fresh)
+{
+    ASSERT(fresh->bitcask == NULL && fresh->database_count == store->database_count);
+    store_publication_open(store);
+    for (uint32_t i = 0; i < store->database_count; i++) {
+        struct db *old = store_db(store, (uint16_t)i);
+        struct db *db = store_db(fresh, (uint16_t)i);
+        ASSERT(db->id == old->id);
+        db->store = store;
+        atomic_store_explicit(&store->dbs[i], db, memory_order_release);
+        atomic_store_explicit(&fresh->dbs[i], NULL, memory_order_relaxed);
+        epoch_retire(store->dropped_bag, old, keydir_bytes(old->dir));
+    }
+    store_publication_close(store);
+    atomic_store_explicit(&store->cold_rows,
+                          atomic_load_explicit(&fresh->cold_rows, memory_order_relaxed),
+                          memory_order_relaxed);
+    store->chills.count = 0; /* all is cold */
+    store_close(fresh);
+}
+
+static bool is_there(const void *ctx, const struct absent_note *note)
+{
+    const struct store *store = ctx;
+    return keydir_find(store_keydir(store, note->db), note->key, note->hash) != NULL;
+}
+
+void store_renumber(struct store *store, const uint16_t *numbers)
+{
+    uint32_t count = store->database_count;
+    struct db **dbs = mem_alloc(count * sizeof(*dbs));
+    uint16_t *now = mem_alloc(count * sizeof(*now)); /* new number of each old one */
+    for (uint32_t i = 0; i < count; i++) {
+        dbs[i] = store_db(store, numbers[i]);
+        now[numbers[i]] = (uint16_t)i;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        dbs[i]->number = (uint16_t)i;
+        atomic_store_explicit(&store->dbs[i], dbs[i], memory_order_release);
+    }
+    /* Values that are still to be made cold are found by number. */
+    struct chill_queue *queue = &store->chills;
+    for (size_t i = 0; i < queue->count; i++) {
+        struct chill *chill = &queue->items[(queue->head + i) & (queue->cap - 1)];
+        chill->db = now[chill->db];
+    }
+    absent_mark_if(&store->absent, is_there, store);
+    mem_free(dbs);
+    mem_free(now);
 }
 
 /* ---- Slices of long work ---- */
@@ -489,6 +526,7 @@ void store_close(struct store *store)
     if (store->bitcask != NULL)
         bitcask_close(store->bitcask);
     mem_free(store->chills.items);
+    absent_fini(&store->absent);
     mem_free(store);
 }
 

@@ -29,6 +29,7 @@
 
 #define STORE_MAX_DATABASES 1024
 
+struct absent_note;
 struct store;
 
 struct store_options {
@@ -54,6 +55,16 @@ struct store_options {
 MUST_CHECK
 int store_open(const struct store_options *options, _Atomic uint64_t *progress,
                struct store **out_store, struct diag *diag);
+
+/* What store_open() would recover, while the store is open: memory only, without data files of its
+ * own. Changes nothing on disk. Thread: any; what it makes is nobody's until it is adopted. */
+MUST_CHECK
+int store_recover_again(const struct store_options *options, struct store **out_fresh,
+                        struct diag *diag);
+/* Replaces all that the store has in memory of its keys by that of `fresh`, which was recovered
+ * from all that has been applied here, and frees what is left of it. Thread: owner. */
+void store_adopt(struct store *store, struct store *fresh);
+
 /* No reader, no job may be left. */
 void store_close(struct store *store);
 
@@ -69,9 +80,10 @@ const struct keydir *store_keydir(const struct store *store, uint16_t db);
 /* The publication word: odd while rows of one command are being published. */
 uint64_t store_publication(const struct store *store);
 
-/* Changes whenever `key` appears where it was not, and now and then without cause: for WATCH of a
- * key that is not there. */
-uint64_t store_appearances(const struct store *store, uint16_t db, struct slice key);
+/* Lets `note` tell whether the key has appeared since: to be called before it is looked at, and
+ * taken back by absent_remove(). `key` stays alive until then. */
+void store_note_absent(struct store *store, struct absent_note *note, uint16_t db,
+                       struct slice key);
 
 /* Time of the last entry applied here: keys that expire at or before it are gone (R14, R22). */
 uint64_t store_applied_ms(const struct store *store);

@@ -4,6 +4,7 @@
 #define STORE_STORE_INTERNAL_H
 
 #include "base/list.h"
+#include "store/absent.h"
 #include "store/expiry.h"
 #include "store/store.h"
 
@@ -35,9 +36,6 @@ struct chill_queue {
     size_t count;
 };
 
-/* Counters of keys that appeared, by a hash of database and key. */
-#define STORE_APPEARANCE_SLOTS 16384
-
 struct store {
     uint32_t shard;
     uint32_t database_count;
@@ -53,7 +51,7 @@ struct store {
     _Atomic uint64_t publication;
     _Atomic uint64_t applied_ms;
     _Atomic int64_t cold_rows;
-    _Atomic uint32_t appearances[STORE_APPEARANCE_SLOTS];
+    struct absent_keys absent;
     _Atomic(struct db *) dbs[];
 };
 
@@ -77,6 +75,10 @@ void store_unpublish(struct db *db, const struct row *old, uint64_t hash);
 
 /* Puts an empty database in the place of `number`; the old one is freed in slices. */
 void store_replace_db(struct store *store, uint16_t number);
+
+/* The database that had the number numbers[i] gets the number i: all of them, at once for the
+ * owner; readers look at the publication word (T4). */
+void store_renumber(struct store *store, const uint16_t *numbers);
 
 /* The publication word of a multi-row change: odd between the two (R24). */
 void store_publication_open(struct store *store);

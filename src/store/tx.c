@@ -44,9 +44,11 @@ void tx_begin(struct tx *tx, const struct tx_begin *begin)
     tx->mode = begin->mode;
     tx->time_ms = begin->time_ms;
     tx->now_ms = begin->now_ms;
+    tx->now_s = (uint32_t)(begin->now_ms / 1000);
     tx->position = begin->position;
     tx->needs_clock = false;
     tx->has_flush = false;
+    tx->has_swap = false;
     tx->is_torn = false;
     tx->seen_count = 0;
     tx->words_known = 0;
@@ -70,6 +72,7 @@ void tx_reset(struct tx *tx)
     tx_drop_wants(tx);
     tx_drop_loaded(tx);
     tx->has_flush = false;
+    tx->has_swap = false;
     tx->seen_count = 0;
     if (tx->seen_cap > TX_KEPT_ENTRIES) {
         mem_free(tx->seen);
@@ -103,13 +106,35 @@ uint32_t tx_database_count(const struct tx *tx)
 
 /* ---- Looking up ---- */
 
+/* The store's number of a database: another one once this transaction has swapped it. Overlay and
+ * flushes go by the store's, so that what was changed before the swap stays where it was (T11). */
+static uint16_t number_of(const struct tx *tx, uint16_t db)
+{
+    return UNLIKELY(tx->has_swap) ? tx->numbers[db] : db;
+}
+
+/* A database in a shard. Its table and its id are taken from one object: a swap beside a lock-free
+ * reader replaces both at once. */
+static struct located located_in(const struct tx *tx, uint16_t db, uint32_t shard)
+{
+    struct store *store = tx->stores->shards[shard];
+    uint16_t number = number_of(tx, db);
+    ASSERT(number < store->database_count);
+    const struct db *there = store_db(store, number);
+    return (struct located){
+        .store = store, .dir = there->dir, .shard = shard, .db = number, .database_id = there->id};
+}
+
 static struct located locate(const struct tx *tx, uint16_t db, struct slice key)
 {
-    uint32_t shard = stores_shard_of(tx->stores, key);
-    struct store *store = tx->stores->shards[shard];
-    const struct keydir *dir = store_keydir(store, db);
-    return (struct located){
-        .store = store, .dir = dir, .hash = keydir_hash(dir, key), .shard = shard, .db = db};
+    struct located at = located_in(tx, db, stores_shard_of(tx->stores, key));
+    at.hash = keydir_hash(at.dir, key);
+    return at;
+}
+
+uint16_t tx_database_id(const struct tx *tx, uint16_t db)
+{
+    return located_in(tx, db, 0).database_id;
 }
 
 void tx_prefetch(const struct tx *tx, uint16_t db, struct slice key)
@@ -169,17 +194,30 @@ bool tx_needs_clock(const struct tx *tx)
     return tx->needs_clock;
 }
 
+/* One use in a sample is counted; the time is kept to the second, so that it costs the row's cache
+ * line no more than a write a second. */
 static void touch_lfu(struct tx *tx, const struct item *item)
 {
-    if (++tx->read_count % LFU_SAMPLE != 0)
+    uint32_t word = atomic_load_explicit(&item->row->lfu, memory_order_relaxed);
+    bool is_counted = ++tx->read_count % LFU_SAMPLE == 0;
+    if (LIKELY(!is_counted && !lfu_is_stale(word, tx->now_s)))
         return;
     /* Readers may touch the word of a published row; a lost update is a lost sample. */
     struct row *mine = (struct row *)(uintptr_t)item->row;
     const struct lfu_options *options = &tx->stores->shards[item->shard]->lfu;
-    uint32_t word = atomic_load_explicit(&mine->lfu, memory_order_relaxed);
     uint64_t chance = hash_mix(tx->read_count, (uint64_t)(uintptr_t)mine);
-    atomic_store_explicit(&mine->lfu, lfu_touch(word, tx->now_ms, chance, options),
-                          memory_order_relaxed);
+    uint32_t touched = is_counted ? lfu_touch(word, tx->now_ms, chance, options)
+                                  : lfu_seen(word, tx->now_ms, options);
+    atomic_store_explicit(&mine->lfu, touched, memory_order_relaxed);
+}
+
+struct tx_use tx_use_of(const struct tx *tx, const struct item *item)
+{
+    ASSERT(item->row != NULL);
+    const struct lfu_options *options = &tx->stores->shards[item->shard]->lfu;
+    uint32_t word = atomic_load_explicit(&item->row->lfu, memory_order_relaxed);
+    return (struct tx_use){.idle_s = lfu_idle_s(word, tx->now_ms),
+                           .frequency = lfu_counter(word, tx->now_ms, options)};
 }
 
 /* Up to when everything has been applied to what will be looked up now. To be asked before that: a
@@ -207,7 +245,11 @@ static int judge_expiry(struct tx *tx, uint64_t until_ms, const struct row *row)
 static void fill_item(struct item *item, const struct located *at, struct slice key,
                       const struct row *row)
 {
-    *item = (struct item){.shard = at->shard, .db = at->db, .key = key, .type = VALUE_NONE};
+    *item = (struct item){.shard = at->shard,
+                          .db = at->db,
+                          .database_id = at->database_id,
+                          .key = key,
+                          .type = VALUE_NONE};
     if (row == NULL)
         return;
     item->type = (enum value_type)row->type;
@@ -225,7 +267,7 @@ static int look_up(struct tx *tx, uint16_t db, struct slice key, struct item *ou
     }
     struct located at = locate(tx, db, key);
     const struct change *change = overlay_find(&tx->overlay, &at, key);
-    if (change != NULL || (tx->has_flush && tx->flushed[db])) {
+    if (change != NULL || (tx->has_flush && tx->flushed[at.db])) {
         fill_item(out_item, &at, key, change == NULL ? NULL : change->row);
         return 0;
     }
@@ -297,7 +339,7 @@ void tx_put(struct tx *tx, uint16_t db, struct slice key, const struct tx_value 
         .value_size = (uint32_t)value->bytes.len,
         .expire_at_ms = value->expire_at_ms,
         .version = tx->position,
-        .lfu = lfu_new(tx->time_ms),
+        .lfu = value->use != 0 ? value->use : lfu_new(tx->time_ms),
     });
     if (row == NULL)
         assert_fail("out of memory for a committed write", __FILE__, __LINE__, __func__);
@@ -319,8 +361,20 @@ void tx_flush(struct tx *tx, uint16_t db)
     if (!tx->has_flush)
         memset(tx->flushed, 0, sizeof(tx->flushed));
     tx->has_flush = true;
-    tx->flushed[db] = true;
-    overlay_drop_db(&tx->overlay, db);
+    uint16_t number = number_of(tx, db);
+    tx->flushed[number] = true;
+    overlay_drop_db(&tx->overlay, number);
+}
+
+void tx_swap(struct tx *tx, uint16_t db, uint16_t other)
+{
+    ASSERT(tx->mode == TX_APPLY && db < tx_database_count(tx) && other < tx_database_count(tx));
+    for (uint32_t i = 0; !tx->has_swap && i < tx_database_count(tx); i++)
+        tx->numbers[i] = (uint16_t)i;
+    tx->has_swap = true;
+    uint16_t number = tx->numbers[db];
+    tx->numbers[db] = tx->numbers[other];
+    tx->numbers[other] = number;
 }
 
 /* ---- Publishing ---- */
@@ -377,6 +431,14 @@ static void publish_change(struct tx *tx, struct change *change)
     change->row = NULL; /* the keydir's now */
 }
 
+/* Gives the databases their new numbers. No record tells of it: the log does until a checkpoint,
+ * and then the manifest, which has the numbers as of its index (R35). */
+static void publish_swaps(struct tx *tx)
+{
+    for (uint32_t shard = 0; shard < tx->stores->count; shard++)
+        store_renumber(tx->stores->shards[shard], tx->numbers);
+}
+
 /* The shards whose publication word moves: those of a change of several rows; and the shard of a
  * single removal, because a reader's second look cannot tell a key that was not there from one that
  * has come and gone since (T4). */
@@ -384,7 +446,7 @@ static uint64_t announced_shards(const struct tx *tx)
 {
     const struct overlay *overlay = &tx->overlay;
     uint64_t shards = 0;
-    if (tx->has_flush)
+    if (tx->has_flush || tx->has_swap)
         return UINT64_MAX;
     if (overlay->count == 1 && overlay->changes[0].row != NULL)
         return 0;
@@ -406,12 +468,15 @@ void tx_commit(struct tx *tx)
         publish_flushes(tx);
     for (size_t i = 0; i < overlay->count; i++)
         publish_change(tx, &overlay->changes[i]);
+    if (tx->has_swap)
+        publish_swaps(tx);
     for (uint32_t shard = 0; announced != 0 && shard < tx->stores->count; shard++) {
         if ((announced >> shard & 1) != 0)
             store_publication_close(tx->stores->shards[shard]);
     }
     overlay_clear(overlay, false);
     tx->has_flush = false;
+    tx->has_swap = false;
 }
 
 /* ---- Whole databases ---- */
@@ -419,12 +484,13 @@ void tx_commit(struct tx *tx)
 uint64_t tx_count(struct tx *tx, uint16_t db)
 {
     uint64_t count = 0;
-    bool is_flushed = tx->has_flush && tx->flushed[db];
+    uint16_t number = number_of(tx, db);
+    bool is_flushed = tx->has_flush && tx->flushed[number];
     for (uint32_t shard = 0; !is_flushed && shard < tx->stores->count; shard++)
-        count += keydir_count(store_keydir(tx->stores->shards[shard], db));
+        count += keydir_count(store_keydir(tx->stores->shards[shard], number));
     for (size_t i = 0; i < tx->overlay.count; i++) {
         const struct change *change = &tx->overlay.changes[i];
-        if (change->db != db)
+        if (change->db != number)
             continue;
         struct located at = locate(tx, db, change->key);
         bool was_there = !is_flushed && keydir_find(at.dir, change->key, at.hash) != NULL;
@@ -462,7 +528,7 @@ static void visit_overlay(struct tx *tx, uint16_t db, tx_visit_fn visit, void *c
 {
     for (size_t i = 0; i < tx->overlay.count; i++) {
         const struct change *change = &tx->overlay.changes[i];
-        if (change->db != db || change->row == NULL)
+        if (change->db != number_of(tx, db) || change->row == NULL)
             continue;
         struct located at = locate(tx, db, change->key);
         struct item item;
@@ -474,19 +540,15 @@ static void visit_overlay(struct tx *tx, uint16_t db, tx_visit_fn visit, void *c
 static struct tx_walk walk_of(struct tx *tx, uint16_t db, uint32_t shard, tx_visit_fn visit,
                               void *ctx)
 {
-    struct store *store = tx->stores->shards[shard];
+    struct located at = located_in(tx, db, shard);
     return (struct tx_walk){
-        .tx = tx,
-        .at = {.store = store, .dir = store_keydir(store, db), .shard = shard, .db = db},
-        .until_ms = decided_ms(tx, store),
-        .visit = visit,
-        .ctx = ctx};
+        .tx = tx, .at = at, .until_ms = decided_ms(tx, at.store), .visit = visit, .ctx = ctx};
 }
 
 void tx_visit(struct tx *tx, uint16_t db, tx_visit_fn visit, void *ctx)
 {
     ASSERT(tx->mode != TX_INLINE);
-    bool is_flushed = tx->has_flush && tx->flushed[db];
+    bool is_flushed = tx->has_flush && tx->flushed[number_of(tx, db)];
     for (uint32_t shard = 0; !is_flushed && shard < tx->stores->count; shard++) {
         struct tx_walk walk = walk_of(tx, db, shard, visit, ctx);
         uint64_t cursor = 0;
@@ -501,7 +563,7 @@ uint64_t tx_scan(struct tx *tx, uint16_t db, uint64_t cursor, tx_visit_fn visit,
 {
     uint32_t count = tx->stores->count;
     uint32_t shard = (uint32_t)(cursor % count);
-    bool is_flushed = tx->has_flush && tx->flushed[db];
+    bool is_flushed = tx->has_flush && tx->flushed[number_of(tx, db)];
     if (cursor == 0)
         visit_overlay(tx, db, visit, ctx);
     if (is_flushed)
@@ -535,14 +597,14 @@ bool tx_random(struct tx *tx, uint16_t db, struct item *out_item)
     for (int attempt = 0; attempt < 100 && total > 0 && tx->overlay.count == 0; attempt++) {
         chance = hash_mix(chance, (uint64_t)attempt + 1);
         uint64_t nth = chance % total;
-        uint32_t shard = 0;
-        while (nth >= keydir_count(store_keydir(tx->stores->shards[shard], db)))
-            nth -= keydir_count(store_keydir(tx->stores->shards[shard++], db));
-        struct store *store = tx->stores->shards[shard];
-        const struct row *row = keydir_random(store_keydir(store, db), hash_mix(chance, nth));
+        struct located at = located_in(tx, db, 0);
+        while (nth >= keydir_count(at.dir)) {
+            nth -= keydir_count(at.dir);
+            at = located_in(tx, db, at.shard + 1);
+        }
+        const struct row *row = keydir_random(at.dir, hash_mix(chance, nth));
         if (row == NULL)
             continue;
-        struct located at = {.store = store, .shard = shard, .db = db};
         if (judge_expiry(tx, tx->time_ms, row) != 0)
             continue;
         fill_item(out_item, &at, row_key(row), row);
@@ -551,4 +613,19 @@ bool tx_random(struct tx *tx, uint16_t db, struct item *out_item)
     struct sample sample = {.chance = chance, .item = out_item};
     tx_visit(tx, db, sample_item, &sample);
     return sample.seen > 0;
+}
+
+int tx_digest(struct tx *tx, uint64_t *out_digest)
+{
+    ASSERT(tx->mode == TX_READ);
+    uint64_t sum = 0;
+    for (uint32_t shard = 0; shard < tx->stores->count; shard++) {
+        uint64_t of_shard;
+        int rc = store_digest(tx->stores->shards[shard], tx->time_ms, &of_shard, &tx->diag);
+        if (rc != 0)
+            return rc;
+        sum += of_shard;
+    }
+    *out_digest = sum;
+    return 0;
 }

@@ -78,7 +78,9 @@ struct item {
     struct position version;
     const struct row *row;
     uint32_t shard;
-    uint16_t db;
+    uint16_t db;          /* where it is kept, which may be another number than the one asked for
+                             once this very command has swapped databases */
+    uint16_t database_id; /* stable (R35) */
     struct slice key;
 };
 
@@ -94,6 +96,14 @@ int tx_peek(struct tx *tx, uint16_t db, struct slice key, struct item *out_item)
 MUST_CHECK
 int tx_load(struct tx *tx, const struct item *item, struct slice *out_value);
 
+/* When and how often the key was last used, as far as this process knows: a hint for people, not
+ * the same on every replica, after a start or from read to read. */
+struct tx_use {
+    uint32_t idle_s;
+    uint8_t frequency; /* logarithmic, 0 to 255 */
+};
+struct tx_use tx_use_of(const struct tx *tx, const struct item *item);
+
 /* Brings the key towards the cache; a hint. */
 void tx_prefetch(const struct tx *tx, uint16_t db, struct slice key);
 
@@ -103,6 +113,7 @@ struct tx_value {
     enum value_type type;
     struct slice bytes;
     uint64_t expire_at_ms; /* 0: never */
+    uint32_t use;          /* a word of keydir/lfu.h; 0: as of something new */
 };
 
 /* Sets or replaces the key's value and expiry. One that is due by the entry's time removes it. */
@@ -114,9 +125,19 @@ void tx_del(struct tx *tx, uint16_t db, struct slice key);
 /* Empties a database: O(1). */
 void tx_flush(struct tx *tx, uint16_t db);
 
+/* Lets two databases change numbers: O(1). The tx must own all shards. */
+void tx_swap(struct tx *tx, uint16_t db, uint16_t other);
+
+/* The stable id of the database that has this number now. */
+uint16_t tx_database_id(const struct tx *tx, uint16_t db);
+
 /* ---- Whole databases. The tx must own all shards. ---- */
 
 uint64_t tx_count(struct tx *tx, uint16_t db);
+/* A sum over the content of all databases, the same for equal content; 0 for none. Reads cold
+ * values from the disk: for DEBUG. READ only. */
+MUST_CHECK
+int tx_digest(struct tx *tx, uint64_t *out_digest);
 typedef void (*tx_visit_fn)(void *ctx, const struct item *item);
 /* Every live key, own changes included, in no order. */
 void tx_visit(struct tx *tx, uint16_t db, tx_visit_fn visit, void *ctx);
@@ -131,7 +152,6 @@ uint32_t tx_database_count(const struct tx *tx);
 
 struct tx_want {
     struct datafile *file; /* with a reference; taken by the caller */
-    uint16_t database_id;
     struct place place;
     struct item item; /* its row is NULL; its key is borrowed as it was given */
 };
@@ -144,10 +164,9 @@ struct tx_want tx_want_take(struct tx *tx, size_t idx);
  * key is by then, so that a cold read takes effect where it was looked up (R29). */
 void tx_put_frozen(struct tx *tx, const struct item *item, struct buf *value);
 
-/* Hands a value over that was read for (shard, db, key, version); found by the next runs until
- * tx_reset(). Takes the bytes. */
-void tx_put_loaded(struct tx *tx, uint32_t shard, uint16_t db, struct slice key,
-                   struct position version, struct buf *value);
+/* Hands a value over that was read for the item's shard, database, key and version; found by the
+ * next runs until tx_reset(). Takes the bytes. */
+void tx_put_loaded(struct tx *tx, const struct item *item, struct buf *value);
 
 /* After tx_load() has failed for another reason than cold: which file and offset. */
 const struct diag *tx_diag(const struct tx *tx);

@@ -84,7 +84,7 @@ static void index_newest(struct tx *tx)
 static bool is_value_of(const struct loaded *loaded, const struct item *item)
 {
     return loaded->version.word == item->version.word && loaded->shard == item->shard &&
-           loaded->db == item->db && slice_eq(buf_slice(&loaded->key), item->key);
+           loaded->database_id == item->database_id && slice_eq(buf_slice(&loaded->key), item->key);
 }
 
 static struct loaded *find_loaded(struct tx *tx, const struct item *item)
@@ -105,24 +105,25 @@ static struct loaded *find_loaded(struct tx *tx, const struct item *item)
     return NULL;
 }
 
-void tx_put_loaded(struct tx *tx, uint32_t shard, uint16_t db, struct slice key,
-                   struct position version, struct buf *value)
+void tx_put_loaded(struct tx *tx, const struct item *item, struct buf *value)
 {
     if (tx->loaded_count == tx->loaded_cap) {
         tx->loaded_cap = tx->loaded_cap == 0 ? 4 : tx->loaded_cap * 2;
         tx->loaded = mem_realloc(tx->loaded, tx->loaded_cap * sizeof(*tx->loaded));
     }
     struct loaded *loaded = &tx->loaded[tx->loaded_count++];
-    *loaded =
-        (struct loaded){.value = buf_take(value), .version = version, .shard = shard, .db = db};
-    buf_append_slice(&loaded->key, key);
+    *loaded = (struct loaded){.value = buf_take(value),
+                              .version = item->version,
+                              .shard = item->shard,
+                              .database_id = item->database_id};
+    buf_append_slice(&loaded->key, item->key);
     index_newest(tx);
 }
 
 void tx_put_frozen(struct tx *tx, const struct item *item, struct buf *value)
 {
     ASSERT(tx->loaded_count == 0);
-    tx_put_loaded(tx, item->shard, item->db, item->key, item->version, value);
+    tx_put_loaded(tx, item, value);
     tx->is_frozen = true;
     tx->frozen = *item;
     tx->frozen.row = NULL;
@@ -131,7 +132,7 @@ void tx_put_frozen(struct tx *tx, const struct item *item, struct buf *value)
 
 /* ---- Asking ---- */
 
-static void want(struct tx *tx, const struct item *item, struct datafile *file, uint16_t db_id)
+static void want(struct tx *tx, const struct item *item, struct datafile *file)
 {
     if (tx->want_count == tx->want_cap) {
         tx->want_cap = tx->want_cap == 0 ? 4 : tx->want_cap * 2;
@@ -140,7 +141,6 @@ static void want(struct tx *tx, const struct item *item, struct datafile *file, 
     struct tx_want *added = &tx->wants[tx->want_count++];
     *added = (struct tx_want){
         .file = file,
-        .database_id = db_id,
         .place = row_place(item->row),
         .item = *item,
     };
@@ -177,11 +177,10 @@ int tx_load(struct tx *tx, const struct item *item, struct slice *out_value)
     if (file == NULL)
         return diag_set(&tx->diag, ERR_CORRUPT, "a key of shard %u names a data file that is gone",
                         item->shard);
-    uint16_t database_id = store_database_id(store, item->db);
     struct buf value = {0};
-    int rc = store_read_cold(file, database_id, item->row, true, &value, &tx->diag);
+    int rc = store_read_cold(file, item->database_id, item->row, true, &value, &tx->diag);
     if (rc == 0) {
-        tx_put_loaded(tx, item->shard, item->db, item->key, item->version, &value);
+        tx_put_loaded(tx, item, &value);
         datafile_unref(file);
         *out_value = buf_slice(&tx->loaded[tx->loaded_count - 1].value);
         return 0;
@@ -191,7 +190,7 @@ int tx_load(struct tx *tx, const struct item *item, struct slice *out_value)
         datafile_unref(file);
         return rc;
     }
-    want(tx, item, file, database_id);
+    want(tx, item, file);
     return ERR_COLD;
 }
 

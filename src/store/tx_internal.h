@@ -15,7 +15,8 @@ struct located {
     const struct keydir *dir;
     uint64_t hash;
     uint32_t shard;
-    uint16_t db;
+    uint16_t db; /* as the store numbers it */
+    uint16_t database_id;
 };
 
 /* ---- Overlay: the private changes ---- */
@@ -60,7 +61,7 @@ struct loaded {
     struct buf key;
     struct position version;
     uint32_t shard;
-    uint16_t db;
+    uint16_t database_id;
 };
 
 struct tx {
@@ -68,6 +69,7 @@ struct tx {
     enum tx_mode mode;
     bool needs_clock;
     bool has_flush;
+    bool has_swap;
     bool is_torn; /* a publication word was odd */
     bool is_frozen;
     bool is_counting;
@@ -75,6 +77,7 @@ struct tx {
     struct item frozen; /* what its key is for this run */
     uint64_t time_ms;
     uint64_t now_ms;
+    uint32_t now_s;
     struct position position;
     uint64_t read_count; /* lookups, for the LFU sample */
     uint64_t begin_count;
@@ -94,7 +97,8 @@ struct tx {
     uint32_t *loaded_index; /* open addressing, number + 1; used beyond a few values */
     size_t loaded_index_size;
     struct diag diag;
-    bool flushed[STORE_MAX_DATABASES];
+    bool flushed[STORE_MAX_DATABASES];     /* by the store's numbers */
+    uint16_t numbers[STORE_MAX_DATABASES]; /* with a swap: the store's number of each */
 };
 
 void tx_drop_wants(struct tx *tx);

@@ -42,6 +42,18 @@ static const struct command {
     {"append", 40, {"a", "more"}},
     {"getrange", 42, {"a", "-3", "-1"}},
     {"setrange", 43, {"a", "7", "v"}},
+    {"lcs", 48, {"a", "n", "IDX", "MINMATCHLEN", "1", "WITHMATCHLEN"}},
+    {"setbit", 60, {"a", "70", "1"}},
+    {"getbit", 61, {"a", "3"}},
+    {"bitcount", 62, {"a", "1", "-2", "BIT"}},
+    {"bitpos", 63, {"a", "0", "2", "-1", "BYTE"}},
+    {"bitop", 64, {"XOR", "d", "a", "n"}},
+    {"bitfield", 65, {"a", "OVERFLOW", "SAT", "INCRBY", "i5", "#3", "-9"}},
+    {"bitfield_ro", 66, {"a", "GET", "u63", "5"}},
+    {"pfadd", 70, {"h", "a", "b"}},
+    {"pfcount", 71, {"h", "x"}},
+    {"pfmerge", 72, {"h", "x"}},
+    {"pfdebug", 73, {"TODENSE", "h"}},
     {"del", 100, {"a", "n", "x"}},
     {"rename", 105, {"a", "n"}},
     {"copy", 107, {"a", "b", "DB", "1", "REPLACE"}},
@@ -69,8 +81,8 @@ static void add_transaction(struct buf *to, uint16_t id, size_t first)
 {
     struct buf watches = {0};
     struct buf coded[3] = {{0}};
-    watch_encode(&watches, 0, SLICE_LIT("x"), 0);
-    watch_encode(&watches, 1, SLICE_LIT("y"), 0);
+    watch_encode(&watches, &(struct watched_key){.db = 0, .key = SLICE_LIT("x")});
+    watch_encode(&watches, &(struct watched_key){.db = 1, .key = SLICE_LIT("y")});
     struct slice argv[5] = {SLICE_EMPTY, buf_slice(&watches)};
     for (size_t i = 0; i < 3; i++) {
         add(&coded[i], &commands[first + i], (uint16_t)(i % 2));
@@ -94,7 +106,7 @@ int main(int argc, char **argv)
         add(&bytes, &commands[i], 0);
         save(argv[1], commands[i].name, buf_slice(&bytes));
     }
-    for (size_t first = 0; first < 20; first += 4) {
+    for (size_t first = 0; first < 32; first += 4) {
         char name[32];
         snprintf(name, sizeof(name), "exec_%zu", first);
         buf_reset(&bytes, SIZE_MAX);

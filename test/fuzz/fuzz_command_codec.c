@@ -33,6 +33,7 @@ static const struct command_table *table_of_all(void)
     static struct command_table *table;
     static const struct command_family *const families[] = {
         &string_family, &string_number_family, &string_range_family, &keyspace_family,
+        &bitmap_family, &bitfield_family,      &hyperloglog_family,  &lcs_family,
         &expire_family, &scan_family,          &transaction_family,
     };
     if (table == NULL)
@@ -82,6 +83,7 @@ static void make_world(struct world *world)
     put(world, "n", SLICE_LIT("-17"), VALUE_STRING, NOW_MS + 1000);
     put(world, "f", SLICE_LIT("3.25"), VALUE_STRING, 0);
     put(world, "l", SLICE_LIT("list"), VALUE_LIST, 0);
+    put(world, "h", SLICE_LIT("HYLL\1\0\0\0\0\0\0\0\0\0\0\x80\x7f\xff"), VALUE_STRING, 0);
     tx_commit(world->tx);
 }
 
@@ -122,8 +124,8 @@ static void on_key(void *ctx, uint16_t db, struct slice key)
 static bool is_large(const struct slice *argv, uint32_t argc)
 {
     for (uint32_t i = 0; i < argc; i++) {
-        if (argv[i].len >= 6 && argv[i].len <= 9 && argv[i].data[0] >= '1' &&
-            argv[i].data[0] <= '9')
+        struct slice digits = slice_sub(argv[i], argv[i].len > 0 && argv[i].data[0] == '#', 16);
+        if (digits.len >= 6 && digits.len <= 10 && digits.data[0] >= '1' && digits.data[0] <= '9')
             return true;
     }
     return false;

@@ -223,6 +223,38 @@ static void test_another_shard_count_is_refused(void **unused)
     past_fini(&past);
 }
 
+static void stop_in_order(const struct past *past)
+{
+    struct simnode *node = start(past);
+    assert_int_equal(simnode_stop(node, true), 0);
+    simnode_close(node);
+}
+
+/* R13: the reply of a command hangs on how many there are, and so may what it changes. */
+static void test_no_databases_are_added_while_there_is_a_log_to_replay(void **unused)
+{
+    (void)unused;
+    struct past past;
+    past_init(&past, 11);
+    struct simnode *node = start(&past);
+    assert_int_equal(group_database_count(node->group), 4);
+    expect_begins(simnode_ask(node, "SET here 1"), "+OK");
+    expect_begins(simnode_ask(node, "COPY here there DB 8"), "-ERR DB index is out of range");
+    simnode_close(node);
+    struct simnode_options options = options_of(&past);
+    options.database_count = 9;
+    node = simnode_start(&options, past.disk);
+    assert_int_equal(group_database_count(node->group), 4);
+    expect_begins(node->last_log, "there will be 4 databases, not 9");
+    assert_int_equal(simnode_stop(node, true), 0);
+    simnode_close(node);
+    node = simnode_start(&options, past.disk);
+    assert_int_equal(group_database_count(node->group), 9);
+    expect_begins(simnode_ask(node, "@8 DBSIZE"), ":0");
+    simnode_close(node);
+    past_fini(&past);
+}
+
 /* A database that is new with this start holds writes before the first checkpoint; whoever starts
  * with fewer databases afterwards does not see it, and loses nothing of it. */
 static void test_databases_may_become_more_and_fewer(void **unused)
@@ -231,8 +263,10 @@ static void test_databases_may_become_more_and_fewer(void **unused)
     struct past past;
     past_init(&past, 10);
     struct simnode_options options = options_of(&past);
+    stop_in_order(&past);
     options.database_count = 9;
     struct simnode *node = simnode_start(&options, past.disk);
+    assert_int_equal(group_database_count(node->group), 9);
     assert_string_equal(simnode_ask(node, "@8 SET a 1"), "+OK\r\n");
     struct simdisk *image = simdisk_image_synced(past.disk, simdisk_steps(past.disk));
     simnode_close(node);
@@ -338,6 +372,7 @@ int main(void)
         cmocka_unit_test(test_a_stop_leaves_nobody_without_an_answer),
         cmocka_unit_test(test_a_directory_in_use_is_refused),
         cmocka_unit_test(test_another_shard_count_is_refused),
+        cmocka_unit_test(test_no_databases_are_added_while_there_is_a_log_to_replay),
         cmocka_unit_test(test_databases_may_become_more_and_fewer),
         cmocka_unit_test(test_data_without_a_manifest_is_refused_and_left_alone),
         cmocka_unit_test(test_rot_is_refused_by_its_file),

@@ -18,7 +18,9 @@ struct command_table *commandbench_table(void)
 {
     const struct command_family *families[] = {
         &string_family, &string_number_family, &string_range_family, &keyspace_family,
-        &expire_family, &scan_family,          &transaction_family,
+        &bitmap_family, &bitfield_family,      &hyperloglog_family,  &lcs_family,
+        &expire_family, &scan_family,          &transaction_family,  &object_family,
+        &dump_family,   &debug_family,
     };
     return command_table_new(families, ARRAY_COUNT(families));
 }
@@ -54,8 +56,8 @@ void commandbench_free(struct commandbench *bench)
 
 /* ---- Running ---- */
 
-static int run_row(struct commandbench *bench, const struct command_row *row, uint16_t db,
-                   const struct slice *argv, uint32_t argc)
+static int run_fn(struct commandbench *bench, const struct command_row *row, command_fn run,
+                  uint16_t db, const struct slice *argv, uint32_t argc)
 {
     buf_reset(&bench->reply, SIZE_MAX);
     struct reply reply = reply_to(&bench->reply, bench->proto);
@@ -66,7 +68,13 @@ static int run_row(struct commandbench *bench, const struct command_row *row, ui
                         .tx = bench->store->tx,
                         .reply = &reply,
                         .table = bench->table};
-    return row->run(&call);
+    return run(&call);
+}
+
+static int run_row(struct commandbench *bench, const struct command_row *row, uint16_t db,
+                   const struct slice *argv, uint32_t argc)
+{
+    return run_fn(bench, row, row->run, db, argv, argc);
 }
 
 struct named_shards {
@@ -150,8 +158,8 @@ static void encode_to(struct buf *to, const struct command_row *row, uint16_t db
     command_encode(buf_extend(to, size), row->id, db, argv, argc);
 }
 
-static void write_row(struct commandbench *bench, const struct command_row *row,
-                      const struct slice *argv, uint32_t argc)
+static void log_row(struct commandbench *bench, const struct command_row *row,
+                    const struct slice *argv, uint32_t argc)
 {
     struct buf coded = {0};
     encode_to(&coded, row, bench->db, argv, argc);
@@ -159,6 +167,32 @@ static void write_row(struct commandbench *bench, const struct command_row *row,
     note_entry(bench, buf_slice(&coded));
     apply_coded(bench, buf_slice(&coded));
     buf_fini(&coded);
+}
+
+/* What a peek answers is what the log would have, and nothing would have changed. */
+static void write_row(struct commandbench *bench, const struct command_row *row,
+                      const struct slice *argv, uint32_t argc)
+{
+    struct storebench *store = bench->store;
+    int rc = ERR_RETRY;
+    if (row->peek != NULL) {
+        storebench_begin(store, TX_INLINE);
+        rc = run_fn(bench, row, row->peek, bench->db, argv, argc);
+        if (tx_needs_clock(store->tx))
+            rc = ERR_RETRY;
+        tx_reset(store->tx);
+    }
+    if (rc != 0) {
+        log_row(bench, row, argv, argc);
+        return;
+    }
+    bench->peeks++;
+    struct buf peeked = buf_take(&bench->reply);
+    uint64_t before = storebench_digest(store);
+    log_row(bench, row, argv, argc);
+    assert_true(slice_eq(buf_slice(&peeked), buf_slice(&bench->reply)));
+    assert_int_equal(storebench_digest(store), before);
+    buf_fini(&peeked);
 }
 
 /* One try of a read; what it has to read from disk is read. */
@@ -208,8 +242,13 @@ static void watch_keys(struct commandbench *bench, const struct slice *argv, uin
     for (uint32_t i = 1; i < argc; i++) {
         struct item item;
         assert_int_equal(tx_peek(bench->store->tx, bench->db, argv[i], &item), 0);
-        watch_encode(&bench->watches, bench->db, argv[i],
-                     item.type == VALUE_NONE ? 0 : item.version.word);
+        watch_encode(&bench->watches,
+                     &(struct watched_key){
+                         .key = argv[i],
+                         .version = item.type == VALUE_NONE ? 0 : item.version.word,
+                         .db = bench->db,
+                         .database_id = item.database_id,
+                     });
     }
     tx_reset(bench->store->tx);
 }

@@ -7,7 +7,7 @@
  *
  * Writes are run from the bytes that would stand in the log, and these are kept: the journal can be
  * replayed into another bench. Reads that may be answered on an io loop are run both that way and
- * on the shards, and must say the same.
+ * on the shards, and must say the same; so are writes that a peek answers.
  */
 #ifndef SUPPORT_COMMANDBENCH_H
 #define SUPPORT_COMMANDBENCH_H
@@ -37,6 +37,7 @@ struct commandbench {
     size_t entry_count;
     size_t entry_cap;
     uint64_t cold_runs; /* dropped because a value was cold */
+    uint64_t peeks;     /* writes that a peek has answered */
     bool is_chilling;   /* all values are made cold after every write */
 };
 

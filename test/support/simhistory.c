@@ -77,6 +77,7 @@ enum simanswer simhistory_kind(struct slice reply)
     static const char *const made_by_commands[] = {
         "-ERR no such key",
         "-ERR value is not an integer or out of range",
+        "-ERR source and destination objects are the same",
     };
     if (reply.len > 0 && reply.data[0] != '-')
         return SIM_DONE;

@@ -380,6 +380,37 @@ static void do_flushall(struct step *step)
     say(step, "+OK");
 }
 
+static void do_swapdb(struct step *step)
+{
+    uint16_t one = (uint16_t)number(step, 1);
+    uint16_t other = (uint16_t)number(step, 2);
+    for (size_t i = 0; i < step->model->count; i++) {
+        struct model_row *row = &step->model->rows[i];
+        if (row->db == one || row->db == other) {
+            row->db = row->db == one ? other : one;
+            row->hash = hash_row(row);
+        }
+    }
+    say(step, "+OK");
+}
+
+static void do_move(struct step *step)
+{
+    struct step there = *step;
+    there.db = (uint16_t)number(step, 2);
+    if (there.db == step->db) {
+        say(step, "-ERR source and destination objects are the same");
+        return;
+    }
+    const struct model_row *from = find(step, arg(step, 1));
+    bool is_moved = from != NULL && find(&there, arg(step, 1)) == NULL;
+    if (is_moved) {
+        copy_row(&there, from, arg(step, 1));
+        remove_key(step, arg(step, 1));
+    }
+    say_int(step, is_moved);
+}
+
 static const struct {
     const char *name;
     void (*run)(struct step *step);
@@ -390,7 +421,7 @@ static const struct {
     {"append", do_append},       {"mset", do_mset},       {"del", do_del},
     {"rename", do_rename},       {"copy", do_copy},       {"pexpire", do_pexpire},
     {"pexpireat", do_pexpireat}, {"persist", do_persist}, {"flushdb", do_flushdb},
-    {"flushall", do_flushall},
+    {"flushall", do_flushall},   {"swapdb", do_swapdb},   {"move", do_move},
 };
 
 static void apply_one(struct step *step)

@@ -18,8 +18,8 @@ void simmodel_free(struct simmodel *model);
 
 /* Applies one command or transaction (simtext.h) at the time of its entry, and appends the reply in
  * RESP2 to `reply`, which may be NULL. Knows SET, GET, GETDEL, INCR, INCRBY, APPEND, MSET, DEL,
- * RENAME, COPY, PEXPIRE, PEXPIREAT, PERSIST, FLUSHDB, FLUSHALL, MGET, EXISTS, STRLEN, GETRANGE;
- * another one ends the test. */
+ * RENAME, COPY, PEXPIRE, PEXPIREAT, PERSIST, FLUSHDB, FLUSHALL, MGET, EXISTS, STRLEN, GETRANGE,
+ * SWAPDB, MOVE; another one ends the test. */
 void simmodel_apply(struct simmodel *model, const char *text, uint64_t time_ms, struct buf *reply);
 
 /* The same number as store_digest() gives, summed over all shards, for equal content. */

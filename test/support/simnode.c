@@ -22,6 +22,7 @@
 
 struct asked_checkpoint {
     struct group_checkpoint_request request;
+    struct group_reload_request reload; /* used instead, if it is one */
     struct asked_checkpoint *next;
     bool is_done;
 };
@@ -69,6 +70,7 @@ static struct command_table *make_table(void)
 {
     static const struct command_family *const families[] = {
         &string_family, &string_number_family, &string_range_family, &keyspace_family,
+        &bitmap_family, &bitfield_family,      &hyperloglog_family,  &lcs_family,
         &expire_family, &scan_family,          &transaction_family,
     };
     return command_table_new(families, sizeof(families) / sizeof(families[0]));
@@ -359,16 +361,48 @@ void simnode_ask_checkpoint(struct simnode *node)
     ask_checkpoint(node);
 }
 
-int simnode_checkpoint(struct simnode *node)
+static bool wait_asked(struct simnode *node, const struct asked_checkpoint *asked)
 {
-    struct asked_checkpoint *asked = ask_checkpoint(node);
     for (unsigned i = 0; i < WAIT_ROUNDS && node->fatal_count == 0; i++) {
         simnode_dry(node);
         if (asked->is_done)
-            return asked->request.error;
+            return true;
         simnode_pass(node, WAIT_MS);
     }
-    return ERR_BUSY;
+    return false;
+}
+
+int simnode_checkpoint(struct simnode *node)
+{
+    struct asked_checkpoint *asked = ask_checkpoint(node);
+    return wait_asked(node, asked) ? asked->request.error : ERR_BUSY;
+}
+
+static void on_reload(struct group_reload_request *request)
+{
+    CONTAINER_OF(request, struct asked_checkpoint, reload)->is_done = true;
+}
+
+static struct asked_checkpoint *ask_reload(struct simnode *node)
+{
+    struct asked_checkpoint *asked = mem_calloc(1, sizeof(*asked));
+    asked->next = node->asked;
+    node->asked = asked;
+    asked->reload.loop = node->loop;
+    asked->reload.on_done = on_reload;
+    group_reload(node->group, &asked->reload);
+    return asked;
+}
+
+void simnode_ask_reload(struct simnode *node)
+{
+    ask_reload(node);
+}
+
+int simnode_reload(struct simnode *node)
+{
+    struct asked_checkpoint *asked = ask_reload(node);
+    return wait_asked(node, asked) ? asked->reload.error : ERR_STOPPING;
 }
 
 /* ---- Looking ---- */

@@ -15,6 +15,7 @@
 #define SUPPORT_SIMNODE_H
 
 #include "engine/group.h"
+#include "engine/group_stats.h"
 #include "engine/port.h"
 #include "support/simdisk.h"
 #include "support/simhistory.h"
@@ -127,6 +128,9 @@ uint64_t simnode_now_ms(struct simnode *node);
 int simnode_checkpoint(struct simnode *node);
 /* Only asks. */
 void simnode_ask_checkpoint(struct simnode *node);
+/* The same for a reload. ERR_STOPPING: never done. */
+int simnode_reload(struct simnode *node);
+void simnode_ask_reload(struct simnode *node);
 
 /* ---- Commands ---- */
 

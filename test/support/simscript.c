@@ -192,6 +192,14 @@ static void add_flush(struct simscript *script, uint64_t now_ms)
     buf_append_str(&script->text, below(script, 3) == 0 ? "FLUSHALL" : "FLUSHDB");
 }
 
+/* To where it may be already, or to itself. */
+static void add_move(struct simscript *script)
+{
+    buf_append_str(&script->text, "MOVE");
+    add_key(script);
+    buf_append_str(&script->text, below(script, 2) == 0 ? " 0" : " 3");
+}
+
 static const struct {
     unsigned share; /* of a hundred */
     void (*add)(struct simscript *script, uint64_t now_ms);
@@ -212,8 +220,13 @@ static void add_command(struct simscript *script, uint64_t now_ms)
         roll -= kinds[i].share;
     }
     /* One in a hundred comes here, and of those one in four empties a database. */
-    if (below(script, 4) == 0)
+    uint64_t kind = below(script, 4);
+    if (kind == 0)
         add_flush(script, now_ms);
+    else if (kind == 1)
+        buf_append_str(&script->text, "SWAPDB 0 3");
+    else if (kind == 2)
+        add_move(script);
     else
         add_set(script, now_ms);
 }
@@ -242,8 +255,13 @@ static void pass_in_flight(struct simscript *script, struct simnode *node)
         simnode_turn(node);
     if (script->time_ms != 0)
         simnode_try_pass(node, below(script, script->time_ms));
-    if (script->checkpoint != 0 && below(script, 4) == 0)
+    if (script->checkpoint == 0)
+        return;
+    uint64_t kind = below(script, 16);
+    if (kind < 4)
         simnode_ask_checkpoint(node);
+    else if (kind == 4)
+        simnode_ask_reload(node);
 }
 
 static void turn_a_little(struct simscript *script, struct simnode *node)

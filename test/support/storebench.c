@@ -185,12 +185,11 @@ size_t storebench_load(struct storebench *bench)
                                      &(struct datafile_query){.off = place_off(want.place),
                                                               .key = want.item.key,
                                                               .value_size = want.item.size,
-                                                              .db_id = want.database_id},
+                                                              .db_id = want.item.database_id},
                                      &value, &diag);
         if (rc != 0)
             fail_msg("a cold value cannot be read: %s", diag.text);
-        tx_put_loaded(bench->tx, want.item.shard, want.item.db, want.item.key, want.item.version,
-                      &value);
+        tx_put_loaded(bench->tx, &want.item, &value);
         datafile_unref(want.file);
     }
     return count;
@@ -271,6 +270,8 @@ int storebench_checkpoint(struct storebench *bench)
     manifest->term = 1;
     manifest->state_ms = store_applied_ms(bench->stores.shards[0]);
     manifest->ceiling_ms = manifest->state_ms + 1000;
+    for (uint32_t i = 0; i < manifest->database_count; i++)
+        manifest->database_ids[i] = store_database_id(bench->stores.shards[0], (uint16_t)i);
     for (uint32_t i = 0; i < bench->stores.count; i++) {
         int rc = sync_shard(bench, i, &manifest->shards[i]);
         if (rc != 0)

@@ -27,12 +27,13 @@ def refusal(*words):
 
 def test_version(own_server):
     version = own_server.info()["ferric_version"]
-    assert tell("--version") == tell("-v") == f"Ferric {version}\n"
+    assert tell("--version") == tell("-v")
+    assert re.fullmatch(rf"Ferric {re.escape(version)} \(\w+, \w+ [\d.]+\)\n", tell("-v"))
 
 
 def test_help_begins_with_the_command_line():
     assert tell("--help") == tell("-h")
-    assert tell("--help").startswith("usage: ferric-server [file] [--directive value ...]\n")
+    assert tell("--help").startswith("usage: ferric-server [file | -] [--directive value ...]\n")
 
 
 def test_help_names_every_directive(own_server):
@@ -40,13 +41,112 @@ def test_help_names_every_directive(own_server):
     assert re.findall(r"^[* ] --(\S+)", tell("--help"), re.MULTILINE) == [n.decode() for n in names]
 
 
-@pytest.mark.parametrize("word", ["-p", "-", "-x"])
-def test_a_dash_is_no_file(word):
+@pytest.mark.parametrize("word", ["-p", "-x"])
+def test_a_dash_and_more_is_no_file(word):
     assert f"'{word}' is not a directive: write --name value" in refusal(word, "7000")
 
 
 def test_an_unknown_directive_leads_to_help():
     assert "'ferric-server --help' lists those there are" in refusal("--nosuch", "1")
+
+
+# ---- --check-config, and the standard input
+
+
+def check(*words, said=""):
+    """Status and all that was said of a configuration, `said` on the standard input."""
+    done = subprocess.run([binary(), "--check-config", *words], input=said, capture_output=True,
+                          text=True, timeout=30)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_good_configuration(tmp_path):
+    file = tmp_path / "server.conf"
+    file.write_text("port 7000\nbind 127.0.0.1 -::1 * ::*\nrename-command FLUSHALL \"\"\n")
+    assert check(str(file), "--timeout", "5") == (0, "the configuration can be served\n")
+    assert check() == (0, "the configuration can be served\n")
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_what_is_taken_differently_is_said():
+    status, said = check("--appendfsync", "no")
+    assert status == 0
+    assert "appendfsync: writes are always durable" in said
+
+
+@pytest.mark.parametrize(
+    "text, why",
+    [
+        ("port 70000", "standard input, line 1: 'port': argument must be between 0 and 65535"),
+        ("\nnosuch 1", "standard input, line 2: unknown directive 'nosuch'"),
+        ("bind example", "'bind': 'example' is no address"),
+        ("unixsocketperm 9", "'unixsocketperm': argument couldn't be parsed into an integer"),
+        ("unixsocketperm 1000", "'unixsocketperm': argument must be between 0 and 777 inclusive"),
+        ("rename-command get", "'rename-command': wrong number of arguments"),
+        ("rename-command nosuch x", "rename-command: 'nosuch' to 'x': there is no such command"),
+        ("rename-command get SET", "'get' to 'SET': there is a command of that name"),
+    ],
+    ids=lambda text: text.strip().split()[0] if " " not in text.strip()[:9] else "",
+)
+def test_a_bad_configuration(text, why):
+    status, said = check("-", said=text)
+    assert status == 1
+    assert said.startswith("ferric-server: ") and why in said
+
+
+def test_the_configuration_may_come_on_the_standard_input(tmp_path):
+    done = subprocess.run([binary(), "-", "--port", "0", "--shards", "2"], timeout=30,
+                          input="timeout 17\nport 70000\n", capture_output=True, text=True,
+                          cwd=tmp_path)
+    assert done.returncode == 1
+    assert "standard input, line 2" in done.stderr
+
+
+# ---- What is made from the rows
+
+
+def test_documents_have_the_directives():
+    done = subprocess.run([ROOT / "tools/documents", "--check", "--server", binary()],
+                          capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_the_sample_configuration_can_be_served(tmp_path):
+    lines = (ROOT / "docs/ferric.conf").read_text().splitlines()
+    names = {name for name in directives_of_help()}
+    given = [line[2:] for line in lines if line[2:].split(" ")[0] in names]
+    assert {line.split(" ")[0] for line in given} == names
+    file = tmp_path / "all.conf"
+    file.write_text("\n".join(given) + "\n")
+    assert check(str(file))[0] == 0
+    assert check(str(ROOT / "docs/ferric.conf"))[0] == 0
+
+
+def test_what_is_installed_can_be_taken_away_again(tmp_path):
+    place = [f"DESTDIR={tmp_path}", "PREFIX=/usr", f"SERVER={binary()}"]
+
+    def make(target):
+        subprocess.run(["make", "-C", ROOT, target, *place], check=True, capture_output=True,
+                       timeout=60)
+        return {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+
+    files = {
+        "usr/bin/ferric-server",
+        "usr/share/man/man1/ferric-server.1",
+        "usr/lib/systemd/system/ferric-server.service",
+        "etc/ferric/ferric.conf",
+    }
+    assert make("install") == files
+    unit = (tmp_path / "usr/lib/systemd/system/ferric-server.service").read_text()
+    assert "ExecStart=/usr/bin/ferric-server /etc/ferric/ferric.conf --supervised systemd" in unit
+    assert "@" not in re.sub(r"@[a-z-]+\b", "", unit)
+    said = subprocess.run([tmp_path / "usr/bin/ferric-server", "-v"], capture_output=True)
+    assert said.stdout.startswith(b"Ferric ")
+    mine = tmp_path / "etc/ferric/ferric.conf"
+    mine.write_text("port 7000\n")
+    assert make("install") == files
+    assert mine.read_text() == "port 7000\n"
+    assert make("uninstall") == {"etc/ferric/ferric.conf"}
 
 
 # ---- README.md

@@ -16,8 +16,22 @@ DIFFERS = {
         "client|setinfo",
         "command|getkeys",
         "command|getkeysandflags",
+        "cluster|myshardid",
+        "cluster|shards",
+        "cluster|slots",
+        "wait",
+        "waitaof",
     },
-    "valkey": {"multi", "watch"},
+    "valkey": {
+        "multi",
+        "watch",
+        "cluster|info",
+        "cluster|myid",
+        "cluster|myshardid",
+        "cluster|nodes",
+        "wait",
+        "waitaof",
+    },
 }
 
 TIPS_CAME_WITH_7_2 = {
@@ -93,7 +107,7 @@ def test_use_of_keys(client, row):
     ((*_, specs, _),) = client("COMMAND", "INFO", row.name)
     assert [set(pairs(spec)[b"flags"]) for spec in specs] == row.uses
     at = [pairs(pairs(pairs(spec)[b"begin_search"])[b"spec"])[b"index"] for spec in specs]
-    assert at == list(range(1, len(specs) + 1))
+    assert at == list(range(row.keys[0], row.keys[0] + len(specs)))
     if len(specs) == 1:
         (found,) = [pairs(pairs(pairs(spec)[b"find_keys"])[b"spec"]) for spec in specs]
         first, last, step = row.keys
@@ -139,7 +153,7 @@ def test_command_alone_tells_of_all(client):
     infos = {info[0].decode(): info for info in client("COMMAND")}
     assert len(infos) == client("COMMAND", "COUNT")
     for name, row in ROWS.items():
-        if "|" not in name:
+        if "|" not in name and name not in DIFFERS.get(servers.kind(), set()):
             assert infos[name][1] == row.arity
 
 

@@ -47,6 +47,48 @@ def test_changes_survive(own_server, again):
     assert client("INCR", "n") == 43
 
 
+def test_moved_keys_and_swapped_databases_survive(own_server, again):
+    client = own_server.connect()
+    client.pipeline("SET a 0", "SET b 0 PXAT 4102444800123", "MOVE b 1", "COPY a c DB 2")
+    client.pipeline("SWAPDB 0 1", "SET a 1", "SWAPDB 2 3")
+    again()
+    client = own_server.connect()
+    found = []
+    for db in range(4):
+        client("SELECT", db)
+        found.append(sorted(client("KEYS", "*")))
+    assert found == [[b"a", b"b"], [b"a"], [], [b"c"]]
+    client("SELECT", 0)
+    assert client("GET", "a") == b"1"
+    assert client("PEXPIRETIME", "b") == 4102444800123
+
+
+@pytest.mark.ferric_only("theirs is gone with the process")
+def test_what_debug_populate_makes_survives(own_server, again):
+    own_server.connect()("DEBUG", "POPULATE", 1000, "p", 20)
+    again()
+    client = own_server.connect()
+    assert client("DBSIZE") == 1000
+    assert client("GET", "p:999") == b"value:999".ljust(20, b"\0")
+
+
+def test_a_checkpoint_asked_for_changes_nothing(own_server, again):
+    client = own_server.connect()
+    before = client("LASTSAVE")
+    fill(client, 100)
+    digest = client("DEBUG", "DIGEST")
+    assert client("SAVE") == "OK"
+    assert client("LASTSAVE") >= before
+    assert client("DEBUG", "RELOAD") == "OK"
+    client("APPEND", "k0", "+")
+    again()
+    client = own_server.connect()
+    assert client("DBSIZE") == 100
+    assert client("GET", "k0") == b"v0+"
+    client("SET", "k0", "v0")
+    assert client("DEBUG", "DIGEST") == digest
+
+
 def test_times_of_death_survive(own_server, again):
     client = own_server.connect()
     client.pipeline(

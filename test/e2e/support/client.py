@@ -93,13 +93,18 @@ def encode(*args):
 class Client:
     """One connection. Calling it sends a command and returns its reply."""
 
-    def __init__(self, port, host="127.0.0.1", protocol=2, timeout=TIMEOUT):
+    def __init__(self, port, host="127.0.0.1", protocol=2, timeout=TIMEOUT, path=None):
         self.timeout = timeout
         self.protocol = 2
         self.pushes = []
         self.unread = b""
-        self.socket = socket.create_connection((host, port), timeout=timeout)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if path is not None:
+            self.socket = socket.socket(socket.AF_UNIX)
+            self.socket.settimeout(timeout)
+            self.socket.connect(str(path))
+        else:
+            self.socket = socket.create_connection((host, port), timeout=timeout)
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if protocol == 3:
             self.hello = self("HELLO", 3)
             self.protocol = 3

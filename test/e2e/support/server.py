@@ -25,7 +25,12 @@ STOP_SECONDS = 60
 PR_SET_PDEATHSIG = 1
 
 # So that a restart finds what was acknowledged, as with Ferric.
-PEER_OPTIONS = {"save": "", "appendonly": "yes", "appendfsync": "always"}
+PEER_OPTIONS = {
+    "save": "",
+    "appendonly": "yes",
+    "appendfsync": "always",
+    "enable-debug-command": "yes",
+}
 
 
 def binary():
@@ -33,12 +38,10 @@ def binary():
     return peer or os.environ.get("FERRIC_SERVER") or str(ROOT / "build/dev/ferric-server")
 
 
-def kind():
-    """"ferric", "redis" or "valkey"."""
-    peer = os.environ.get("PEER_SERVER")
-    if not peer:
-        return "ferric"
-    return "valkey" if "valkey" in os.path.basename(peer) else "redis"
+def kind(path=None):
+    """"ferric", "redis" or "valkey"; of the server under test unless told another's binary."""
+    name = os.path.basename(path or binary())
+    return next((peer for peer in ("valkey", "redis") if peer in name), "ferric")
 
 
 def common_options():
@@ -67,10 +70,14 @@ def die_with_parent():
 class Server:
     """One data directory and the process that serves it, which may be stopped and started again.
 
-    `file` is the text of a configuration file, `open_files` the limit of descriptors it is given.
+    `file` is the text of a configuration file, `open_files` the limit of descriptors it is given,
+    `peer` the binary of a Redis or Valkey to run whatever the others run, `environment` what is
+    added to that of the tests.
     """
 
-    def __init__(self, directory, file=None, open_files=None, **options):
+    def __init__(
+        self, directory, file=None, open_files=None, peer=None, environment=None, **options
+    ):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.file = None
@@ -78,8 +85,10 @@ class Server:
             self.file = self.directory / "server.conf"
             self.file.write_text(file)
         self.open_files = open_files
+        self.environment = environment or {}
         self.options = {name.replace("_", "-"): value for name, value in options.items()}
-        self.kind = kind()
+        self.binary = peer or binary()
+        self.kind = kind(self.binary)
         self.port = None
         self.process = None
         self.clients = []
@@ -105,6 +114,12 @@ class Server:
             if "in use" not in self.log().lower() or attempt == 4:
                 raise RuntimeError(f"the server did not start:\n{self.log()[-4000:]}")
         raise RuntimeError("no port to be had")
+
+    def begin(self, **options):
+        """Starts the process and does not wait for it."""
+        assert self.process is None, "it runs already"
+        self.port = free_port()
+        self._spawn(options)
 
     def refuses_to_start(self, **options):
         """Starts a process that must end by itself, with status 1; returns what it said."""
@@ -188,9 +203,11 @@ class Server:
         used = {"port": self.port, "bind": "127.0.0.1", "dir": self.directory}
         if self.kind != "ferric":
             used |= PEER_OPTIONS
-        used |= common_options() | self.options
+        else:
+            used |= common_options()
+        used |= self.options
         used |= {name.replace("_", "-"): value for name, value in options.items()}
-        command = [binary()] + ([str(self.file)] if self.file else [])
+        command = [self.binary] + ([str(self.file)] if self.file else [])
         for name, value in used.items():
             command += [f"--{name}", str(value)]
         with open(self.directory / "server.log", "ab") as log:
@@ -200,6 +217,7 @@ class Server:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.directory,
+                env=os.environ | self.environment,
                 preexec_fn=self._prepare,
             )
 

@@ -51,11 +51,28 @@ static void many_stars_stay_polynomial(void **state)
     assert_false(glob_match(pattern, slice_of(text, sizeof(text)), false));
 }
 
+static void too_many_stars_fit_nothing(void **state)
+{
+    (void)state;
+    char pattern[2 * GLOB_MAX_STARS + 8];
+    char text[GLOB_MAX_STARS + 2];
+    memset(text, 'a', sizeof(text));
+    for (size_t i = 0; i < sizeof(pattern); i++)
+        pattern[i] = i % 2 == 0 ? '*' : 'a';
+    struct slice most = slice_of(pattern, 2 * GLOB_MAX_STARS);
+    assert_true(glob_match(most, slice_of(text, sizeof(text)), false));
+    struct slice one_at_the_end = slice_of(pattern, 2 * GLOB_MAX_STARS + 1);
+    assert_true(glob_match(one_at_the_end, slice_of(text, sizeof(text)), false));
+    struct slice one_more = slice_of(pattern, 2 * GLOB_MAX_STARS + 2);
+    assert_false(glob_match(one_more, slice_of(text, sizeof(text)), false));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(patterns_match_as_in_redis),
         cmocka_unit_test(many_stars_stay_polynomial),
+        cmocka_unit_test(too_many_stars_fit_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

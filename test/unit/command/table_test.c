@@ -5,6 +5,7 @@
 #include "command/args.h"
 #include "command/catalogue.h"
 #include "command/families.h"
+#include "command/rename.h"
 #include "command/transaction.h"
 #include "support/cmocka.h"
 #include "support/commandbench.h"
@@ -15,29 +16,76 @@ static const struct {
     const char *name;
     bool is_write;
 } frozen[] = {
-    {1, "get", false},           {2, "set", true},
-    {3, "getset", true},         {4, "getdel", true},
-    {5, "getex", true},          {6, "setnx", true},
-    {7, "setex", true},          {8, "psetex", true},
-    {9, "mget", false},          {10, "mset", true},
-    {11, "msetnx", true},        {20, "incr", true},
-    {21, "decr", true},          {22, "incrby", true},
-    {23, "decrby", true},        {24, "incrbyfloat", true},
-    {40, "append", true},        {41, "strlen", false},
-    {42, "getrange", false},     {43, "setrange", true},
-    {44, "substr", false},       {100, "del", true},
-    {101, "unlink", true},       {102, "exists", false},
-    {103, "type", false},        {104, "touch", false},
-    {105, "rename", true},       {106, "renamenx", true},
-    {107, "copy", true},         {110, "dbsize", false},
-    {111, "flushdb", true},      {112, "flushall", true},
-    {113, "randomkey", false},   {120, "expire", true},
-    {121, "pexpire", true},      {122, "expireat", true},
-    {123, "pexpireat", true},    {124, "ttl", false},
-    {125, "pttl", false},        {126, "expiretime", false},
-    {127, "pexpiretime", false}, {128, "persist", true},
-    {140, "keys", false},        {141, "scan", false},
-    {200, "exec", true},         {201, "exec", false},
+    {1, "get", false},
+    {2, "set", true},
+    {3, "getset", true},
+    {4, "getdel", true},
+    {5, "getex", true},
+    {6, "setnx", true},
+    {7, "setex", true},
+    {8, "psetex", true},
+    {9, "mget", false},
+    {10, "mset", true},
+    {11, "msetnx", true},
+    {20, "incr", true},
+    {21, "decr", true},
+    {22, "incrby", true},
+    {23, "decrby", true},
+    {24, "incrbyfloat", true},
+    {40, "append", true},
+    {41, "strlen", false},
+    {42, "getrange", false},
+    {43, "setrange", true},
+    {44, "substr", false},
+    {48, "lcs", false},
+    {60, "setbit", true},
+    {61, "getbit", false},
+    {62, "bitcount", false},
+    {63, "bitpos", false},
+    {64, "bitop", true},
+    {65, "bitfield", true},
+    {66, "bitfield_ro", false},
+    {70, "pfadd", true},
+    {71, "pfcount", true},
+    {72, "pfmerge", true},
+    {73, "pfdebug", true},
+    {100, "del", true},
+    {101, "unlink", true},
+    {102, "exists", false},
+    {103, "type", false},
+    {104, "touch", false},
+    {105, "rename", true},
+    {106, "renamenx", true},
+    {107, "copy", true},
+    {108, "move", true},
+    {110, "dbsize", false},
+    {111, "flushdb", true},
+    {112, "flushall", true},
+    {113, "randomkey", false},
+    {114, "swapdb", true},
+    {115, "dump", false},
+    {116, "restore", true},
+    {120, "expire", true},
+    {121, "pexpire", true},
+    {122, "expireat", true},
+    {123, "pexpireat", true},
+    {124, "ttl", false},
+    {125, "pttl", false},
+    {126, "expiretime", false},
+    {127, "pexpiretime", false},
+    {128, "persist", true},
+    {140, "keys", false},
+    {141, "scan", false},
+    {150, "encoding", false},
+    {151, "freq", false},
+    {152, "idletime", false},
+    {153, "refcount", false},
+    {160, "object", false},
+    {161, "digest", false},
+    {162, "digest-value", false},
+    {163, "populate", true},
+    {200, "exec", true},
+    {201, "exec", false},
 };
 
 static int make_table(void **state)
@@ -81,13 +129,14 @@ static void check_row(const struct command_row *row)
     bool is_read = (row->flags & CMD_READONLY) != 0;
     assert_int_equal(is_write + is_read, row->scope == SCOPE_NODE ? 0 : 1);
     assert_int_equal(row->id == 0, row->scope == SCOPE_NODE);
-    assert_non_null(row->run);
+    bool is_container = row->run == NULL;
+    if (is_container)
+        assert_true(row->scope == SCOPE_NODE && row->parent == NULL);
     assert_true(row->arity.min >= 1 && row->arity.min <= row->arity.max);
     for (const char *at = row->name; *at != '\0'; at++)
-        assert_true(islower(*at));
-    if ((row->flags & CMD_POINT) != 0)
-        assert_true(is_read);
-    if ((row->flags & (CMD_LOADS_VALUE | CMD_DENYOOM)) != 0)
+        if ((row->flags & CMD_POINT) != 0)
+            assert_true(is_read);
+    if ((row->flags & (CMD_DENYOOM | CMD_SHOWN_READ)) != 0 || row->peek != NULL)
         assert_true(is_write);
     if (row->scope != SCOPE_KEYS)
         assert_int_equal(row->keys.kind, KEY_RULE_NONE);
@@ -103,7 +152,9 @@ static void check_row(const struct command_row *row)
         assert_true(row->keys.access != 0);
     assert_true(strlen(row->summary) > 10 && row->summary[strlen(row->summary) - 1] == '.');
     assert_true(strlen(row->complexity) > 0 && strlen(row->since) > 0 && strlen(row->group) > 0);
-    assert_true(row->syntax != NULL && (row->arity.max == 1) == (row->syntax[0] == '\0'));
+    assert_true(row->syntax != NULL &&
+                (is_container || row->arity.max == (row->parent == NULL ? 1u : 2u)) ==
+                    (row->syntax[0] == '\0'));
     bool is_fast = strstr(row->categories, "fast") != NULL;
     assert_true(is_fast != (strstr(row->categories, "slow") != NULL));
     assert_int_equal(is_fast, (row->flags & CMD_FAST) != 0);
@@ -112,13 +163,17 @@ static void check_row(const struct command_row *row)
 static void rows_are_sound(void **state)
 {
     const struct command_table *table = *state;
-    const char *before = "";
+    char before[64] = "";
     for (size_t i = 0; i < command_row_count(table); i++) {
         const struct command_row *row = command_at(table, i);
+        char name[64];
+        snprintf(name, sizeof(name), "%s%s%s", row->parent == NULL ? "" : row->parent,
+                 row->parent == NULL ? "" : "|", row->name);
         check_row(row);
-        assert_true(strcmp(before, row->name) < 0); /* sorted and unique */
-        before = row->name;
-        assert_ptr_equal(find(table, row->name), row);
+        assert_true(strcmp(before, name) < 0); /* sorted and unique */
+        memcpy(before, name, sizeof(before));
+        if (row->parent == NULL)
+            assert_ptr_equal(find(table, row->name), row);
     }
     for (size_t i = 0; i < ARRAY_COUNT(frozen); i++)
         check_row(command_by_id(table, frozen[i].id));
@@ -132,7 +187,6 @@ static void clients_see_one_exec(void **state)
     for (size_t i = 0; i < command_row_count(table); i++)
         count += strcmp(command_at(table, i)->name, "exec") == 0;
     assert_int_equal(count, 1);
-    assert_int_equal(command_count(table), command_row_count(table));
     const struct command_row *exec = find(table, "exec");
     assert_int_equal(command_signed_arity(exec), 1);
     assert_int_equal(exec->scope, SCOPE_NODE);
@@ -230,6 +284,94 @@ static void subcommands(void **state)
                         "-ERR unknown subcommand 'other'. Try BOX HELP.\r\n"
                         "-ERR wrong number of arguments for 'box|list' command\r\n");
     buf_fini(&out);
+    command_table_free(table);
+}
+
+/* ---- Other names ---- */
+
+static int rename_to(struct command_table *table, const char *from, const char *to)
+{
+    return command_table_rename(table, slice_str(from), slice_str(to));
+}
+
+static void a_renamed_command_has_one_name(void **state)
+{
+    (void)state;
+    struct command_table *table = commandbench_table();
+    const struct command_row *get = find(table, "get");
+    size_t count = command_count(table);
+    assert_int_equal(rename_to(table, "GET", "Fetch"), 0);
+    assert_ptr_equal(find(table, "fetch"), get);
+    assert_null(find(table, "get"));
+    assert_ptr_equal(command_by_own_name(table, "get"), get);
+    assert_null(command_by_own_name(table, "fetch"));
+    assert_int_equal(command_count(table), count);
+    /* A name that has become free may be taken. */
+    const struct command_row *set = find(table, "set");
+    assert_int_equal(rename_to(table, "set", "get"), 0);
+    assert_ptr_equal(find(table, "GET"), set);
+    assert_int_equal(rename_to(table, "get", "set"), 0);
+    assert_int_equal(rename_to(table, "fetch", "get"), 0);
+    assert_ptr_equal(find(table, "get"), get);
+    command_table_free(table);
+}
+
+static void a_command_renamed_to_nothing_is_gone(void **state)
+{
+    (void)state;
+    struct command_table *table = commandbench_table();
+    const struct command_row *get = find(table, "get");
+    size_t count = command_count(table);
+    assert_int_equal(rename_to(table, "get", ""), 0);
+    assert_null(find(table, "get"));
+    assert_non_null(find(table, "getset"));
+    assert_int_equal(command_count(table), count - 1);
+    for (size_t i = 0; i < command_row_count(table); i++)
+        assert_ptr_not_equal(command_at(table, i), get);
+    assert_ptr_equal(command_by_own_name(table, "get"), get);
+    assert_ptr_equal(command_by_id(table, get->id), get);
+    command_table_free(table);
+}
+
+static void a_container_takes_its_subcommands_along(void **state)
+{
+    (void)state;
+    static const struct command_row rows[] = {
+        {.name = "a", .arity = {1, 1}, .scope = SCOPE_NODE, .run = run_nothing},
+        {.name = "box", .arity = {2, ARITY_ANY}, .scope = SCOPE_NODE},
+        {.name = "list", .parent = "box", .arity = {2, 2}, .scope = SCOPE_NODE, .run = run_nothing},
+        {.name = "z", .arity = {1, 1}, .scope = SCOPE_NODE, .run = run_nothing},
+    };
+    const struct command_family family = {.name = "test", .rows = rows, .row_count = 4};
+    const struct command_family *families[] = {&family};
+    struct command_table *table = command_table_new(families, 1);
+    const struct command_row *parent;
+    struct slice argv[] = {SLICE_LIT("chest"), SLICE_LIT("LIST")};
+    assert_int_equal(rename_to(table, "box", "chest"), 0);
+    assert_ptr_equal(command_find(table, argv, 2, &parent), &rows[2]);
+    assert_int_equal(rename_to(table, "chest", ""), 0);
+    assert_null(command_find(table, argv, 2, &parent));
+    assert_null(parent);
+    assert_int_equal(command_count(table), 2);
+    assert_int_equal(command_row_count(table), 2);
+    assert_ptr_equal(command_at(table, 0), &rows[0]);
+    assert_ptr_equal(command_at(table, 1), &rows[3]);
+    command_table_free(table);
+}
+
+static void what_cannot_be_renamed(void **state)
+{
+    (void)state;
+    struct command_table *table = commandbench_table();
+    char longest[80];
+    memset(longest, 'x', sizeof(longest));
+    longest[79] = '\0';
+    assert_int_equal(rename_to(table, "nosuch", "x"), ERR_NOT_FOUND);
+    assert_int_equal(rename_to(table, "", "x"), ERR_NOT_FOUND);
+    assert_int_equal(rename_to(table, "get", "SET"), ERR_EXISTS);
+    assert_int_equal(rename_to(table, "get", "get"), ERR_EXISTS);
+    assert_int_equal(rename_to(table, "get", longest), ERR_TOO_BIG);
+    assert_non_null(find(table, "get"));
     command_table_free(table);
 }
 
@@ -334,6 +476,10 @@ int main(void)
         cmocka_unit_test(names_are_found),
         cmocka_unit_test(subcommands),
         cmocka_unit_test(only_names_are_found),
+        cmocka_unit_test(a_renamed_command_has_one_name),
+        cmocka_unit_test(a_command_renamed_to_nothing_is_gone),
+        cmocka_unit_test(a_container_takes_its_subcommands_along),
+        cmocka_unit_test(what_cannot_be_renamed),
         cmocka_unit_test(keys_of_commands),
         cmocka_unit_test(keys_behind_their_number),
         cmocka_unit_test(arity_as_redis_writes_it),

@@ -254,7 +254,8 @@ static void add_coded(struct buf *to, uint16_t id, uint16_t db, const char *cons
 static void make_exec(struct exec *exec)
 {
     *exec = (struct exec){0};
-    watch_encode(&exec->watches, 2, SLICE_LIT("w"), 77);
+    watch_encode(&exec->watches, &(struct watched_key){.key = SLICE_LIT("w"), .db = 2});
+    put_u64(exec->watches.data + 4, 77);
     add_coded(&exec->coded[0], 2, 1, (const char *[]){"a", "v", NULL});
     add_coded(&exec->coded[1], 1, 0, (const char *[]){"b", NULL});
     exec->argv[1] = buf_slice(&exec->watches);
@@ -376,6 +377,116 @@ static void databases_beyond_the_store(void **state)
     commandbench_free(bench);
 }
 
+/* A key that is there carries the id of its database before it. */
+static void a_watched_database_is_taken_apart(void **state)
+{
+    (void)state;
+    struct command_table *table = commandbench_table();
+    struct exec exec;
+    char text[256];
+    make_exec(&exec);
+    exec.watches.len = 0;
+    watch_encode(
+        &exec.watches,
+        &(struct watched_key){.key = SLICE_LIT("w"), .version = 77, .db = 2, .database_id = 500});
+    exec.argv[1] = buf_slice(&exec.watches);
+    assert_int_equal(keys_of(table, &exec, true, text), KEYS_FOUND);
+    assert_string_equal(text, "2:w 1:a 0:b ");
+    put_u16(exec.watches.data, 0x8000 | STORE_MAX_DATABASES);
+    assert_int_equal(keys_of(table, &exec, true, text), KEYS_MALFORMED);
+    put_u16(exec.watches.data, 0x8002);
+    put_u16(exec.watches.data + 2, 1);
+    assert_int_equal(keys_of(table, &exec, true, text), KEYS_MALFORMED);
+    exec.argv[1] = slice_sub(buf_slice(&exec.watches), 0, 13);
+    assert_int_equal(keys_of(table, &exec, true, text), KEYS_MALFORMED);
+    free_exec(&exec);
+    command_table_free(table);
+}
+
+static void a_swap_is_noticed_by_watch(void **state)
+{
+    (void)state;
+    commandbench_play(
+        "SET a 0 -> +OK\n"
+        "WATCH a -> +OK\n"
+        "SWAPDB 0 1 -> +OK\n"
+        "MULTI -> +OK\n"
+        "SET b 1 -> +QUEUED\n"
+        "EXEC -> nil\n"
+        "WATCH a -> +OK\n"
+        "SWAPDB 0 1 -> +OK\n" /* appears */
+        "MULTI -> +OK\n"
+        "SET b 1 -> +QUEUED\n"
+        "EXEC -> nil\n"
+        "WATCH none -> +OK\n"
+        "SWAPDB 0 1 -> +OK\n"
+        "MULTI -> +OK\n"
+        "SET b 1 -> +QUEUED\n"
+        "EXEC -> [+OK]\n"
+        "WATCH b -> +OK\n"
+        "SWAPDB 2 3 -> +OK\n"
+        "MULTI -> +OK\n"
+        "SET b 1 -> +QUEUED\n"
+        "EXEC -> [+OK]\n");
+}
+
+/* Both were written by one command, at one position: their versions are the same. */
+static void a_swap_of_twins_is_noticed_by_watch(void **state)
+{
+    (void)state;
+    commandbench_play(
+        "MULTI -> +OK\n"
+        "SET a 0 -> +QUEUED\n"
+        "SELECT 1 -> +OK\n"
+        "SET a 1 -> +QUEUED\n"
+        "SELECT 0 -> +OK\n"
+        "EXEC -> [+OK, +OK]\n"
+        "WATCH a -> +OK\n"
+        "SWAPDB 0 1 -> +OK\n"
+        "MULTI -> +OK\n"
+        "GET a -> +QUEUED\n"
+        "EXEC -> nil\n"
+        "GET a -> \"1\"\n"
+        "SELECT 1 -> +OK\n"
+        "GET a -> \"0\"\n");
+}
+
+static void a_swap_counts_at_once_in_a_transaction(void **state)
+{
+    (void)state;
+    commandbench_play(
+        "MSET a 0 b 0 -> +OK\n"
+        "SELECT 1 -> +OK\n"
+        "SET a 1 -> +OK\n"
+        "SELECT 0 -> +OK\n"
+        "MULTI -> +OK\n"
+        "SET c before -> +QUEUED\n"
+        "SWAPDB 0 1 -> +QUEUED\n"
+        "GET a -> +QUEUED\n"
+        "GET b -> +QUEUED\n"
+        "GET c -> +QUEUED\n"
+        "SET c after -> +QUEUED\n"
+        "DBSIZE -> +QUEUED\n"
+        "COPY a d DB 1 -> +QUEUED\n"
+        "SWAPDB 1 2 -> +QUEUED\n"
+        "MOVE a 2 -> +QUEUED\n"
+        "EXEC -> [+OK, +OK, \"1\", nil, nil, +OK, :2, :1, +OK, :0]\n"
+        "MGET a b c d -> [\"1\", nil, \"after\", nil]\n"
+        "SELECT 1 -> +OK\n"
+        "DBSIZE -> :0\n"
+        "SELECT 2 -> +OK\n"
+        "MGET a b c d -> [\"0\", \"0\", \"before\", \"1\"]\n"
+        "MULTI -> +OK\n"
+        "SWAPDB 0 2 -> +QUEUED\n"
+        "FLUSHDB -> +QUEUED\n"
+        "SET x 1 -> +QUEUED\n"
+        "SWAPDB 0 2 -> +QUEUED\n"
+        "MGET a b c d x -> +QUEUED\n"
+        "EXEC -> [+OK, +OK, +OK, +OK, [\"0\", \"0\", \"before\", \"1\", nil]]\n"
+        "SELECT 0 -> +OK\n"
+        "MGET a x -> [nil, \"1\"]\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -389,6 +500,10 @@ int main(void)
         cmocka_unit_test(its_keys_are_those_of_all),
         cmocka_unit_test(malformed_ones_are_found),
         cmocka_unit_test(databases_beyond_the_store),
+        cmocka_unit_test(a_watched_database_is_taken_apart),
+        cmocka_unit_test(a_swap_is_noticed_by_watch),
+        cmocka_unit_test(a_swap_of_twins_is_noticed_by_watch),
+        cmocka_unit_test(a_swap_counts_at_once_in_a_transaction),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -419,6 +419,17 @@ static void the_probe_leaves_nothing_behind(void **state)
     assert_int_equal(fs_mkdir(fs_posix(), f->dir.path), 0);
 }
 
+static void what_is_measured_leaves_nothing_behind(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    uint64_t us = UINT64_MAX;
+    assert_int_equal(aio_measure(f->aio, f->dir.path, &us), 0);
+    assert_true(us < UINT64_MAX);
+    assert_int_equal(fs_rmdir(fs_posix(), f->dir.path), 0);
+    assert_int_equal(aio_measure(f->aio, f->dir.path, &us), -ENOENT);
+    assert_int_equal(fs_mkdir(fs_posix(), f->dir.path), 0);
+}
+
 /* Refused while others are with the kernel: their completion brings the rest along. Refused with
  * none: the flush itself goes on until they are taken. */
 static void a_refused_submission_is_made_again(void **state)
@@ -681,6 +692,8 @@ int main(void)
         WITH_THREAD(the_queue_may_be_opened_by_one_thread_and_used_by_another),
         WITH_URING(the_queue_may_be_opened_by_one_thread_and_used_by_another),
         WITH_URING(the_probe_leaves_nothing_behind),
+        WITH_THREAD(what_is_measured_leaves_nothing_behind),
+        WITH_URING(what_is_measured_leaves_nothing_behind),
         WITH_URING(a_refused_submission_is_made_again),
         WITH_URING(auto_takes_io_uring_where_it_works),
         cmocka_unit_test(where_io_uring_cannot_work_the_thread_does),

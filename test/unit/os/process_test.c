@@ -2,9 +2,11 @@
 #include "os/process.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/err.h"
 #include "support/cmocka.h"
 #include "support/tmpdir.h"
 
@@ -34,7 +36,10 @@ static void names_fit(void **state)
     assert_true(process_machine_memory() > 1000000);
     char date[64];
     assert_int_equal(process_date(date, sizeof(date)), strlen("21 Nov 2026 07:43:26.123"));
+    assert_int_equal(process_date_iso(date, sizeof(date)), strlen("2026-11-21T07:43:26.123+01:00"));
+    assert_int_equal(date[10], 'T');
     char tiny[4];
+    assert_int_equal(process_date_iso(tiny, sizeof(tiny)), 0);
     assert_int_equal(process_date(tiny, sizeof(tiny)), 0);
     assert_int_equal(process_id(), getpid());
 }
@@ -70,6 +75,48 @@ static void output_appends(void **state)
     tmpdir_remove(&dir);
 }
 
+static void variables_are_found_by_their_whole_name(void **state)
+{
+    (void)state;
+    assert_int_equal(setenv("FERRIC_TEST_WORD", "a=b", 1), 0);
+    assert_string_equal(process_variable("FERRIC_TEST_WORD"), "a=b");
+    assert_null(process_variable("FERRIC_TEST_WOR"));
+    assert_null(process_variable("FERRIC_TEST_WORD2"));
+    assert_int_equal(unsetenv("FERRIC_TEST_WORD"), 0);
+    assert_null(process_variable("FERRIC_TEST_WORD"));
+}
+
+/* What is on the standard input meanwhile. */
+static int read_input_from(int fd, struct buf *to, size_t max)
+{
+    int before = dup(STDIN_FILENO);
+    assert_int_equal(dup2(fd, STDIN_FILENO), STDIN_FILENO);
+    int rc = input_read(to, max);
+    if (before >= 0)
+        dup2(before, STDIN_FILENO);
+    close(before);
+    return rc;
+}
+
+static void input_is_read_to_its_end(void **state)
+{
+    (void)state;
+    struct buf text = {0};
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], "port 1\nport 2\n", 14), 14);
+    close(ends[1]);
+    assert_int_equal(read_input_from(ends[0], &text, 14), 0);
+    assert_int_equal(text.len, 14);
+    assert_memory_equal(text.data, "port 1\nport 2\n", 14);
+    close(ends[0]);
+    text.len = 0;
+    int zeros = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(read_input_from(zeros, &text, 100000), ERR_TOO_BIG);
+    close(zeros);
+    buf_fini(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -77,6 +124,8 @@ int main(void)
         cmocka_unit_test(names_fit),
         cmocka_unit_test(limit_of_files_only_rises),
         cmocka_unit_test(output_appends),
+        cmocka_unit_test(variables_are_found_by_their_whole_name),
+        cmocka_unit_test(input_is_read_to_its_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

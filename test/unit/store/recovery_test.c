@@ -236,9 +236,12 @@ static void databases_go_by_their_ids(void **state)
     storebench_put(bench, 0, "k", SLICE_LIT("zero"), 0);
     storebench_put(bench, 1, "k", SLICE_LIT("one"), 0);
     storebench_put(bench, 3, "k", SLICE_LIT("three"), 0);
-    bench->manifest.database_ids[0] = 1;
-    bench->manifest.database_ids[1] = 0;
+    storebench_begin(bench, TX_APPLY);
+    tx_swap(bench->tx, 0, 1);
+    storebench_commit(bench);
     checkpoint(bench);
+    assert_int_equal(bench->manifest.database_ids[0], 1);
+    assert_int_equal(bench->manifest.database_ids[1], 0);
     struct storebench *again = reopened(bench);
     storebench_expect(again, 0, "k", "one");
     storebench_expect(again, 1, "k", "zero");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "command/decimal.h"
+#include "command/string/decimal.h"
 
 #include <string.h>
 

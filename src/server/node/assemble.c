@@ -8,8 +8,8 @@
 #include "base/err.h"
 #include "server/server_internal.h"
 
+#define PATH_SIZE       4096
 #define MAX_PLACED_CPUS 32 /* more loops than that have not been tried */
-#define PROGRESS_STEP   10 /* per cent between two lines of progress */
 
 /* ---- What the group says ---- */
 
@@ -29,19 +29,6 @@ static void on_log(void *ctx, char level, const char *text)
                             : level == '*' ? LOG_NOTICE
                                            : LOG_WARNING;
     log_line(&server->log, number, "%s", text);
-}
-
-static void on_progress(void *ctx, const char *what, uint64_t done, uint64_t total)
-{
-    struct server *server = ctx;
-    uint64_t percent = total == 0 ? 100 : done * 100 / total;
-    if (server->last_what == what && percent < server->last_progress + PROGRESS_STEP)
-        return;
-    server->last_what = what;
-    server->last_progress = percent;
-    log_line(&server->log, LOG_NOTICE, "recovery: %s %llu %% (%llu of %llu MiB)", what,
-             (unsigned long long)percent, (unsigned long long)(done >> 20),
-             (unsigned long long)(total >> 20));
 }
 
 /* ---- Placement ---- */
@@ -96,14 +83,39 @@ int server_make_loops(struct server *server, struct diag *diag)
 
 /* ---- Parts ---- */
 
-static void warn_of_memory(struct server *server, const char *dir)
+static void warn_of_place(struct server *server, const char *dir)
 {
-    if (fs_posix_is_memory(dir))
+    enum fs_kind kind = fs_posix_kind(dir);
+    if (kind == FS_KIND_MEMORY)
         log_line(
             &server->log, LOG_WARNING,
             "data directory %.300s lies in memory (tmpfs): a restart of the machine or a power "
             "loss takes all of it. Give a --dir on a disk",
             dir);
+    if (kind == FS_KIND_OVERLAY)
+        log_line(
+            &server->log, LOG_WARNING,
+            "data directory %.300s lies on an overlay filesystem: if that is a container's own "
+            "layer, all of it goes with the container. Give a --dir on a volume",
+            dir);
+}
+
+/* What every write will wait for. The log's folder may be a mount of its own. */
+static int measure_sync(struct server *server, const char *dir, struct diag *diag)
+{
+    char log_dir[PATH_SIZE];
+    struct fs_stat st;
+    int len = snprintf(log_dir, sizeof(log_dir), "%s/log", dir);
+    bool is_there = len > 0 && (size_t)len < sizeof(log_dir) &&
+                    fs_stat(server->os.fs, log_dir, &st) == 0 && st.is_dir;
+    const char *place = is_there ? log_dir : dir;
+    int rc = aio_measure(server->aio, place, &server->sync_us);
+    if (rc == 0)
+        return 0;
+    return diag_set(diag, rc,
+                    "%.300s: a file in it cannot be written: %s. The data directory must "
+                    "be a folder that this user may write",
+                    place, err_text(rc));
 }
 
 int server_open_group(struct server *server, struct diag *diag)
@@ -118,9 +130,11 @@ int server_open_group(struct server *server, struct diag *diag)
     if (rc != 0 && rc != -EEXIST)
         return diag_set(diag, rc, "data directory %.300s: cannot be made: %s%s", dir, err_text(rc),
                         rc == -ENOENT ? ". Make the folder above it first" : "");
-    warn_of_memory(server, dir);
+    warn_of_place(server, dir);
     rc = aio_open(kinds[config_number(config, CONF_LOG_WRITER)], dir, frames + 8, &server->aio,
                   diag);
+    if (rc == 0)
+        rc = measure_sync(server, dir, diag);
     if (rc != 0)
         return rc;
     struct group_options options = {
@@ -153,14 +167,16 @@ int server_open_group(struct server *server, struct diag *diag)
                 .decay_time = (uint32_t)config_number(config, CONF_LFU_DECAY_TIME)},
         .on_fatal = on_fatal,
         .on_log = on_log,
-        .on_progress = on_progress,
+        .on_progress = server_on_progress,
+        .on_ready = server_on_ready,
         .ctx = server,
     };
     for (uint32_t i = 0; i < server->io_count; i++)
         options.io_loops[i] = server->loops[i];
     for (uint32_t i = 0; i < server->shard_loop_count; i++)
         options.shard_loops[i] = server->loops[server->shard_loop_first + i];
-    return group_open(&options, &server->group, diag);
+    server->group = group_new(&options);
+    return 0;
 }
 
 int server_open_hub(struct server *server, struct diag *diag)
@@ -203,4 +219,5 @@ void server_apply(struct server *server)
     hub_set_password(server->hub, buf_slice(&config->values[CONF_REQUIREPASS].text));
     group_set_hot_max_value(server->group, config_number(config, CONF_HOT_MAX_VALUE));
     atomic_store(&server->log.level, (int)config_number(config, CONF_LOGLEVEL));
+    atomic_store(&server->log.format, (int)config_number(config, CONF_LOG_FORMAT));
 }

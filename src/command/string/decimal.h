@@ -6,8 +6,8 @@
  * as many as a double can have, and up to 17 behind it. See command/README.md for where that
  * differs from Redis.
  */
-#ifndef COMMAND_DECIMAL_H
-#define COMMAND_DECIMAL_H
+#ifndef COMMAND_STRING_DECIMAL_H
+#define COMMAND_STRING_DECIMAL_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -2,9 +2,12 @@
 /* What the server takes of the machine to be reached and found: addresses, descriptors, pid file.
  */
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "base/err.h"
+#include "engine/group_stats.h"
+#include "net/notify.h"
 #include "os/process.h"
 #include "server/server_internal.h"
 
@@ -60,53 +63,110 @@ static const char *advice(int error)
     }
 }
 
-/* One word of `bind`; with '-' in front it may fail. */
-static int listen_on(struct server *server, struct slice word, struct diag *diag)
+/* One word of `bind` as an address in numbers; true if it had '-' in front: it may be missing. */
+static bool read_address(struct slice word, char *out_host, size_t size)
 {
     bool is_optional = word.len > 0 && word.data[0] == '-';
     if (is_optional)
         word = slice_sub(word, 1, SIZE_MAX);
-    char host[NET_ADDR_SIZE];
-    snprintf(host, sizeof(host), "%.*s", SLICE_FMT(word));
-    const char *numeric = slice_is(word, "*")           ? "0.0.0.0"
-                          : slice_is(word, "localhost") ? "127.0.0.1"
-                                                        : host;
+    if (slice_is(word, "*"))
+        word = SLICE_LIT("0.0.0.0");
+    else if (slice_is(word, "::*"))
+        word = SLICE_LIT("::");
+    else if (slice_is(word, "localhost"))
+        word = SLICE_LIT("127.0.0.1");
+    snprintf(out_host, size, "%.*s", SLICE_FMT(word));
+    return is_optional;
+}
+
+static int open_listener(struct server *server, struct listener_options *options, struct diag *diag)
+{
+    if (server->listener_count == MAX_LISTENERS)
+        return diag_set(diag, ERR_TOO_BIG, "more than %d addresses to listen on", MAX_LISTENERS);
+    options->loop = server->loops[0];
+    options->backlog = (unsigned)config_number(server->config, CONF_TCP_BACKLOG);
+    options->on_accept = on_accept;
+    options->ctx = server;
     struct diag why = {.text = ""};
-    int rc = listener_open(
-        &(struct listener_options){
-            .loop = server->loops[0],
-            .host = numeric,
-            .port = server->port,
-            .backlog = (unsigned)config_number(server->config, CONF_TCP_BACKLOG),
-            .on_accept = on_accept,
-            .ctx = server,
-        },
-        &server->listeners[server->listener_count], &why);
-    if (rc != 0 && is_optional)
-        return 0;
+    int rc = listener_open(options, &server->listeners[server->listener_count], &why);
     if (rc != 0)
-        return diag_set(diag, rc, "%.400s%s", why.text, advice(rc));
-    if (server->port == 0)
-        server->port = listener_port(server->listeners[server->listener_count]);
+        return diag_set(diag, rc, "%.400s", why.text);
     server->listener_count++;
+    return 0;
+}
+
+static int listen_on(struct server *server, struct slice word, struct diag *diag)
+{
+    char host[NET_ADDR_SIZE];
+    bool is_optional = read_address(word, host, sizeof(host));
+    struct diag why = {.text = ""};
+    int rc =
+        open_listener(server, &(struct listener_options){.host = host, .port = server->port}, &why);
+    if (rc != 0)
+        return is_optional ? 0 : diag_set(diag, rc, "%.400s%s", why.text, advice(rc));
+    if (server->port == 0)
+        server->port = listener_port(server->listeners[server->listener_count - 1]);
+    return 0;
+}
+
+static int listen_on_path(struct server *server, const char *path, struct diag *diag)
+{
+    struct diag why = {.text = ""};
+    unsigned mode = (unsigned)config_number(server->config, CONF_UNIX_SOCKET_PERM);
+    int rc =
+        open_listener(server, &(struct listener_options){.path = path, .path_mode = mode}, &why);
+    if (rc == -EADDRINUSE)
+        return diag_set(diag, rc,
+                        "%.400s: it is no socket, or somebody listens there; give another "
+                        "--unixsocket",
+                        why.text);
+    return rc == 0 ? 0 : diag_set(diag, rc, "%.400s", why.text);
+}
+
+/* The next word of `bind`, taken off; empty at the end. */
+static struct slice next_word(struct slice *rest)
+{
+    while (rest->len > 0 && rest->data[0] == ' ')
+        *rest = slice_sub(*rest, 1, SIZE_MAX);
+    const uint8_t *blank = rest->len == 0 ? NULL : memchr(rest->data, ' ', rest->len);
+    size_t len = blank == NULL ? rest->len : (size_t)(blank - rest->data);
+    struct slice word = slice_sub(*rest, 0, len);
+    *rest = slice_sub(*rest, len, SIZE_MAX);
+    return word;
+}
+
+int server_check_bind(const struct config *config, struct diag *diag)
+{
+    struct slice rest = buf_slice(&config->values[CONF_BIND].text);
+    for (struct slice word = next_word(&rest); word.len > 0; word = next_word(&rest)) {
+        char host[NET_ADDR_SIZE];
+        IGNORE(read_address(word, host, sizeof(host)), "it is wrong all the same");
+        if (!net_is_address(host))
+            return diag_set(diag, ERR_INVALID, "'bind': '%.100s' is no address%s", host,
+                            advice(ERR_INVALID));
+    }
     return 0;
 }
 
 int server_listen(struct server *server, struct diag *diag)
 {
     struct slice rest = buf_slice(&server->config->values[CONF_BIND].text);
+    const char *path = config_text(server->config, CONF_UNIX_SOCKET);
     server->port = (uint16_t)config_number(server->config, CONF_PORT);
-    while (rest.len > 0 && server->listener_count < MAX_LISTENERS) {
-        const uint8_t *blank = memchr(rest.data, ' ', rest.len);
-        size_t len = blank == NULL ? rest.len : (size_t)(blank - rest.data);
-        int rc = len == 0 ? 0 : listen_on(server, slice_sub(rest, 0, len), diag);
-        if (rc != 0)
-            return rc;
-        rest = slice_sub(rest, len + 1, SIZE_MAX);
+    bool is_unix_only = server->port == 0 && path[0] != '\0';
+    int rc = 0;
+    while (rc == 0 && !is_unix_only) {
+        struct slice word = next_word(&rest);
+        if (word.len == 0)
+            break;
+        rc = listen_on(server, word, diag);
     }
-    if (server->listener_count == 0)
-        return diag_set(diag, ERR_INVALID, "no address of 'bind' could be listened on");
-    return 0;
+    if (rc == 0 && path[0] != '\0')
+        rc = listen_on_path(server, path, diag);
+    if (rc == 0 && server->listener_count == 0)
+        return diag_set(diag, ERR_INVALID,
+                        "no address of 'bind' could be listened on, and there is no 'unixsocket'");
+    return rc;
 }
 
 void server_stop_listening(struct server *server)
@@ -114,6 +174,33 @@ void server_stop_listening(struct server *server)
     for (size_t i = 0; i < server->listener_count; i++)
         listener_close(server->listeners[i]);
     server->listener_count = 0;
+}
+
+/* ---- The supervisor ---- */
+
+void server_notify(struct server *server, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    notify_send(server->notify_fd, text);
+}
+
+void server_open_notify(struct server *server)
+{
+    uint64_t wanted = config_number(server->config, CONF_SUPERVISED);
+    const char *address = process_variable("NOTIFY_SOCKET");
+    server->notify_fd = -1;
+    if (wanted == SUPERVISED_NO || (wanted == SUPERVISED_AUTO && address == NULL))
+        return;
+    int fd = address == NULL ? -ENOENT : notify_open(address);
+    server->notify_fd = fd;
+    if (fd < 0)
+        log_line(&server->log, LOG_WARNING,
+                 "systemd supervision is wanted, and systemd cannot be told anything: %s",
+                 address == NULL ? "NOTIFY_SOCKET is not set (Type=notify sets it)" : err_text(fd));
 }
 
 /* ---- Limits of the machine ---- */

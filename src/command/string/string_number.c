@@ -2,8 +2,8 @@
 /* Strings that are numbers. */
 #include "base/num.h"
 #include "command/args.h"
-#include "command/decimal.h"
 #include "command/families.h"
+#include "command/string/decimal.h"
 
 /* Adds to the integer at argv[1], which is 0 where there is none; its expiry stays. */
 static int change_by(struct call *call, int64_t change)
