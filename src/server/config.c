@@ -98,6 +98,7 @@ static const struct config_row rows[CONF_COUNT] = {
            "Durable log writes in flight; 0: 2 on up to two processors, 4 on more."),
     BYTES(CONF_HOT_MAX_VALUE, "hot-cache-max-value-size", true, 0, 512 * MB, "64kb",
           "Larger values are not kept in memory."),
+    [CONF_HOT_MAX_VALUE].alias = "hot-cache-max-value",
     NUMBER(CONF_HZ, "hz", true, 1, 500, "10",
            "Only remembered: nothing is done so many times a second."),
     NUMBER(CONF_IO_THREADS, "io-threads", false, 0, 32, "0",
@@ -144,7 +145,7 @@ static const struct config_row rows[CONF_COUNT] = {
            "Only remembered: no key is ever evicted."),
     TEXT(CONF_PIDFILE, "pidfile", false, false, "",
          "Where the process id is written; empty: nowhere."),
-    NUMBER(CONF_PORT, "port", false, 0, 65535, "6379",
+    NUMBER(CONF_PORT, "port", true, 0, 65535, "6379",
            "TCP port; 0: none if there is a unix socket, else any that is free, named in the log."),
     BOOL(CONF_PROTECTED_MODE, "protected-mode", true, "yes",
          "Without a password, refuse connections that do not come from this machine."),
@@ -180,30 +181,20 @@ static const struct config_row rows[CONF_COUNT] = {
            "A turn of a loop that takes longer is counted in INFO."),
 };
 
-static const struct {
-    const char *alias;
-    enum config_id id;
-} aliases[] = {{"hot-cache-max-value", CONF_HOT_MAX_VALUE}};
-
 const struct config_row *config_row(enum config_id id)
 {
-    ASSERT(id < CONF_COUNT);
-    return &rows[id];
+    ASSERT(id < CONFIG_ROWS);
+    return id < CONF_COUNT ? &rows[id] : config_known(id - CONF_COUNT);
 }
 
 const struct config_row *config_find(struct slice name, enum config_id *out_id)
 {
-    for (size_t i = 0; i < CONF_COUNT; i++) {
-        if (slice_is(name, rows[i].name)) {
-            *out_id = (enum config_id)i;
-            return &rows[i];
-        }
-    }
-    for (size_t i = 0; i < ARRAY_COUNT(aliases); i++) {
-        if (slice_is(name, aliases[i].alias)) {
-            *out_id = aliases[i].id;
-            return &rows[*out_id];
-        }
+    for (size_t i = 0; i < CONFIG_ROWS; i++) {
+        const struct config_row *row = config_row((enum config_id)i);
+        if (!slice_is(name, row->name) && (row->alias == NULL || !slice_is(name, row->alias)))
+            continue;
+        *out_id = (enum config_id)i;
+        return row;
     }
     return NULL;
 }
@@ -258,7 +249,7 @@ static int parse_number(const struct config_row *row, struct slice arg, uint64_t
 {
     uint64_t v = 0;
     int64_t number;
-    bool is_bytes = row->kind == CONFIG_BYTES;
+    bool is_bytes = row->kind == CONFIG_BYTES || row->kind == CONFIG_PERCENT;
     bool is_good = is_bytes ? num_parse_bytes(arg, &v) : num_parse_i64(arg, &number);
     if (!is_bytes && is_good)
         v = number < 0 ? UINT64_MAX : (uint64_t)number; /* as far out of bounds */
@@ -270,6 +261,21 @@ static int parse_number(const struct config_row *row, struct slice arg, uint64_t
         return diag_set(diag, ERR_INVALID, "argument must be between %llu and %llu inclusive",
                         (unsigned long long)row->min, (unsigned long long)row->max);
     *out = v;
+    return 0;
+}
+
+static int parse_percent(const struct config_row *row, struct slice arg, uint64_t *out,
+                         struct diag *diag)
+{
+    int64_t percent;
+    if (num_parse_bytes(arg, out))
+        return parse_number(row, arg, out, diag);
+    if (arg.len < 2 || arg.data[arg.len - 1] != '%' ||
+        !num_parse_i64(slice_sub(arg, 0, arg.len - 1), &percent) || percent < 0)
+        return diag_set(diag, ERR_INVALID, "argument must be a memory or percent value");
+    if (percent > 100)
+        return diag_set(diag, ERR_INVALID, "percentage argument must be less or equal to 100");
+    *out = (uint64_t)-percent;
     return 0;
 }
 
@@ -354,38 +360,51 @@ size_t config_percentiles(const struct config *config,
     return count;
 }
 
-static int parse_value(enum config_id id, const struct slice *args, size_t count, uint64_t *out,
-                       struct diag *diag)
+static int parse_by_kind(const struct config_row *row, struct slice arg, uint64_t *out,
+                         struct diag *diag)
 {
-    const struct config_row *row = &rows[id];
-    if (count == 0 || (count > 1 && !row->takes_many))
-        return diag_set(diag, ERR_INVALID, "wrong number of arguments");
-    int rc = 0;
     switch (row->kind) {
     case CONFIG_NUMBER:
     case CONFIG_BYTES:
-        rc = parse_number(row, args[0], out, diag);
-        break;
+        return parse_number(row, arg, out, diag);
     case CONFIG_SIGNED:
-        rc = parse_signed(row, args[0], out, diag);
-        break;
+        return parse_signed(row, arg, out, diag);
+    case CONFIG_PERCENT:
+        return parse_percent(row, arg, out, diag);
     case CONFIG_OCTAL:
-        rc = parse_octal(row, args[0], out, diag);
-        break;
+        return parse_octal(row, arg, out, diag);
     case CONFIG_BOOL:
-        *out = slice_is(args[0], "yes");
-        if (*out == 0 && !slice_is(args[0], "no"))
-            rc = diag_set(diag, ERR_INVALID, "argument must be 'yes' or 'no'");
-        break;
+        *out = slice_is(arg, "yes");
+        if (*out == 0 && !slice_is(arg, "no"))
+            return diag_set(diag, ERR_INVALID, "argument must be 'yes' or 'no'");
+        return 0;
     case CONFIG_CHOICE:
-        rc = parse_choice(row, args[0], out, diag);
-        break;
+        return parse_choice(row, arg, out, diag);
     case CONFIG_TEXT:
         *out = 0;
-        break;
+        return 0;
     default:
         UNREACHABLE("all kinds of options are listed");
     }
+}
+
+static bool is_default(const struct config_row *row, const struct slice *args, size_t count)
+{
+    return count == 1 && slice_is(args[0], row->initial);
+}
+
+static int parse_value(enum config_id id, const struct slice *args, size_t count, uint64_t *out,
+                       struct diag *diag)
+{
+    const struct config_row *row = config_row(id);
+    if (count == 0 || (count > 1 && !row->takes_many))
+        return diag_set(diag, ERR_INVALID, "wrong number of arguments");
+    int rc = parse_by_kind(row, args[0], out, diag);
+    if (rc == 0 && row->check != NULL)
+        rc = row->check(args, count, diag);
+    if (rc == 0 && row->is_fixed && !is_default(row, args, count))
+        rc = diag_set(diag, ERR_INVALID, "Ferric has nothing of the kind: only '%s' is taken",
+                      row->initial);
     if (id == CONF_SAVE && !are_save_points(args, count))
         rc = diag_set(diag, ERR_INVALID, "Invalid save parameters");
     if (id == CONF_LATENCY_PERCENTILES)
@@ -445,7 +464,7 @@ int config_set(struct config *config, enum config_id id, const struct slice *arg
     }
     struct config_value *value = &config->values[id];
     value->number = number;
-    if (rows[id].kind == CONFIG_TEXT) {
+    if (config_row(id)->kind == CONFIG_TEXT) {
         value->text.len = 0;
         if (id == CONF_LATENCY_PERCENTILES)
             return read_percentiles(args, count, &value->text, diag);
@@ -471,7 +490,7 @@ const char *config_text(const struct config *config, enum config_id id)
 
 void config_format(const struct config *config, enum config_id id, struct buf *to)
 {
-    const struct config_row *row = &rows[id];
+    const struct config_row *row = config_row(id);
     const struct config_value *value = &config->values[id];
     struct slice word = SLICE_EMPTY;
     switch (row->kind) {
@@ -481,6 +500,12 @@ void config_format(const struct config *config, enum config_id id, struct buf *t
         break;
     case CONFIG_SIGNED:
         buf_append_format(to, "%lld", (long long)value->number);
+        break;
+    case CONFIG_PERCENT:
+        if ((int64_t)value->number < 0)
+            buf_append_format(to, "%lld%%", -(long long)value->number);
+        else
+            buf_append_format(to, "%llu", (unsigned long long)value->number);
         break;
     case CONFIG_OCTAL:
         buf_append_format(to, "%llo", (unsigned long long)value->number);
@@ -500,14 +525,42 @@ void config_format(const struct config *config, enum config_id id, struct buf *t
     }
 }
 
+bool config_is_now(const struct config *config, enum config_id id, struct slice value)
+{
+    struct buf now = {0};
+    config_format(config, id, &now);
+    bool is_equal = slice_eq(buf_slice(&now), value);
+    buf_fini(&now);
+    return is_equal;
+}
+
+size_t config_words(const struct config_row *row, struct slice value,
+                    struct slice words[CONFIG_MAX_WORDS])
+{
+    size_t count = 0;
+    while (row->takes_many && count < CONFIG_MAX_WORDS - 1) {
+        struct slice word = take_word(&value);
+        if (word.len == 0)
+            break;
+        words[count++] = word;
+    }
+    while (row->takes_many && value.len > 0 && value.data[0] == ' ')
+        value = slice_sub(value, 1, SIZE_MAX);
+    if (count == 0 || value.len > 0)
+        words[count++] = value;
+    return count;
+}
+
 struct config *config_new(void)
 {
     struct config *config = mem_calloc(1, sizeof(*config));
     lock_init(&config->lock);
-    for (size_t i = 0; i < CONF_COUNT; i++) {
-        ASSERT(rows[i].name != NULL);
-        struct slice initial = slice_str(rows[i].initial);
-        int rc = config_set(config, (enum config_id)i, &initial, 1, NULL);
+    for (size_t i = 0; i < CONFIG_ROWS; i++) {
+        const struct config_row *row = config_row((enum config_id)i);
+        ASSERT(row->name != NULL);
+        struct slice words[CONFIG_MAX_WORDS];
+        size_t count = config_words(row, slice_str(row->initial), words);
+        int rc = config_set(config, (enum config_id)i, words, count, NULL);
         ASSERT(rc == 0);
     }
     return config;
@@ -517,7 +570,7 @@ void config_free(struct config *config)
 {
     if (config == NULL)
         return;
-    for (size_t i = 0; i < CONF_COUNT; i++)
+    for (size_t i = 0; i < CONFIG_ROWS; i++)
         buf_fini(&config->values[i].text);
     buf_fini(&config->remarks);
     buf_fini(&config->renames);

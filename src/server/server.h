@@ -75,6 +75,11 @@ void server_log_remarks(struct server *server);
 /* Makes live settings count. Called with the configuration's lock held. */
 void server_apply(struct server *server);
 
+/* Listens at the configured port instead of the one before; if that fails all is as it was. Thread:
+ * of server_loop(server, 0). */
+MUST_CHECK
+int server_change_port(struct server *server, struct diag *diag);
+
 /* Raises the limit of open files for `wanted` clients as far as that is allowed; how many of them
  * it is enough for. */
 uint64_t server_clients_that_fit(uint64_t wanted);

@@ -27,7 +27,8 @@ struct server {
     struct hub *hub;
     struct listener *listeners[MAX_LISTENERS];
     size_t listener_count;
-    uint16_t port;
+    size_t unix_listener; /* its place, behind those of addresses; the count: there is none */
+    _Atomic uint16_t port;
     int notify_fd;          /* of the supervisor, or negative */
     uint64_t sync_us;       /* what a durable write of one page took at the start */
     bool is_short_of_files; /* has been said */
