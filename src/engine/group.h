@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #include "base/diag.h"
-#include "command/command.h"
+#include "command/tally.h"
 #include "loop/loop.h"
 #include "loop/pool.h"
 #include "os/aio.h"
@@ -129,6 +129,7 @@ void group_set_hot_max_value(struct group *group, size_t bytes);
 
 /* The classes of events (store/event.h) that ports are told of. Thread: any. */
 void group_want_events(struct group *group, unsigned classes);
+struct tally_settings *group_tally_settings(struct group *group);
 
 /* Asks for a checkpoint at once; on_done comes on `loop`. Thread: any. */
 struct group_checkpoint_request {

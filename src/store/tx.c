@@ -56,6 +56,18 @@ void tx_begin(struct tx *tx, const struct tx_begin *begin)
     tx->words_known = 0;
     if (UNLIKELY(tx->events.count > 0))
         event_list_clear(&tx->events);
+    tx->is_counting = true;
+    tx->lookups = (struct tx_lookups){0};
+}
+
+void tx_count_lookups(struct tx *tx, bool is_on)
+{
+    tx->is_counting = is_on;
+}
+
+struct tx_lookups tx_lookups(const struct tx *tx)
+{
+    return tx->lookups;
 }
 
 void tx_reset(struct tx *tx)
@@ -318,6 +330,11 @@ int tx_peek(struct tx *tx, uint16_t db, struct slice key, struct item *out_item)
     if (UNLIKELY((tx->event_classes & EVENT_MISS) != 0) && tx->notes_misses && rc == 0 &&
         out_item->type == VALUE_NONE)
         note_event(tx, &(struct event){.name = "keymiss", .class = EVENT_MISS, .db = db}, key);
+    if (tx->is_counting && rc == 0) {
+        bool is_there = out_item->type != VALUE_NONE;
+        tx->lookups.found += is_there;
+        tx->lookups.missed += !is_there;
+    }
     return rc;
 }
 
