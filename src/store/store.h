@@ -109,6 +109,13 @@ void store_set_applied_ms(struct store *store, uint64_t ms);
  * large values cold whose records are written, rebuilds expiry hints. True if more is left. */
 bool store_step(struct store *store, size_t budget);
 
+/* Held: what is due stays in the tables, counts as gone, and is not counted in expired_keys. */
+void store_hold_expiry(struct store *store, bool is_held);
+/* Removes all that has expired by the applied time, however much it is, to the millisecond; steps
+ * do so by the second. */
+void store_sweep(struct store *store);
+uint64_t store_expired_keys(const struct store *store);
+
 /* When a key will next be due, at the earliest; UINT64_MAX for none. */
 uint64_t store_next_due_ms(const struct store *store);
 

@@ -48,6 +48,7 @@ struct store {
     struct list_node dropped;
     struct chill_queue chills;
     uint64_t expired_keys;
+    bool is_expiry_held;
     _Atomic uint64_t publication;
     _Atomic uint64_t applied_ms;
     _Atomic int64_t cold_rows;

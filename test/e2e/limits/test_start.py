@@ -286,7 +286,8 @@ def test_what_is_remembered_outlives_rewrite_and_restart(fresh):
 @pytest.mark.parametrize("line", ["cluster-enabled yes", "replicaof 127.0.0.1 6379"])
 def test_what_would_be_missed_is_refused(fresh, line):
     server = fresh(file=line + "\n")
-    assert f"'{line.split()[0]}': Ferric has nothing of the kind: only '" in server.refuses_to_start(logfile="")
+    said = server.refuses_to_start(logfile="")
+    assert f"'{line.split()[0]}': Ferric has nothing of the kind: only '" in said
 
 
 def test_a_file_that_cannot_be_rewritten(fresh):
