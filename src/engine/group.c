@@ -114,6 +114,32 @@ void group_set_active_expire(struct group *group, bool is_active)
     atomic_store_explicit(&group->is_expire_passive, !is_active, memory_order_relaxed);
 }
 
+void group_hold_expiry(struct group *group, uint64_t until_ms)
+{
+    atomic_store_explicit(&group->expiry_held_ms, until_ms, memory_order_relaxed);
+}
+
+static void on_sweep(struct loop_post *post)
+{
+    struct group_sweep *sweep = CONTAINER_OF(post, struct group_sweep, post);
+    if (sweep->shard == sweep->shard_count) {
+        sweep->on_done(sweep);
+        return;
+    }
+    shard_sweep(&sweep->group->shards[sweep->shard++]);
+    bool is_last = sweep->shard == sweep->shard_count;
+    loop_post(is_last ? sweep->loop : sweep->group->shards[sweep->shard].loop, &sweep->post);
+}
+
+void group_sweep(struct group *group, struct group_sweep *sweep)
+{
+    sweep->post.run = on_sweep;
+    sweep->group = group;
+    sweep->shard = 0;
+    sweep->shard_count = group_shard_count(group);
+    loop_post(sweep->shard_count == 0 ? sweep->loop : group->shards[0].loop, &sweep->post);
+}
+
 const struct command_table *group_table(const struct group *group)
 {
     return group->options.table;

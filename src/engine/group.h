@@ -161,6 +161,22 @@ void group_reload(struct group *group, struct group_reload_request *request);
  * go with the next write or with who meets them. For DEBUG. Thread: any. */
 void group_set_active_expire(struct group *group, bool is_active);
 
+/* Until `until_ms` on the clock of the loops (loop_now_ms()) no key is taken out because it is due;
+ * 0: they are again. For CLIENT PAUSE. Thread: any. */
+void group_hold_expiry(struct group *group, uint64_t until_ms);
+
+/* Has what is due by now taken out, as far as that is decided; on_done comes on `loop`. Thread:
+ * any, once the group has started. */
+struct group_sweep {
+    struct loop_post post;
+    struct group *group;
+    struct loop *loop;
+    uint32_t shard;
+    uint32_t shard_count;
+    void (*on_done)(struct group_sweep *sweep);
+};
+void group_sweep(struct group *group, struct group_sweep *sweep);
+
 uint32_t group_database_count(const struct group *group);
 uint64_t group_id(const struct group *group);
 

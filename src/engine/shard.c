@@ -240,6 +240,31 @@ static bool run_rounds(struct shard *shard)
     return did;
 }
 
+static void publish_expired(struct shard *shard)
+{
+    uint64_t count = store_expired_keys(shard->store);
+    if (count != atomic_load_explicit(&shard->stats.expired_keys, memory_order_relaxed))
+        atomic_store_explicit(&shard->stats.expired_keys, count, memory_order_relaxed);
+}
+
+/* What a turn does beside commands; true if more is left. */
+static bool step_store(struct shard *shard)
+{
+    uint64_t held_ms = atomic_load_explicit(&shard->group->expiry_held_ms, memory_order_relaxed);
+    store_hold_expiry(shard->store, UNLIKELY(held_ms != 0) && held_ms > loop_now_ms(shard->loop));
+    bool has_more = store_step(shard->store, STEP_BUDGET);
+    publish_expired(shard);
+    return has_more;
+}
+
+void shard_sweep(struct shard *shard)
+{
+    if (shard->state != SHARD_RUNNING)
+        return;
+    store_sweep(shard->store);
+    publish_expired(shard);
+}
+
 static bool run_phase(struct loop_phase *phase)
 {
     struct shard *shard = CONTAINER_OF(phase, struct shard, phase);
@@ -263,7 +288,7 @@ static bool run_phase(struct loop_phase *phase)
         shard_flush(shard);
     else if (unwritten > 0 && shard->write == NULL && !loop_timer_is_armed(&shard->flush_timer))
         loop_timer_arm(&shard->flush_timer, shard->group->options.flush_interval_ms);
-    if (store_step(shard->store, STEP_BUDGET))
+    if (step_store(shard))
         loop_again(shard->loop);
     event_line_post(shard_events(shard->group, shard->idx));
     if (did && loop_now_ms(shard->loop) - shard->stats_at_ms >= STATS_EVERY_MS)

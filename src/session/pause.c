@@ -124,6 +124,8 @@ int client_pause(struct call *call)
         until_ms = atomic_load(&hub->pause_until_ms);
     atomic_store(&hub->pause_until_ms, until_ms);
     atomic_store(&hub->pause_kind, before > kind ? before : kind);
+    group_hold_expiry(hub->options.group,
+                      loop_now_ms(session_loop(call->session)) + (until_ms - now));
     lock_drop(&hub->lock);
     reply_ok(call->reply);
     return 0;
@@ -141,16 +143,36 @@ static void on_release(struct loop_post *post)
     mem_free(order);
 }
 
+/* The reply to CLIENT UNPAUSE waits until what fell due meanwhile has gone. */
+struct unpausing {
+    struct group_sweep sweep;
+    struct session_ticket *ticket;
+};
+
+static void on_swept(struct group_sweep *sweep)
+{
+    struct unpausing *order = CONTAINER_OF(sweep, struct unpausing, sweep);
+    session_answer(order->ticket, SLICE_LIT("+OK\r\n"));
+    mem_free(order);
+}
+
 int client_unpause(struct call *call)
 {
     struct hub *hub = call->session->host->hub;
+    lock_take(&hub->lock);
     atomic_store(&hub->pause_kind, PAUSE_NONE);
+    group_hold_expiry(hub->options.group, 0);
+    lock_drop(&hub->lock);
     for (uint32_t i = 0; i < hub->options.loop_count; i++) {
         struct pause_release *order = mem_calloc(1, sizeof(*order));
         order->post.run = on_release;
         order->host = &hub->hosts[i];
         loop_post(order->host->loop, &order->post);
     }
-    reply_ok(call->reply);
+    struct unpausing *order = mem_calloc(1, sizeof(*order));
+    order->ticket = session_defer(call);
+    order->sweep.loop = session_loop(call->session);
+    order->sweep.on_done = on_swept;
+    group_sweep(hub->options.group, &order->sweep);
     return 0;
 }

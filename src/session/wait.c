@@ -152,6 +152,7 @@ struct unblocking {
     struct session_ticket *ticket;
     uint32_t home_idx;
     uint32_t host_idx;
+    uint32_t host_count; /* of loops that ran when it began */
     uint64_t id;
     bool is_error;
     bool is_done;
@@ -173,7 +174,7 @@ static void unblock_in(struct unblocking *order, struct host *host)
 static void on_stop(struct loop_post *post)
 {
     struct unblocking *order = CONTAINER_OF(post, struct unblocking, post);
-    uint32_t count = order->hub->options.loop_count;
+    uint32_t count = order->host_count;
     if (order->host_idx < count) {
         unblock_in(order, &order->hub->hosts[order->host_idx]);
         order->host_idx = order->is_done ? count : order->host_idx + 1;
@@ -203,6 +204,7 @@ int client_unblock(struct call *call)
     struct unblocking *order = mem_calloc(1, sizeof(*order));
     order->hub = home->hub;
     order->home_idx = (uint32_t)(home - home->hub->hosts);
+    order->host_count = atomic_load(&home->hub->host_count);
     order->id = (uint64_t)id;
     order->is_error = is_error;
     order->ticket = session_defer(call);

@@ -46,6 +46,25 @@ def test_all_holds_reads_too(own_server, admin):
     assert other.read_reply() is None
 
 
+def expired(client):
+    return int(info(client, "stats")["expired_keys"])
+
+
+def test_what_falls_due_meanwhile_goes_afterwards(own_server, admin):
+    before = expired(admin)
+    admin("MULTI")
+    admin("SET", "a{t}", "1", "PX", 10)
+    admin("SET", "b{t}", "1", "PX", 10)
+    admin("CLIENT", "PAUSE", 1000000, "WRITE")
+    admin("EXEC")
+    wait_until(lambda: admin("MGET", "a{t}", "b{t}") == [None, None])
+    assert admin("DBSIZE") == 2
+    assert expired(admin) == before
+    admin("CLIENT", "UNPAUSE")
+    assert admin("MGET", "a{t}", "b{t}") == [None, None]
+    assert expired(admin) == before + 2
+
+
 def test_what_follows_in_the_pipeline_waits_as_well(own_server, admin):
     other = own_server.connect()
     admin("CLIENT", "PAUSE", 1000000, "WRITE")
