@@ -247,6 +247,14 @@ static void fill_item(struct item *item, const struct located *at, struct slice 
     item->row = row;
 }
 
+/* A command has met a row that is due by its entry's time: it is gone with the command's changes,
+ * not before, and not with the next sweep only (T5). */
+static void remove_due(struct tx *tx, const struct located *at, const struct row *row)
+{
+    /* Its own key, which outlives the caller's: the owner removes the row no sooner. */
+    overlay_add(&tx->overlay, at, row_key(row));
+}
+
 int tx_peek(struct tx *tx, uint16_t db, struct slice key, struct item *out_item)
 {
     if (UNLIKELY(tx->is_frozen) && db == tx->frozen.db && slice_eq(key, tx->frozen.key)) {
@@ -270,6 +278,8 @@ int tx_peek(struct tx *tx, uint16_t db, struct slice key, struct item *out_item)
         int rc = judge_expiry(tx, until_ms, row);
         if (rc == ERR_RETRY)
             return rc;
+        if (rc != 0 && tx->mode == TX_APPLY)
+            remove_due(tx, &at, row);
         if (rc != 0)
             row = NULL;
     }
@@ -382,6 +392,12 @@ static void publish_flushes(struct tx *tx)
     }
 }
 
+static bool is_due_at(const struct row *row, uint64_t ms)
+{
+    uint64_t expire_at_ms = row_expire_at_ms(row);
+    return expire_at_ms != 0 && expire_at_ms <= ms;
+}
+
 static void publish_change(struct tx *tx, struct change *change)
 {
     struct store *store = tx->stores->shards[change->shard];
@@ -390,6 +406,13 @@ static void publish_change(struct tx *tx, struct change *change)
     struct row *row = change->row;
     if (row == NULL && old == NULL)
         return;
+    bool is_due = old != NULL && is_due_at(old, tx->time_ms);
+    if (is_due)
+        store->expired_keys++;
+    if (is_due && row == NULL) {
+        store_unpublish(db, old, change->hash); /* T8: its record says when it ended */
+        return;
+    }
     append_record(store,
                   &(struct record){
                       .kind = row != NULL ? RECORD_PUT : RECORD_TOMBSTONE,
