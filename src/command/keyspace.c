@@ -83,9 +83,11 @@ static int put_copy(struct call *call, const struct item *from, struct target to
     int rc = tx_load(call->tx, from, &value);
     if (rc != 0)
         return rc;
-    tx_put(
-        call->tx, to.db, to.key,
-        &(struct tx_value){.type = from->type, .bytes = value, .expire_at_ms = from->expire_at_ms});
+    tx_put(call->tx, to.db, to.key,
+           &(struct tx_value){.type = from->type,
+                              .form = from->form,
+                              .bytes = value,
+                              .expire_at_ms = from->expire_at_ms});
     return 0;
 }
 

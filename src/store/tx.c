@@ -208,6 +208,12 @@ struct tx_use tx_use_of(const struct tx *tx, const struct item *item)
                            .frequency = lfu_counter(word, tx->now_ms, options)};
 }
 
+uint64_t tx_spot_of(const struct tx *tx, const struct item *item)
+{
+    const struct store *store = tx->stores->shards[item->shard];
+    return hash_mix(keydir_hash(store_keydir(store, item->db), item->key), item->database_id);
+}
+
 /* Up to when everything has been applied to what will be looked up now. To be asked before that: a
  * row found earlier may have been replaced by one that lives on. */
 static uint64_t decided_ms(const struct tx *tx, const struct store *store)
@@ -240,7 +246,8 @@ static void fill_item(struct item *item, const struct located *at, struct slice 
                           .type = VALUE_NONE};
     if (row == NULL)
         return;
-    item->type = (enum value_type)row->type;
+    item->type = value_byte_type(row->type);
+    item->form = value_byte_form(row->type);
     item->expire_at_ms = row_expire_at_ms(row);
     item->size = row->value_size;
     item->version = row_version(row);
@@ -322,7 +329,7 @@ void tx_put(struct tx *tx, uint16_t db, struct slice key, const struct tx_value 
         .key = key,
         .value = value->bytes,
         .has_value = true,
-        .type = (uint8_t)value->type,
+        .type = value_byte(value->type, value->form),
         .value_size = (uint32_t)value->bytes.len,
         .expire_at_ms = value->expire_at_ms,
         .version = tx->position,

@@ -220,8 +220,8 @@ static void change_fields(struct call *call, const struct field_summary *ops,
     struct buf whole = {0};
     args_copy_string(text, ops->size, &whole);
     run_ops(call, ops->count, buf_slice(&whole), whole.data);
-    if (!slice_eq(buf_slice(&whole), text))
-        args_put_string(call, call->argv[1], buf_slice(&whole), item->expire_at_ms);
+    if (!slice_eq(buf_slice(&whole), text) || !string_is_raw(item))
+        args_put_formed(call, call->argv[1], buf_slice(&whole), VALUE_CHANGED, item->expire_at_ms);
     buf_fini(&whole);
 }
 

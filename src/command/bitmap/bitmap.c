@@ -50,7 +50,7 @@ static int set_bit(struct call *call, bool is_peek)
     if (rc != 0)
         return args_stop(rc);
     uint64_t old = bits_get(text, idx, 1);
-    bool is_changed = idx / 8 >= text.len || old != bit;
+    bool is_changed = idx / 8 >= text.len || old != bit || !string_is_raw(&item);
     if (is_changed && is_peek)
         return ERR_RETRY;
     reply_int(call->reply, (int64_t)old);
@@ -59,7 +59,7 @@ static int set_bit(struct call *call, bool is_peek)
     struct buf whole = {0};
     args_copy_string(text, idx / 8 + 1, &whole);
     bits_put(whole.data, idx, 1, bit);
-    args_put_string(call, call->argv[1], buf_slice(&whole), item.expire_at_ms);
+    args_put_formed(call, call->argv[1], buf_slice(&whole), VALUE_CHANGED, item.expire_at_ms);
     buf_fini(&whole);
     return 0;
 }
@@ -291,7 +291,7 @@ static int run_bitop(struct call *call)
         rc = combine_sources(call, op, size, &whole);
     if (rc == 0) {
         if (size > 0)
-            args_put_string(call, call->argv[DEST], buf_slice(&whole), 0);
+            args_put_formed(call, call->argv[DEST], buf_slice(&whole), VALUE_CHANGED, 0);
         else
             tx_del(call->tx, call->db, call->argv[DEST]);
         reply_int(call->reply, (int64_t)size);

@@ -71,7 +71,7 @@ static int add_to_hll(struct call *call, bool is_peek)
         reply_int(call->reply, 0);
     } else if (!is_peek) {
         hll_void_cached(&value);
-        args_put_string(call, call->argv[1], buf_slice(&value), item.expire_at_ms);
+        args_put_formed(call, call->argv[1], buf_slice(&value), VALUE_CHANGED, item.expire_at_ms);
         reply_int(call->reply, 1);
     }
     buf_fini(&value);
@@ -158,7 +158,7 @@ static int run_pfcount(struct call *call)
     struct buf value = {0};
     buf_append_slice(&value, old);
     hll_set_cached(&value, count);
-    args_put_string(call, call->argv[1], buf_slice(&value), item.expire_at_ms);
+    args_put_formed(call, call->argv[1], buf_slice(&value), VALUE_CHANGED, item.expire_at_ms);
     buf_fini(&value);
     return 0;
 }
@@ -210,7 +210,7 @@ static int put_merged(struct call *call, const uint8_t *ranks, bool is_dense)
         rc = raise_all(&value, ranks);
     ASSERT(rc == 0); /* merge_all() has read every run of it */
     hll_void_cached(&value);
-    args_put_string(call, call->argv[1], buf_slice(&value), item.expire_at_ms);
+    args_put_formed(call, call->argv[1], buf_slice(&value), VALUE_CHANGED, item.expire_at_ms);
     reply_ok(call->reply);
     buf_fini(&value);
     return 0;
@@ -239,7 +239,7 @@ static bool make_dense(struct call *call, const struct item *item, struct slice 
         return false;
     }
     if (!hll_is_dense(old))
-        args_put_string(call, call->argv[2], buf_slice(out), item->expire_at_ms);
+        args_put_formed(call, call->argv[2], buf_slice(out), VALUE_CHANGED, item->expire_at_ms);
     return true;
 }
 
