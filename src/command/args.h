@@ -84,6 +84,8 @@ void args_put_formed(struct call *call, struct slice key, struct slice value, en
 void args_reply_unknown(struct reply *reply, const struct slice *argv, uint32_t argc);
 void args_reply_unknown_sub(struct reply *reply, const struct command_row *parent,
                             struct slice name);
+/* A subcommand that takes several numbers of arguments, but not this one. */
+void args_reply_sub_usage(struct call *call);
 void args_reply_arity(struct reply *reply, const struct command_row *row);
 
 #endif

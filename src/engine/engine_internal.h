@@ -31,8 +31,9 @@ struct group {
     _Atomic bool is_ending;  /* group_stop() has been called */
     _Atomic uint64_t hlc_ms; /* last stamp or raised time, for readers (R22) */
     _Atomic int log_error;
-    _Atomic bool is_expire_passive;  /* no entry is logged only because keys are due */
-    _Atomic bool is_disk_full;       /* no segment can be prepared */
+    _Atomic bool is_expire_passive; /* no entry is logged only because keys are due */
+    _Atomic bool is_disk_full;      /* no segment can be prepared */
+    struct tally_settings tally_settings;
     _Atomic uint64_t shards_failing; /* a set: their data files cannot be written */
     struct {
         _Atomic uint64_t values[24];

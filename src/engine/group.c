@@ -126,6 +126,11 @@ struct store_db_stats group_db_stats(const struct group *group, uint16_t db)
         struct store_db_stats stats = store_db_stats(group->stores.shards[i], db);
         sum.keys += stats.keys;
         sum.expires += stats.expires;
+        /* The mean of what has been seen so far moves towards this shard's by its share. */
+        int64_t apart = (int64_t)(stats.mean_expire_at_ms - sum.mean_expire_at_ms);
+        if (stats.expires > 0)
+            sum.mean_expire_at_ms +=
+                (uint64_t)((double)apart * (double)stats.expires / (double)sum.expires);
     }
     return sum;
 }
@@ -186,7 +191,20 @@ struct group_stats group_stats(const struct group *group)
     return stats;
 }
 
+void group_tally(const struct group *group, struct tally_sum *sum)
+{
+    for (uint32_t i = 0; i < group->options.io_loop_count; i++)
+        tally_add_to(group->ports[i].tally, sum);
+    for (uint32_t i = 0; i < group->stores.count; i++)
+        tally_add_to(group->shards[i].tally, sum);
+}
+
 /* ---- Settings ---- */
+
+struct tally_settings *group_tally_settings(struct group *group)
+{
+    return &group->tally_settings;
+}
 
 struct hot_max_change {
     struct loop_post post;

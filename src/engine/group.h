@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #include "base/diag.h"
-#include "command/command.h"
+#include "command/tally.h"
 #include "loop/loop.h"
 #include "loop/pool.h"
 #include "os/aio.h"
@@ -126,6 +126,8 @@ uint32_t group_shard_count(const struct group *group);
 const struct command_table *group_table(const struct group *group);
 /* Of a shard index, where it lives. */
 void group_set_hot_max_value(struct group *group, size_t bytes);
+
+struct tally_settings *group_tally_settings(struct group *group);
 
 /* Asks for a checkpoint at once; on_done comes on `loop`. Thread: any. */
 struct group_checkpoint_request {

@@ -445,6 +445,7 @@ static bool is_one_loop(const struct group_options *options)
 static void start_components(struct group *group)
 {
     const struct group_options *options = &group->options;
+    atomic_init(&group->tally_settings.slow_us, UINT64_MAX);
     group->shards = mem_calloc(group->stores.count, sizeof(*group->shards));
     for (uint32_t i = 0; i < group->stores.count; i++)
         shard_init(&group->shards[i], group, i, options->shard_loops[i % options->shard_loop_count],

@@ -203,7 +203,7 @@ static bool is_disk_behind(const struct shard *shard)
            !atomic_load_explicit(&group->is_ending, memory_order_relaxed);
 }
 
-static bool run_rounds(struct shard *shard)
+static bool run_heads(struct shard *shard)
 {
     bool did = false;
     while (shard->state == SHARD_RUNNING && shard->head != NULL) {
@@ -219,6 +219,16 @@ static bool run_rounds(struct shard *shard)
         }
         end_head(shard);
     }
+    return did;
+}
+
+static bool run_rounds(struct shard *shard)
+{
+    if (shard->state != SHARD_RUNNING || shard->head == NULL)
+        return false;
+    tally_start(shard->tally);
+    bool did = run_heads(shard);
+    tally_split(shard->tally);
     return did;
 }
 
@@ -296,6 +306,7 @@ void shard_init(struct shard *shard, struct group *group, uint32_t idx, struct l
 {
     *shard = (struct shard){.group = group, .idx = idx, .loop = loop, .store = store};
     shard->tx = tx_new(&group->stores);
+    shard->tally = tally_new(group->options.table, group->options.os.clock, &group->tally_settings);
     shard->released.run = on_released;
     loop_timer_init(loop, &shard->flush_timer, on_flush_timer);
     loop_timer_init(loop, &shard->retry_timer, on_retry_timer);
@@ -345,6 +356,7 @@ void shard_fini(struct shard *shard)
     drop_rounds(shard);
     drop_jobs(shard);
     tx_free(shard->tx);
+    tally_free(shard->tally);
     mem_free(shard->argv);
     buf_fini(&shard->scratch);
     store_close(shard->store);

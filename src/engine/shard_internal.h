@@ -3,6 +3,7 @@
 #ifndef ENGINE_SHARD_INTERNAL_H
 #define ENGINE_SHARD_INTERNAL_H
 
+#include "command/tally.h"
 #include "engine/batch.h"
 #include "loop/pool.h"
 #include "store/tx.h"
@@ -24,6 +25,8 @@ struct reply_batch {
     struct reply_entry *entries;
     uint32_t count;
     uint32_t cap;
+    struct slow_command *slow; /* of these requests, oldest first */
+    struct slow_command **slow_end;
 };
 
 void reply_batch_free(struct reply_batch *batch);
@@ -68,6 +71,7 @@ struct shard {
     uint32_t idx;
     enum shard_state state;
     struct tx *tx;
+    struct tally *tally;
     struct slice *argv;
     size_t argv_cap;
     struct buf scratch;      /* replies nobody waits for */

@@ -18,6 +18,14 @@
             .max = (hi),                        \
             .initial = (init),                  \
             .doc = (text)}
+#define SIGNED(id, n, live, lo, hi, init, text) \
+    [id] = {.name = (n),                        \
+            .kind = CONFIG_SIGNED,              \
+            .is_live = (live),                  \
+            .min = (uint64_t)(lo),              \
+            .max = (hi),                        \
+            .initial = (init),                  \
+            .doc = (text)}
 #define OCTAL(id, n, live, hi, init, text) \
     [id] = {.name = (n),                   \
             .kind = CONFIG_OCTAL,          \
@@ -90,8 +98,17 @@ static const struct config_row rows[CONF_COUNT] = {
            "Durable log writes in flight; 0: 2 on up to two processors, 4 on more."),
     BYTES(CONF_HOT_MAX_VALUE, "hot-cache-max-value-size", true, 0, 512 * MB, "64kb",
           "Larger values are not kept in memory."),
+    NUMBER(CONF_HZ, "hz", true, 1, 500, "10",
+           "Only remembered: nothing is done so many times a second."),
     NUMBER(CONF_IO_THREADS, "io-threads", false, 0, 32, "0",
            "Threads that serve connections; 0: by the number of processors."),
+    NUMBER(CONF_LATENCY_MONITOR_MS, "latency-monitor-threshold", true, 0, INT64_MAX, "0",
+           "Milliseconds: a command that takes as long is an event for LATENCY; 0: none is."),
+    BOOL(CONF_LATENCY_TRACKING, "latency-tracking", true, "yes",
+         "Keep distributions of how long commands take, for LATENCY HISTOGRAM and INFO "
+         "latencystats."),
+    TEXT(CONF_LATENCY_PERCENTILES, "latency-tracking-info-percentiles", true, true, "50 99 99.9",
+         "Percentiles that INFO latencystats shows."),
     NUMBER(CONF_LFU_DECAY_TIME, "lfu-decay-time", false, 0, 2147483647, "1",
            "Minutes after which a key's use counter falls by one."),
     NUMBER(CONF_LFU_LOG_FACTOR, "lfu-log-factor", false, 0, 2147483647, "10",
@@ -119,6 +136,12 @@ static const struct config_row rows[CONF_COUNT] = {
           "Commands taken and not answered; beyond it clients are not read from."),
     BYTES(CONF_MAX_UNWRITTEN, "max-unwritten-bytes", false, MB, 64 * GB, "32mb",
           "Records of a shard not yet in their data file; beyond it no more is applied."),
+    BYTES(CONF_MAXMEMORY, "maxmemory", true, 0, UINT64_MAX, "0",
+          "Only remembered: memory has no limit but the machine's."),
+    CHOICE(CONF_MAXMEMORY_POLICY, "maxmemory-policy", true, "noeviction",
+           "volatile-lru, volatile-lfu, volatile-random, volatile-ttl, allkeys-lru, allkeys-lfu, "
+           "allkeys-random, noeviction",
+           "Only remembered: no key is ever evicted."),
     TEXT(CONF_PIDFILE, "pidfile", false, false, "",
          "Where the process id is written; empty: nowhere."),
     NUMBER(CONF_PORT, "port", false, 0, 65535, "6379",
@@ -135,6 +158,11 @@ static const struct config_row rows[CONF_COUNT] = {
     NUMBER(CONF_SHARDS, "shards", false, 0, 64, "0",
            "Partitions of the data; fixed when the directory is made. 0: as the directory has, in "
            "a new one the number of processors."),
+    NUMBER(CONF_SLOWLOG_MAX_LEN, "slowlog-max-len", true, 0, INT64_MAX, "128",
+           "How many commands SLOWLOG keeps."),
+    SIGNED(CONF_SLOWLOG_US, "slowlog-log-slower-than", true, -1, INT64_MAX, "10000",
+           "Microseconds: SLOWLOG keeps commands that take longer; 0: all, -1: none. Below 1000 "
+           "each command is timed alone, which costs a little."),
     CHOICE(CONF_SUPERVISED, "supervised", false, "no", "no, systemd, auto",
            "Tell systemd (Type=notify) when data is served, what a start is doing, and the end. "
            "auto: if it has asked for that."),
@@ -212,6 +240,19 @@ static int parse_choice(const struct config_row *row, struct slice arg, uint64_t
                     row->choices);
 }
 
+static int parse_signed(const struct config_row *row, struct slice arg, uint64_t *out,
+                        struct diag *diag)
+{
+    int64_t number;
+    if (!num_parse_i64(arg, &number))
+        return diag_set(diag, ERR_INVALID, "argument couldn't be parsed into an integer");
+    if (number < (int64_t)row->min || number > (int64_t)row->max)
+        return diag_set(diag, ERR_INVALID, "argument must be between %lld and %lld inclusive",
+                        (long long)row->min, (long long)row->max);
+    *out = (uint64_t)number;
+    return 0;
+}
+
 static int parse_number(const struct config_row *row, struct slice arg, uint64_t *out,
                         struct diag *diag)
 {
@@ -278,6 +319,41 @@ static bool are_save_points(const struct slice *args, size_t count)
     return numbers % 2 == 0;
 }
 
+/* Numbers from 0 to 100, as so many words or within one, appended to *to where there is one. */
+static int read_percentiles(const struct slice *args, size_t count, struct buf *to,
+                            struct diag *diag)
+{
+    size_t numbers = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct slice rest = args[i];
+        for (struct slice word = take_word(&rest); word.len > 0; word = take_word(&rest)) {
+            double percentile;
+            if (!num_parse_double(word, &percentile) || !(percentile >= 0 && percentile <= 100))
+                return diag_set(diag, ERR_INVALID,
+                                "latency-tracking-info-percentiles should be between 0.0 and 100.0 "
+                                "inclusive");
+            if (++numbers > CONFIG_MAX_PERCENTILES)
+                return diag_set(diag, ERR_INVALID, "at most %d percentiles",
+                                CONFIG_MAX_PERCENTILES);
+            if (to != NULL)
+                buf_append_format(to, "%s%.9g", to->len == 0 ? "" : " ", percentile);
+        }
+    }
+    return 0;
+}
+
+size_t config_percentiles(const struct config *config,
+                          double out_percentiles[CONFIG_MAX_PERCENTILES])
+{
+    struct slice rest = buf_slice(&config->values[CONF_LATENCY_PERCENTILES].text);
+    size_t count = 0;
+    for (struct slice word = take_word(&rest); word.len > 0; word = take_word(&rest)) {
+        bool is_number = num_parse_double(word, &out_percentiles[count++]);
+        ASSERT(is_number);
+    }
+    return count;
+}
+
 static int parse_value(enum config_id id, const struct slice *args, size_t count, uint64_t *out,
                        struct diag *diag)
 {
@@ -289,6 +365,9 @@ static int parse_value(enum config_id id, const struct slice *args, size_t count
     case CONFIG_NUMBER:
     case CONFIG_BYTES:
         rc = parse_number(row, args[0], out, diag);
+        break;
+    case CONFIG_SIGNED:
+        rc = parse_signed(row, args[0], out, diag);
         break;
     case CONFIG_OCTAL:
         rc = parse_octal(row, args[0], out, diag);
@@ -309,6 +388,8 @@ static int parse_value(enum config_id id, const struct slice *args, size_t count
     }
     if (id == CONF_SAVE && !are_save_points(args, count))
         rc = diag_set(diag, ERR_INVALID, "Invalid save parameters");
+    if (id == CONF_LATENCY_PERCENTILES)
+        rc = read_percentiles(args, count, NULL, diag);
     if (rc == 0 && id == CONF_LOG_SEGMENT_SIZE && (*out & (*out - 1)) != 0)
         rc = diag_set(diag, ERR_INVALID, "argument must be a power of two");
     if (rc == 0 && id == CONF_DAEMONIZE && *out == 1)
@@ -366,6 +447,8 @@ int config_set(struct config *config, enum config_id id, const struct slice *arg
     value->number = number;
     if (rows[id].kind == CONFIG_TEXT) {
         value->text.len = 0;
+        if (id == CONF_LATENCY_PERCENTILES)
+            return read_percentiles(args, count, &value->text, diag);
         for (size_t i = 0; i < count; i++) {
             if (i > 0)
                 buf_append_byte(&value->text, ' ');
@@ -395,6 +478,9 @@ void config_format(const struct config *config, enum config_id id, struct buf *t
     case CONFIG_NUMBER:
     case CONFIG_BYTES:
         buf_append_format(to, "%llu", (unsigned long long)value->number);
+        break;
+    case CONFIG_SIGNED:
+        buf_append_format(to, "%lld", (long long)value->number);
         break;
     case CONFIG_OCTAL:
         buf_append_format(to, "%llo", (unsigned long long)value->number);

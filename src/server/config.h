@@ -34,7 +34,11 @@ enum config_id {
     CONF_FLUSH_INTERVAL_MS,
     CONF_FRAMES_IN_FLIGHT,
     CONF_HOT_MAX_VALUE,
+    CONF_HZ,
     CONF_IO_THREADS,
+    CONF_LATENCY_MONITOR_MS,
+    CONF_LATENCY_TRACKING,
+    CONF_LATENCY_PERCENTILES,
     CONF_LFU_DECAY_TIME,
     CONF_LFU_LOG_FACTOR,
     CONF_LOG_BUDGET,
@@ -48,6 +52,8 @@ enum config_id {
     CONF_MAX_ENTRY_BYTES,
     CONF_MAX_IN_FLIGHT,
     CONF_MAX_UNWRITTEN,
+    CONF_MAXMEMORY,
+    CONF_MAXMEMORY_POLICY,
     CONF_PIDFILE,
     CONF_PORT,
     CONF_PROTECTED_MODE,
@@ -56,6 +62,8 @@ enum config_id {
     CONF_SAVE,
     CONF_SHARD_THREADS,
     CONF_SHARDS,
+    CONF_SLOWLOG_MAX_LEN,
+    CONF_SLOWLOG_US,
     CONF_SUPERVISED,
     CONF_TCP_BACKLOG,
     CONF_TCP_KEEPALIVE,
@@ -66,8 +74,11 @@ enum config_id {
     CONF_COUNT
 };
 
+#define CONFIG_MAX_PERCENTILES 64
+
 enum config_kind {
     CONFIG_NUMBER,
+    CONFIG_SIGNED, /* bounds and value are those of an int64_t */
     CONFIG_OCTAL,
     CONFIG_BYTES,
     CONFIG_BOOL,
@@ -168,6 +179,15 @@ static inline uint64_t config_number(const struct config *config, enum config_id
 {
     return config->values[id].number;
 }
+
+static inline int64_t config_signed(const struct config *config, enum config_id id)
+{
+    return (int64_t)config->values[id].number;
+}
+
+/* Those of latency-tracking-info-percentiles; returns how many. */
+size_t config_percentiles(const struct config *config,
+                          double out_percentiles[CONFIG_MAX_PERCENTILES]);
 
 /* Zero-terminated. */
 const char *config_text(const struct config *config, enum config_id id);

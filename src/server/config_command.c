@@ -216,10 +216,7 @@ static int run_rewrite(struct call *call)
 
 static int run_resetstat(struct call *call)
 {
-    struct server *server = session_server(call->session);
-    hub_reset_stats(server_hub(server));
-    for (uint32_t i = 0; i < server_loop_count(server); i++)
-        loop_stats_reset_longest(server_loop(server, i));
+    server_reset_stats(session_server(call->session));
     reply_ok(call->reply);
     return 0;
 }

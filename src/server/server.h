@@ -41,6 +41,12 @@ struct hub *server_hub(struct server *server);
 struct pool *server_pool(struct server *server);
 uint16_t server_port(const struct server *server);
 uint64_t server_started_ms(const struct server *server);
+/* What the allocator held before any data was read. */
+size_t server_memory_before(const struct server *server);
+/* Keys that had expired at the last CONFIG RESETSTAT. */
+uint64_t server_expired_before(const struct server *server);
+/* CONFIG RESETSTAT. */
+void server_reset_stats(struct server *server);
 const char *server_run_id(const struct server *server);
 /* master_replid, which DEBUG CHANGE-REPL-ID changes: SERVER_ID_SIZE bytes, zero-terminated. */
 #define SERVER_ID_SIZE 41

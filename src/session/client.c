@@ -94,9 +94,11 @@ static int run_id(struct call *call)
 static void put_flags(const struct session *session, struct buf *to)
 {
     size_t mark = to->len;
+    if (session->is_monitor)
+        buf_append_byte(to, 'O');
     if (session->in_multi)
         buf_append_byte(to, 'x');
-    if (session->wait != NULL)
+    if (session->waits_for_pause || session->wait != NULL)
         buf_append_byte(to, 'b');
     if (!session->conn.is_closing && net_is_unix(session->conn.watch.fd))
         buf_append_byte(to, 'U');
@@ -106,6 +108,12 @@ static void put_flags(const struct session *session, struct buf *to)
         buf_append_byte(to, 'T');
     if (to->len == mark)
         buf_append_byte(to, 'N');
+}
+
+size_t session_bytes(const struct session *session)
+{
+    return sizeof(*session) + conn_memory(&session->conn) + session->queue_bytes +
+           session->unfinished_bytes;
 }
 
 void session_describe(const struct session *session, struct buf *to)
@@ -128,8 +136,7 @@ void session_describe(const struct session *session, struct buf *to)
                       "multi-mem=%zu rbs=0 rbp=0 obl=0 oll=0 omem=%zu tot-mem=%zu events=r",
                       session->db, session->in_multi ? (long long)session->queue_count : -1, unread,
                       session->conn.unread.cap - unread, session->queue_bytes,
-                      conn_queued(&session->conn),
-                      sizeof(*session) + conn_memory(&session->conn) + session->queue_bytes);
+                      conn_queued(&session->conn), session_bytes(session));
     buf_append_format(to, " cmd=%s%s%s user=default redir=-1 resp=%u lib-name=%.*s lib-ver=%.*s\n",
                       row == NULL           ? "NULL"
                       : row->parent != NULL ? row->parent
@@ -235,6 +242,8 @@ static const struct command_row rows[] = {
     CLIENT_SUB("no-touch", 3, 3, CMD_NOSCRIPT, "", NULL, "7.2.0", run_no_touch,
                "Sets whether the connection's reads are to count as uses of keys; for CLIENT LIST.",
                "<ON | OFF>"),
+    CLIENT_SUB("pause", 3, ARITY_ANY, CMD_NOSCRIPT | CMD_ADMIN, FOR_ADMINS, ON_EVERY_NODE, "3.0.0",
+               client_pause, "Suspends commands processing.", "timeout [WRITE | ALL]"),
     CLIENT_SUB("reply", 3, 3, CMD_NOSCRIPT, "", NULL, "3.2.0", run_reply,
                "Instructs the server whether to reply to commands.", "<ON | OFF | SKIP>"),
     CLIENT_SUB("setinfo", 4, 4, CMD_NOSCRIPT, "", ON_EVERY_NODE, "7.2.0", run_setinfo,
@@ -242,8 +251,11 @@ static const struct command_row rows[] = {
                "<LIB-NAME libname | LIB-VER libver>"),
     CLIENT_SUB("setname", 3, 3, CMD_NOSCRIPT, "", ON_EVERY_NODE, "2.6.9", run_setname,
                "Sets the connection name.", "connection-name"),
-    CLIENT_SUB("unblock", 3, 4, CMD_NOSCRIPT | CMD_ADMIN, FOR_ADMINS, NULL, "5.0.0", client_unblock,
-               "Ends the WAIT or WAITAOF of another client.", "client-id [TIMEOUT | ERROR]"),
+    CLIENT_SUB("unblock", 3, ARITY_ANY, CMD_NOSCRIPT | CMD_ADMIN, FOR_ADMINS, NULL, "5.0.0",
+               client_unblock, "Ends the WAIT or WAITAOF of another client.",
+               "client-id [TIMEOUT | ERROR]"),
+    CLIENT_SUB("unpause", 2, 2, CMD_NOSCRIPT | CMD_ADMIN, FOR_ADMINS, ON_EVERY_NODE, "6.2.0",
+               client_unpause, "Resumes processing commands from paused clients.", ""),
 };
 
 const struct command_family client_family = {

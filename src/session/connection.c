@@ -204,6 +204,7 @@ void session_reset(struct session *session)
     session->reply_mode = REPLY_ON;
     session->is_no_evict = false;
     session->is_no_touch = false;
+    monitor_forget(session);
     buf_fini(&session->name);
     session->is_authenticated = !atomic_load(&session->host->hub->settings.needs_auth);
 }

@@ -53,8 +53,10 @@ void multi_reset(struct session *session)
     watch_drop_all(session);
 }
 
-static void refuse_to_queue(struct session *session, struct reply *reply, const char *text)
+static void refuse_to_queue(struct session *session, const struct command_row *row,
+                            struct reply *reply, const char *text)
 {
+    tally_reject(port_tally(session->host->port), row);
     session->is_multi_bad = true;
     reply_error(reply, text);
 }
@@ -63,14 +65,14 @@ void multi_queue(struct session *session, const struct command_row *row, const s
                  uint32_t argc, struct reply *reply)
 {
     if ((row->flags & CMD_NO_MULTI) != 0) {
-        refuse_to_queue(session, reply, "ERR Command not allowed inside a transaction");
+        refuse_to_queue(session, row, reply, "ERR Command not allowed inside a transaction");
         return;
     }
     size_t size = command_coded_size(argv, argc);
     size_t room = session->host->hub->options.max_multi_bytes - session->queue_bytes;
     struct buf coded = {0};
     if (size == 0 || size + sizeof(struct queued) > room || buf_try_reserve(&coded, size) != 0) {
-        refuse_to_queue(session, reply, "ERR the transaction is larger than max-entry-bytes");
+        refuse_to_queue(session, row, reply, "ERR the transaction is larger than max-entry-bytes");
         return;
     }
     struct queued *queued = mem_calloc(1, sizeof(*queued));
@@ -109,13 +111,15 @@ static bool has_writes(const struct queued *queue)
     return false;
 }
 
-/* The queued command's arguments again; the caller frees them. */
-static struct slice *argv_of(const struct queued *queued, struct coded_command *coded)
+struct slice *queued_argv(const struct queued *queued, uint32_t *out_argc)
 {
-    int rc = command_decode(buf_slice(&queued->coded), coded);
+    struct coded_command coded;
+    int rc = command_decode(buf_slice(&queued->coded), &coded);
     ASSERT(rc == 0);
-    struct slice *argv = mem_calloc(coded->argc, sizeof(*argv));
-    command_fill_argv(coded, argv);
+    struct slice *argv = mem_calloc(coded.argc, sizeof(*argv));
+    command_fill_argv(&coded, argv);
+    argv[0] = slice_str(queued->row->parent != NULL ? queued->row->parent : queued->row->name);
+    *out_argc = coded.argc;
     return argv;
 }
 
@@ -123,13 +127,13 @@ static struct slice *argv_of(const struct queued *queued, struct coded_command *
 static bool run_queued(struct pending *pending, const struct queued *queued)
 {
     struct session *session = pending->session;
-    struct coded_command coded;
-    struct slice *argv = argv_of(queued, &coded);
-    argv[0] = slice_str(queued->row->parent != NULL ? queued->row->parent : queued->row->name);
+    uint32_t argc;
+    struct slice *argv = queued_argv(queued, &argc);
     struct reply reply = reply_to(&pending->exec->out, session->proto);
     session->is_deferred = false;
     session->running_exec = pending;
-    session_run_node(session, queued->row, argv, coded.argc, &reply);
+    tally_start(port_tally(session->host->port));
+    session_run_node(session, queued->row, argv, argc, &reply);
     session->running_exec = NULL;
     mem_free(argv);
     return !session->is_deferred;
@@ -192,10 +196,10 @@ static size_t expected_of(struct session *session, const struct queued *queue)
     for (; queue != NULL; queue = queue->next) {
         if (queue->row->scope == SCOPE_NODE)
             continue;
-        struct coded_command coded;
-        struct slice *argv = argv_of(queue, &coded);
+        uint32_t argc;
+        struct slice *argv = queued_argv(queue, &argc);
         struct port_request request = {
-            .row = queue->row, .argv = argv, .argc = coded.argc, .db = queue->db};
+            .row = queue->row, .argv = argv, .argc = argc, .db = queue->db};
         bytes += port_expected(session->host->port, &request);
         mem_free(argv);
     }
@@ -240,6 +244,8 @@ static void exec_here(struct session *session, struct queued *queue, struct repl
     struct pending *pending = pending_of_exec(session, queue);
     bool is_whole = exec_on_reply(pending, SLICE_LIT("*0\r\n"));
     session->is_deferred = false;
+    tally_after(port_tally(session->host->port),
+                &(struct tally_call){.row = session->host->hub->exec_row});
     if (is_whole) {
         buf_append_slice(reply->out, buf_slice(&pending->exec->out));
         pending_release(session->host, pending);
@@ -297,6 +303,7 @@ void multi_exec(struct session *session, struct reply *reply)
         reply_null_array(reply);
         return;
     }
+    monitor_show_queue(session);
     size_t queue_count = session->queue_count;
     struct queued *queue = take_queue(session);
     if (data_count(queue) == 0 && session->watches == NULL) {

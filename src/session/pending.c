@@ -210,6 +210,8 @@ static void answer_part(struct pending *part, struct slice reply)
 
 void pending_answer(struct pending *pending, struct slice reply)
 {
+    if (UNLIKELY(reply.len > 0 && reply.data[0] == '-') && pending->kind != PENDING_RETRY)
+        tally_error(port_tally(pending->host->port), reply);
     if (pending->kind == PENDING_PART) {
         answer_part(pending, reply);
         return;

@@ -19,6 +19,8 @@ void session_on_conn_closed(struct conn *conn, int error)
     session_drop_parser(session);
     buf_fini(&session->retry_error);
     budget_drop(session);
+    pause_forget(session);
+    monitor_forget(session);
     host->shared_bytes -= session->shared_bytes;
     list_del(&session->node);
     list_del(&session->no_room_node);
@@ -65,6 +67,8 @@ int session_open(struct host *host, int fd)
     list_init(&session->node);
     list_init(&session->no_room_node);
     list_init(&session->held_node);
+    list_init(&session->pause_node);
+    list_init(&session->monitor_node);
     int rc = conn_open(&session->conn, host->net, fd, &session_conn_events);
     if (rc != 0) {
         mem_free(session);

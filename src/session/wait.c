@@ -49,6 +49,7 @@ static void end_wait(struct session *session, const char *error)
     else
         reply_error(&reply, error);
     session->wait = NULL;
+    count_up(&session->host->stats.blocked, (uint64_t)-1);
     loop_timer_fini(&wait->timer);
     session_answer(wait->ticket, buf_slice(&out));
     mem_free(wait);
@@ -69,6 +70,7 @@ static void begin_wait(struct call *call, const struct copies *have, uint64_t ti
     wait->have = *have;
     wait->is_aof = call->argc == 4;
     session->wait = wait;
+    count_up(&session->host->stats.blocked, 1);
     loop_timer_init(session->host->loop, &wait->timer, on_timeout);
     if (timeout_ms > 0)
         loop_timer_arm(&wait->timer, timeout_ms);
@@ -185,6 +187,10 @@ static void on_stop(struct loop_post *post)
 
 int client_unblock(struct call *call)
 {
+    if (call->argc > 4) {
+        args_reply_sub_usage(call);
+        return 0;
+    }
     struct host *home = call->session->host;
     int64_t id;
     bool is_error = call->argc == 4 && slice_is(call->argv[3], "error");

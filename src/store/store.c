@@ -500,7 +500,9 @@ struct store_stats store_stats(const struct store *store)
 struct store_db_stats store_db_stats(const struct store *store, uint16_t db)
 {
     const struct keydir *dir = store_keydir(store, db);
-    return (struct store_db_stats){.keys = keydir_count(dir), .expires = keydir_expire_count(dir)};
+    return (struct store_db_stats){.keys = keydir_count(dir),
+                                   .expires = keydir_expire_count(dir),
+                                   .mean_expire_at_ms = keydir_mean_expire_at_ms(dir)};
 }
 
 void store_close(struct store *store)

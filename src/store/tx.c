@@ -52,6 +52,18 @@ void tx_begin(struct tx *tx, const struct tx_begin *begin)
     tx->is_torn = false;
     tx->seen_count = 0;
     tx->words_known = 0;
+    tx->is_counting = true;
+    tx->lookups = (struct tx_lookups){0};
+}
+
+void tx_count_lookups(struct tx *tx, bool is_on)
+{
+    tx->is_counting = is_on;
+}
+
+struct tx_lookups tx_lookups(const struct tx *tx)
+{
+    return tx->lookups;
 }
 
 void tx_reset(struct tx *tx)
@@ -262,7 +274,7 @@ static void remove_due(struct tx *tx, const struct located *at, const struct row
     overlay_add(&tx->overlay, at, row_key(row));
 }
 
-int tx_peek(struct tx *tx, uint16_t db, struct slice key, struct item *out_item)
+static int look_up(struct tx *tx, uint16_t db, struct slice key, struct item *out_item)
 {
     if (UNLIKELY(tx->is_frozen) && db == tx->frozen.db && slice_eq(key, tx->frozen.key)) {
         *out_item = tx->frozen;
@@ -292,6 +304,17 @@ int tx_peek(struct tx *tx, uint16_t db, struct slice key, struct item *out_item)
     }
     fill_item(out_item, &at, key, row);
     return 0;
+}
+
+int tx_peek(struct tx *tx, uint16_t db, struct slice key, struct item *out_item)
+{
+    int rc = look_up(tx, db, key, out_item);
+    if (tx->is_counting && rc == 0) {
+        bool is_there = out_item->type != VALUE_NONE;
+        tx->lookups.found += is_there;
+        tx->lookups.missed += !is_there;
+    }
+    return rc;
 }
 
 int tx_get(struct tx *tx, uint16_t db, struct slice key, struct item *out_item)

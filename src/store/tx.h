@@ -42,6 +42,16 @@ void tx_commit(struct tx *tx);
 /* Drops changes, loaded values and everything borrowed. */
 void tx_reset(struct tx *tx);
 
+/* Whether lookups from here on count as found or missed, for statistics; they do after tx_begin().
+ */
+void tx_count_lookups(struct tx *tx, bool is_on);
+struct tx_lookups {
+    uint64_t found;
+    uint64_t missed;
+};
+/* Since tx_begin(). */
+struct tx_lookups tx_lookups(const struct tx *tx);
+
 /* INLINE: ends a run that met nothing cold; cheaper than tx_reset(). */
 void tx_end_inline(struct tx *tx);
 

@@ -430,7 +430,8 @@ static const struct command_row rows[] = {
         .id = 71,
         .name = "pfcount",
         .arity = {2, ARITY_ANY},
-        .flags = CMD_WRITE | CMD_LOADS_VALUE | CMD_SHOWN_READ,
+        .flags =
+            CMD_WRITE | CMD_LOADS_VALUE | CMD_SHOWN_READ | CMD_COUNTS_READS | CMD_MAY_REPLICATE,
         .keys = KEYS_RANGE(1, -1, 1, KEY_RW | KEY_ACCESS),
         .categories = "hyperloglog slow",
         .group = "hyperloglog",

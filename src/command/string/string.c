@@ -197,6 +197,7 @@ static int set_key(struct call *call, struct slice value, unsigned flags, uint64
     struct item item = {.type = VALUE_NONE};
     struct slice old;
     int rc = 0;
+    tx_count_lookups(call->tx, (flags & SET_GET) != 0);
     if ((flags & SET_GET) != 0)
         rc = reply_value(call, &item, &old);
     else if ((flags & SET_LOOKS) != 0)
@@ -336,7 +337,8 @@ static const struct command_row rows[] = {
         .id = 3,
         .name = "getset",
         .arity = {3, 3},
-        .flags = CMD_WRITE | CMD_DENYOOM | CMD_FAST | CMD_LOADS_VALUE | CMD_SHOWS_VALUE,
+        .flags = CMD_WRITE | CMD_DENYOOM | CMD_FAST | CMD_LOADS_VALUE | CMD_SHOWS_VALUE |
+                 CMD_COUNTS_READS,
         .keys = KEYS_RANGE(1, 1, 1, KEY_RW | KEY_ACCESS | KEY_UPDATE),
         .categories = "string fast",
         .group = "string",
@@ -350,7 +352,7 @@ static const struct command_row rows[] = {
         .id = 4,
         .name = "getdel",
         .arity = {2, 2},
-        .flags = CMD_WRITE | CMD_FAST | CMD_LOADS_VALUE | CMD_SHOWS_VALUE,
+        .flags = CMD_WRITE | CMD_FAST | CMD_LOADS_VALUE | CMD_SHOWS_VALUE | CMD_COUNTS_READS,
         .keys = KEYS_RANGE(1, 1, 1, KEY_RW | KEY_ACCESS | KEY_DELETE),
         .categories = "string fast",
         .group = "string",
@@ -364,7 +366,7 @@ static const struct command_row rows[] = {
         .id = 5,
         .name = "getex",
         .arity = {2, ARITY_ANY},
-        .flags = CMD_WRITE | CMD_FAST | CMD_LOADS_VALUE | CMD_SHOWS_VALUE,
+        .flags = CMD_WRITE | CMD_FAST | CMD_LOADS_VALUE | CMD_SHOWS_VALUE | CMD_COUNTS_READS,
         .keys = KEYS_RANGE(1, 1, 1, KEY_RW | KEY_ACCESS | KEY_UPDATE),
         .categories = "string fast",
         .group = "string",
