@@ -502,7 +502,8 @@ struct store_db_stats store_db_stats(const struct store *store, uint16_t db)
     const struct keydir *dir = store_keydir(store, db);
     return (struct store_db_stats){.keys = keydir_count(dir),
                                    .expires = keydir_expire_count(dir),
-                                   .mean_expire_at_ms = keydir_mean_expire_at_ms(dir)};
+                                   .mean_expire_at_ms = keydir_mean_expire_at_ms(dir),
+                                   .table_bytes = keydir_table_bytes(dir)};
 }
 
 void store_close(struct store *store)

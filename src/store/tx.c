@@ -220,6 +220,13 @@ struct tx_use tx_use_of(const struct tx *tx, const struct item *item)
                            .frequency = lfu_counter(word, tx->now_ms, options)};
 }
 
+size_t tx_bytes_of(const struct item *item)
+{
+    ASSERT(item->row != NULL);
+    size_t hint = item->expire_at_ms != 0 ? EXPIRY_HINT_BYTES : 0;
+    return row_bytes(item->row) + sizeof(uint64_t) + hint;
+}
+
 uint64_t tx_spot_of(const struct tx *tx, const struct item *item)
 {
     const struct store *store = tx->stores->shards[item->shard];

@@ -105,6 +105,10 @@ struct tx_use {
 };
 struct tx_use tx_use_of(const struct tx *tx, const struct item *item);
 
+/* What the key takes of memory: its row with the value, as far as that is in memory, its slot and
+ * the hint of its expiry. */
+size_t tx_bytes_of(const struct item *item);
+
 /* Where the key lies, as a number: the same as long as this process runs. */
 uint64_t tx_spot_of(const struct tx *tx, const struct item *item);
 
