@@ -42,8 +42,8 @@ ALLOWED = [
      about_the_same_time),
     ("random-key", "RANDOMKEY may answer any key", another_key),
     ("bitcount", "Valkey 8 takes BITCOUNT with one bound, and looks at the unit first", one_bound),
-    ("refcount", "a COPY of a small integer is the copy's own in Redis, and a value in MULTI is held "
-     "by its queued command, too", another_count),
+    ("refcount", "a COPY of a small integer is the copy's own in Redis, and what MULTI has queued "
+     "holds its value, too", another_count),
     ("hello", "name, version and the connection's id are each server's own", another_server),
 ]
 

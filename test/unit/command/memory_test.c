@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 
-#include "store/store_internal.h"
+#include "store/store.h"
 #include "support/cmocka.h"
 #include "support/commandbench.h"
 
