@@ -92,8 +92,15 @@ void args_notify(struct call *call, unsigned class, const char *name, struct sli
 
 void args_put_string(struct call *call, struct slice key, struct slice value, uint64_t expire_at_ms)
 {
+    args_put_formed(call, key, value, VALUE_PLAIN, expire_at_ms);
+}
+
+void args_put_formed(struct call *call, struct slice key, struct slice value, enum value_form form,
+                     uint64_t expire_at_ms)
+{
     tx_put(call->tx, call->db, key,
-           &(struct tx_value){.type = VALUE_STRING, .bytes = value, .expire_at_ms = expire_at_ms});
+           &(struct tx_value){
+               .type = VALUE_STRING, .form = form, .bytes = value, .expire_at_ms = expire_at_ms});
 }
 
 void args_reply_unknown(struct reply *reply, const struct slice *argv, uint32_t argc)

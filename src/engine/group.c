@@ -157,6 +157,7 @@ struct store_db_stats group_db_stats(const struct group *group, uint16_t db)
         struct store_db_stats stats = store_db_stats(group->stores.shards[i], db);
         sum.keys += stats.keys;
         sum.expires += stats.expires;
+        sum.table_bytes += stats.table_bytes;
         /* The mean of what has been seen so far moves towards this shard's by its share. */
         int64_t apart = (int64_t)(stats.mean_expire_at_ms - sum.mean_expire_at_ms);
         if (stats.expires > 0)

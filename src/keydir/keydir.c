@@ -312,10 +312,15 @@ uint64_t keydir_mean_expire_at_ms(const struct keydir *dir)
     return count == 0 ? 0 : sum / count * EXPIRE_UNIT_MS + sum % count * EXPIRE_UNIT_MS / count;
 }
 
-size_t keydir_bytes(const struct keydir *dir)
+size_t keydir_table_bytes(const struct keydir *dir)
 {
     size_t buckets = counter_get(&dir->reached_count) + counter_get(&dir->overflow_count);
-    return sizeof(*dir) + buckets * BUCKET_SIZE + counter_get(&dir->row_bytes);
+    return sizeof(*dir) + buckets * BUCKET_SIZE;
+}
+
+size_t keydir_bytes(const struct keydir *dir)
+{
+    return keydir_table_bytes(dir) + counter_get(&dir->row_bytes);
 }
 
 size_t keydir_retired_bytes(const struct keydir *dir)

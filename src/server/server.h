@@ -99,5 +99,6 @@ extern const struct command_family info_family;
 extern const struct command_family lolwut_family;
 extern const struct command_family save_family;
 extern const struct command_family server_debug_family;
+extern const struct command_family server_memory_family;
 
 #endif

@@ -22,6 +22,8 @@ struct hint {
     uint32_t hash;
 };
 
+STATIC_ASSERT(sizeof(struct hint) == EXPIRY_HINT_BYTES, "what is said of it");
+
 struct chunk {
     struct chunk *next;
     uint32_t count;

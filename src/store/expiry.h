@@ -20,6 +20,8 @@
 
 #include "base/attr.h"
 
+#define EXPIRY_HINT_BYTES 8 /* that a hint takes */
+
 struct expiry;
 
 /* A hint has fired. The callee may add hints. */

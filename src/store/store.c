@@ -553,7 +553,8 @@ struct store_db_stats store_db_stats(const struct store *store, uint16_t db)
     const struct keydir *dir = store_keydir(store, db);
     return (struct store_db_stats){.keys = keydir_count(dir),
                                    .expires = keydir_expire_count(dir),
-                                   .mean_expire_at_ms = keydir_mean_expire_at_ms(dir)};
+                                   .mean_expire_at_ms = keydir_mean_expire_at_ms(dir),
+                                   .table_bytes = keydir_table_bytes(dir)};
 }
 
 void store_close(struct store *store)
@@ -615,7 +616,8 @@ static void digest_row(void *ctx, const struct row *row)
     struct buf value = {0};
     digest->error = row_bytes_of_value(digest, row, &value);
     uint64_t h = hash_check2(row_key(row), buf_slice(&value));
-    h = hash_mix(h, hash_mix(expire_at_ms, (uint64_t)row->type << 16 | digest->db->number));
+    h = hash_mix(
+        h, hash_mix(expire_at_ms, (uint64_t)value_byte_type(row->type) << 16 | digest->db->number));
     digest->sum += hash_mix(h, row_key(row).len);
     buf_fini(&value);
 }

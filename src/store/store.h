@@ -149,6 +149,7 @@ struct store_db_stats {
     uint64_t keys;
     uint64_t expires;
     uint64_t mean_expire_at_ms; /* 0 without any */
+    uint64_t table_bytes;       /* without the rows */
 };
 /* Thread: any reader. */
 struct store_db_stats store_db_stats(const struct store *store, uint16_t db);

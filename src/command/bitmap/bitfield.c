@@ -13,7 +13,8 @@
 #include "command/bitmap/bits.h"
 #include "command/families.h"
 
-#define FIRST_OP 2
+#define PEEK_MAX_SIZE 4096 /* of a value that is copied to see what would change */
+#define FIRST_OP      2
 
 enum field_verb { FIELD_GET, FIELD_SET, FIELD_INCRBY };
 enum field_overflow { OVERFLOW_WRAP, OVERFLOW_SAT, OVERFLOW_FAIL };
@@ -218,23 +219,26 @@ static bool run_ops(struct call *call, size_t count, struct slice text, uint8_t 
     return has_written;
 }
 
-static void change_fields(struct call *call, const struct field_summary *ops,
-                          const struct item *item, struct slice text)
+/* 0; ERR_RETRY: a peek, and there is something to change. */
+static int change_fields(struct call *call, const struct field_summary *ops,
+                         const struct item *item, struct slice text, bool is_peek)
 {
     struct buf whole = {0};
     args_copy_string(text, ops->size, &whole);
     bool has_written = run_ops(call, ops->count, buf_slice(&whole), whole.data);
     /* As in Redis, one that OVERFLOW FAIL leaves alone may have made the string longer, silently.
      */
-    if (!slice_eq(buf_slice(&whole), text)) {
-        args_put_string(call, call->argv[1], buf_slice(&whole), item->expire_at_ms);
+    bool is_changed = !slice_eq(buf_slice(&whole), text) || !string_is_raw(item);
+    if (is_changed && !is_peek) {
+        args_put_formed(call, call->argv[1], buf_slice(&whole), VALUE_CHANGED, item->expire_at_ms);
         if (has_written)
             args_notify(call, EVENT_STRING, "setbit", call->argv[1]);
     }
     buf_fini(&whole);
+    return is_changed && is_peek ? ERR_RETRY : 0;
 }
 
-static int run_bitfield(struct call *call)
+static int do_bitfield(struct call *call, bool is_peek)
 {
     struct field_summary ops;
     struct item item;
@@ -244,11 +248,26 @@ static int run_bitfield(struct call *call)
     int rc = args_load_string(call, call->argv[1], &item, &text);
     if (rc != 0)
         return args_stop(rc);
-    if (!ops.has_writes)
+    if (!ops.has_writes) {
         (void)run_ops(call, ops.count, text, NULL);
-    else if (args_string_fits(call, ops.size, 0))
-        change_fields(call, &ops, &item, text);
-    return 0;
+        return 0;
+    }
+    if (is_peek && (text.len > PEEK_MAX_SIZE || ops.size > PEEK_MAX_SIZE))
+        return ERR_RETRY;
+    if (!args_string_fits(call, ops.size, 0))
+        return 0;
+    return change_fields(call, &ops, &item, text, is_peek);
+}
+
+static int run_bitfield(struct call *call)
+{
+    return do_bitfield(call, false);
+}
+
+/* What changes nothing needs no place in the log. */
+static int peek_bitfield(struct call *call)
+{
+    return do_bitfield(call, true);
 }
 
 static int run_bitfield_ro(struct call *call)
@@ -267,15 +286,6 @@ static int run_bitfield_ro(struct call *call)
         return args_stop(rc);
     (void)run_ops(call, ops.count, text, NULL);
     return 0;
-}
-
-/* Operations that all read need no place in the log. */
-static int peek_bitfield(struct call *call)
-{
-    struct field_summary ops;
-    if (!survey(call, &ops))
-        return 0;
-    return ops.has_writes ? ERR_RETRY : run_bitfield(call);
 }
 
 /* What does not fit may be anything. */

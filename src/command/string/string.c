@@ -216,7 +216,7 @@ static int run_getex(struct call *call)
     bool is_lifted = (args.flags & SET_PERSIST) != 0 && item.expire_at_ms != 0;
     if (expire_at_ms == 0 && !is_lifted)
         return 0;
-    args_put_string(call, call->argv[1], value, expire_at_ms);
+    args_put_formed(call, call->argv[1], value, item.form, expire_at_ms);
     notify_getex(call, expire_at_ms);
     return 0;
 }

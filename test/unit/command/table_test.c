@@ -84,6 +84,7 @@ static const struct {
     {161, "digest", false},
     {162, "digest-value", false},
     {163, "populate", true},
+    {170, "usage", false},
     {200, "exec", true},
     {201, "exec", false},
 };
