@@ -172,6 +172,25 @@ class Copies(threading.Thread):
             self.copies[key] = value
 
 
+def test_who_begins_while_a_write_is_executed_hears_of_it(start_server):
+    server = start_server(io_threads=1, shard_threads=1)
+    writer = server.connect()
+    writer.pipeline("SET k old", ("SET", "{k}a", b"a" * 11000), ("SET", "{k}b", b"b" * 11000))
+    slow = ["LCS {k}a {k}b LEN"] * 5
+    client = server.connect(protocol=3)
+    writer.send(b"".join(encode(*c.split()) for c in ["MULTI", "SET k new", *slow, "EXEC"]))
+    # Sooner or later the transaction is being executed, and the tracking begins meanwhile. If it
+    # is over before that, the new value is there, and nothing has been tested.
+    for _ in range(500):
+        client("PING")
+    assert client("CLIENT", "TRACKING", "ON") == "OK"
+    value = client("GET", "k")
+    while value == b"old":
+        assert client.read()[0] == b"invalidate"
+        value = client("GET", "k")
+    assert value == b"new"
+
+
 def test_nobody_is_left_with_an_old_value(server):
     keys = [b"key:%d" % n for n in range(8)]
     readers = [Copies(server, keys, rounds) for rounds in (400, 401, 402)]

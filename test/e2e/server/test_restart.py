@@ -195,7 +195,7 @@ def test_a_database_selected_while_loading_may_not_be_there(start_server):
     chosen = selecting("SELECT", 20) == "OK"
     client = server.connect()
     wait_until(lambda: client("DBSIZE") == 20)
-    assert client("SELECT", 20) == "ERR DB index is out of range"
+    assert "out of range" in str(client("SELECT", 20))
     if chosen:
         with pytest.raises(Closed):
             selecting("GET", 1)
