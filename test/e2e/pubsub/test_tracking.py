@@ -132,6 +132,17 @@ def test_forgotten_keys(own_server):
     assert own_server.info()["tracking_total_items"] == "0"
 
 
+@pytest.mark.ferric_only("Redis looks at the limit once in a while")
+def test_commands_with_many_keys_meet_the_limit(start_server):
+    server = start_server(tracking_table_max_keys=100, io_threads=1)
+    client = tracker(server)
+    for n in range(5):
+        client("MGET", *[f"{n}:{at}" for at in range(10000)])
+    # The last one's keys go before the next command runs.
+    client("GET", "k")
+    assert int(server.info()["tracking_total_keys"]) <= 101
+
+
 @pytest.mark.ferric_only("Redis lets them pile up")
 def test_who_does_not_read_invalidations_is_closed(own_server):
     setter = own_server.connect()
