@@ -26,6 +26,7 @@ struct group {
     struct port ports[GROUP_MAX_LOOPS];
     struct sequencer sequencer;
     struct seglog_found found; /* from recovery to start */
+    uint32_t fitted_databases; /* the same; 0: as many as the options say */
     _Atomic bool is_started;   /* shards and stores may be looked at */
     _Atomic int state;         /* enum group_state */
     _Atomic bool is_fatal;

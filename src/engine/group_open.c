@@ -171,7 +171,7 @@ static bool fit_databases(struct group *group, uint64_t last_index)
                   "there will be %u databases, not %u, until the next start: the log is replayed "
                   "with as many as it was written with",
                   count, wanted);
-        group->options.database_count = count;
+        group->fitted_databases = count;
     }
     return false;
 }
@@ -544,6 +544,9 @@ int group_start(struct group *group, struct diag *diag)
     int rc = open_consensus(group, diag);
     if (rc != 0)
         return rc;
+    /* Loops read it while the recovery ran. */
+    if (group->fitted_databases != 0)
+        group->options.database_count = group->fitted_databases;
     start_components(group);
     atomic_store_explicit(&group->is_started, true, memory_order_release);
     return 0;

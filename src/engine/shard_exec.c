@@ -73,6 +73,20 @@ static void note_events(struct shard *shard, const struct op *op)
     }
 }
 
+/* Behind what an op has published, which was run for those who wanted events at its beginning. Who
+ * has begun to keep copies since may have read what was there before, and is told to forget it all.
+ * Who begins later sees what has been published: the word is looked at only now, and whoever sets
+ * it has all threads held up for a moment before the first read. */
+static void tell_newcomers(struct shard *shard, unsigned wanted)
+{
+    unsigned now = atomic_load(&shard->group->events.wanted);
+    if (LIKELY((now & ~wanted & EVENT_FLUSHED) == 0))
+        return;
+    static const struct event_list nothing;
+    event_line_add(shard_events(shard->group, shard->idx), &nothing,
+                   &(struct event){.name = "", .class = EVENT_FLUSHED}, 0);
+}
+
 void shard_on_expired(void *ctx, uint16_t db, struct slice key)
 {
     struct shard *shard = ctx;
@@ -274,6 +288,13 @@ static void give_up_read(struct shard *shard, struct op *op)
     tx_reset(shard->tx);
 }
 
+static void commit(struct shard *shard, unsigned wanted, bool is_replay)
+{
+    tx_commit(shard->tx);
+    if (!is_replay)
+        tell_newcomers(shard, wanted);
+}
+
 enum exec_result shard_execute(struct shard *shard, const struct round *round, struct op *op)
 {
     struct call call;
@@ -284,7 +305,8 @@ enum exec_result shard_execute(struct shard *shard, const struct round *round, s
     fill_call(shard, op, round, &call);
     struct tx_begin begin = begin_of(round, op);
     bool is_replay = op->batch->port == NULL;
-    tx_want_events(shard->tx, is_replay ? 0 : events_wanted(&shard->group->events));
+    unsigned wanted = is_replay ? 0 : events_wanted(&shard->group->events);
+    tx_want_events(shard->tx, wanted);
     tx_begin(shard->tx, &begin);
     struct reply_batch *batch = is_replay ? NULL : reply_batch_of(shard, op->batch->port);
     struct buf *out = is_replay ? &shard->scratch : &batch->bytes;
@@ -304,7 +326,7 @@ enum exec_result shard_execute(struct shard *shard, const struct round *round, s
     }
     bool is_done = rc == 0 && !(begin.mode == TX_READ && tx_needs_clock(shard->tx));
     if (is_done && begin.mode == TX_APPLY)
-        tx_commit(shard->tx);
+        commit(shard, wanted, is_replay);
     if (is_done && UNLIKELY(tx_events(shard->tx)->count > 0))
         note_events(shard, op);
     if (is_done && !is_replay) {

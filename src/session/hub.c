@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "command/rename.h"
 #include "engine/group_stats.h"
+#include "session/multi_internal.h"
 #include "session/pending_internal.h"
 #include "session/session_internal.h"
 
@@ -381,8 +382,24 @@ int hub_new(const struct hub_options *options, struct hub **out_hub)
     return 0;
 }
 
+/* There may be fewer databases than were promised while nobody could know. */
+static void close_misplaced(struct hub *hub)
+{
+    uint32_t count = group_database_count(hub->options.group);
+    LIST_EACH(node, next, &hub->hosts[0].sessions)
+    {
+        struct session *session = LIST_ENTRY(node, struct session, node);
+        if (session->db < count && multi_fits_databases(session, count))
+            continue;
+        hub_log(hub, '#', "client %llu is closed: the database that it has selected is not there",
+                (unsigned long long)session->id);
+        session_close_now(session);
+    }
+}
+
 void hub_spread(struct hub *hub)
 {
+    close_misplaced(hub);
     atomic_store(&hub->host_count, hub->options.loop_count);
 }
 

@@ -54,6 +54,15 @@ void multi_reset(struct session *session)
     watch_drop_all(session);
 }
 
+bool multi_fits_databases(const struct session *session, uint32_t count)
+{
+    for (const struct queued *queued = session->queue; queued != NULL; queued = queued->next) {
+        if (queued->db >= count)
+            return false;
+    }
+    return !session->in_multi || session->multi_db < count;
+}
+
 static void refuse_to_queue(struct session *session, const struct command_row *row,
                             struct reply *reply, const char *text)
 {

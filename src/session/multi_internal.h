@@ -14,6 +14,8 @@ void multi_note_select(struct session *session, const struct command_row *row,
                        const struct slice *argv, uint32_t argc);
 void multi_exec(struct session *session, struct reply *reply);
 void multi_reset(struct session *session);
+/* False if a command of the open transaction is for a database that is not there. */
+bool multi_fits_databases(const struct session *session, uint32_t count);
 void exec_free(struct exec *exec);
 /* The group has answered an EXEC that has NODE commands among its own; a command of it that had
  * deferred has its reply. True if with this the reply of the whole stands in pending->exec->out. */

@@ -89,7 +89,8 @@ void hub_set_notify(struct hub *hub, unsigned classes);
  * the first. Thread: any loop's. */
 void hub_accept(struct hub *hub, int fd);
 
-/* From now on all loops run. Thread: any. */
+/* From now on all loops run, and how many databases there are is known. Thread: the first loop's.
+ */
 void hub_spread(struct hub *hub);
 
 /* Closes every connection, after its queued replies where `is_graceful`; on_done comes on `loop`
