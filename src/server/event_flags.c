@@ -21,7 +21,7 @@ static const struct {
 static unsigned class_of(uint8_t letter)
 {
     for (size_t i = 0; i < ARRAY_COUNT(letters); i++) {
-        if (letters[i].letter == letter)
+        if (letters[i].letter == (char)letter)
             return letters[i].class;
     }
     return letter == 'A' ? ALL : 0;

@@ -180,7 +180,7 @@ static void reply_text(struct reply *reply, const struct lcs *lcs, uint32_t leng
     size_t left = length;
     if (length > 0)
         buf_extend(&text, length);
-    while (match_before(lcs, &i, &j, &match)) {
+    while (left > 0 && match_before(lcs, &i, &j, &match)) {
         ASSERT(match.len <= left);
         left -= match.len;
         memcpy(text.data + left, lcs->a.data + match.at_a, match.len);

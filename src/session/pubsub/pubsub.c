@@ -178,38 +178,35 @@ static int run_sunsubscribe(struct call *call)
 
 #define NO_KEYS  KEYS_NONE
 #define CHANNELS KEYS_RANGE(1, -1, 1, KEY_CHANNEL)
-#define LISTEN_ROW(word, lo, places, from, cost, doc, args, fn)                                 \
-    {                                                                                           \
-        .name = (word), .arity = {(lo), ARITY_ANY},                                             \
-        .flags = CMD_PUBSUB | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_SUBSCRIBED,          \
-        .scope = SCOPE_NODE, .keys = places, .categories = "pubsub slow", .group = "pubsub",    \
-        .since = (from), .complexity = (cost), .summary = (doc), .syntax = (args), .run = (fn), \
+#define LISTEN_ROW(word, lo, from, cost, doc, args, fn, ...)                                      \
+    {                                                                                             \
+        .name = (word), .arity = {(lo), ARITY_ANY},                                               \
+        .flags = CMD_PUBSUB | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_SUBSCRIBED,            \
+        .scope = SCOPE_NODE, .keys = __VA_ARGS__, .categories = "pubsub slow", .group = "pubsub", \
+        .since = (from), .complexity = (cost), .summary = (doc), .syntax = (args), .run = (fn),   \
     }
 
 static const struct command_row rows[] = {
-    LISTEN_ROW(
-        "subscribe", 2, NO_KEYS, "2.0.0", "O(N) where N is the number of channels to subscribe to.",
-        "Listens for messages published to channels.", "channel [channel ...]", run_subscribe),
-    LISTEN_ROW("unsubscribe", 1, NO_KEYS, "2.0.0",
-               "O(N) where N is the number of channels to unsubscribe.",
+    LISTEN_ROW("subscribe", 2, "2.0.0", "O(N) where N is the number of channels to subscribe to.",
+               "Listens for messages published to channels.", "channel [channel ...]",
+               run_subscribe, NO_KEYS),
+    LISTEN_ROW("unsubscribe", 1, "2.0.0", "O(N) where N is the number of channels to unsubscribe.",
                "Stops listening to messages posted to channels.", "[channel [channel ...]]",
-               run_unsubscribe),
-    LISTEN_ROW("psubscribe", 2, NO_KEYS, "2.0.0",
-               "O(N) where N is the number of patterns to subscribe to.",
+               run_unsubscribe, NO_KEYS),
+    LISTEN_ROW("psubscribe", 2, "2.0.0", "O(N) where N is the number of patterns to subscribe to.",
                "Listens for messages published to channels that match one or more patterns.",
-               "pattern [pattern ...]", run_psubscribe),
-    LISTEN_ROW("punsubscribe", 1, NO_KEYS, "2.0.0",
-               "O(N) where N is the number of patterns to unsubscribe.",
+               "pattern [pattern ...]", run_psubscribe, NO_KEYS),
+    LISTEN_ROW("punsubscribe", 1, "2.0.0", "O(N) where N is the number of patterns to unsubscribe.",
                "Stops listening to messages published to channels that match one or more patterns.",
-               "[pattern [pattern ...]]", run_punsubscribe),
-    LISTEN_ROW("ssubscribe", 2, CHANNELS, "7.0.0",
+               "[pattern [pattern ...]]", run_punsubscribe, NO_KEYS),
+    LISTEN_ROW("ssubscribe", 2, "7.0.0",
                "O(N) where N is the number of shard channels to subscribe to.",
                "Listens for messages published to shard channels.",
-               "shardchannel [shardchannel ...]", run_ssubscribe),
-    LISTEN_ROW("sunsubscribe", 1, CHANNELS, "7.0.0",
+               "shardchannel [shardchannel ...]", run_ssubscribe, CHANNELS),
+    LISTEN_ROW("sunsubscribe", 1, "7.0.0",
                "O(N) where N is the number of shard channels to unsubscribe.",
                "Stops listening to messages posted to shard channels.",
-               "[shardchannel [shardchannel ...]]", run_sunsubscribe),
+               "[shardchannel [shardchannel ...]]", run_sunsubscribe, CHANNELS),
 };
 
 const struct command_family pubsub_family = {
