@@ -70,9 +70,6 @@ struct string_look {
 MUST_CHECK
 int string_look_at(struct tx *tx, const struct item *item, struct string_look *out_look);
 
-/* Is a string changed in place what Redis would call raw already? */
-bool string_is_raw(const struct item *item);
-
 /* Sets a string; `expire_at_ms` 0: it stays. */
 void args_put_string(struct call *call, struct slice key, struct slice value,
                      uint64_t expire_at_ms);

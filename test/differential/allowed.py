@@ -32,6 +32,11 @@ def another_count(name, args, ours, theirs):
     return name == b"OBJECT" and args[0].upper() == b"REFCOUNT" and (is_copy or is_queued)
 
 
+def another_form(name, args, ours, theirs):
+    return (name == b"OBJECT" and args[0].upper() == b"ENCODING" and theirs == b"raw"
+            and ours in (b"int", b"embstr"))
+
+
 def another_server(name, _, ours, theirs):
     return (name == b"HELLO" and type(ours) is type(theirs) and isinstance(ours, list)
             and len(ours) == len(theirs))
@@ -44,6 +49,8 @@ ALLOWED = [
     ("bitcount", "Valkey 8 takes BITCOUNT with one bound, and looks at the unit first", one_bound),
     ("refcount", "a COPY of a small integer is the copy's own in Redis, and what MULTI has queued "
      "holds its value, too", another_count),
+    ("encoding", "SETBIT and BITFIELD that change no bit leave a key as it is; in Redis it is raw "
+     "behind them", another_form),
     ("hello", "name, version and the connection's id are each server's own", another_server),
 ]
 

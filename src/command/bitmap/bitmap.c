@@ -50,7 +50,7 @@ static int set_bit(struct call *call, bool is_peek)
     if (rc != 0)
         return args_stop(rc);
     uint64_t old = bits_get(text, idx, 1);
-    bool is_changed = idx / 8 >= text.len || old != bit || !string_is_raw(&item);
+    bool is_changed = idx / 8 >= text.len || old != bit;
     if (is_changed && is_peek)
         return ERR_RETRY;
     reply_int(call->reply, (int64_t)old);

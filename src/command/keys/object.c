@@ -28,17 +28,12 @@ static int look_at_key(struct call *call, struct item *out_item)
     return ARGS_REPLIED;
 }
 
-bool string_is_raw(const struct item *item)
-{
-    return item->form == VALUE_CHANGED || item->size > EMBSTR_MAX_SIZE;
-}
-
 int string_look_at(struct tx *tx, const struct item *item, struct string_look *out_look)
 {
     struct slice value;
     int64_t number;
-    *out_look =
-        (struct string_look){.encoding = string_is_raw(item) ? "raw" : "embstr", .refcount = 1};
+    bool is_raw = item->form == VALUE_CHANGED || item->size > EMBSTR_MAX_SIZE;
+    *out_look = (struct string_look){.encoding = is_raw ? "raw" : "embstr", .refcount = 1};
     if (item->size > INT_MAX_DIGITS || item->form != VALUE_PLAIN)
         return 0;
     int rc = tx_load(tx, item, &value);
