@@ -2,10 +2,15 @@
 #include "base/mem.h"
 
 #include <malloc.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
+
+/* Of jemalloc: in place of an arena's number, all of them. */
+#define ALL_ARENAS "4096"
 
 static void *or_die(void *ptr)
 {
@@ -81,6 +86,61 @@ size_t mem_class_size(size_t size)
     unsigned top = 63u - (unsigned)__builtin_clzll(size - 1);
     size_t step = (size_t)1 << (top - 2);
     return (size + step - 1) & ~(step - 1);
+}
+
+/* ---- What the allocator says of itself ---- */
+
+/* Of jemalloc, which builds for sanitizers are without. */
+extern int mallctl(const char *name, void *old, size_t *old_size, void *value, size_t value_size)
+    __attribute__((weak));
+extern void malloc_stats_print(void (*on_text)(void *ctx, const char *text), void *ctx,
+                               const char *options) __attribute__((weak));
+
+static size_t read_size(const char *name)
+{
+    size_t value = 0;
+    size_t size = sizeof(value);
+    return mallctl(name, &value, &size, NULL, 0) == 0 ? value : 0;
+}
+
+struct mem_stats mem_stats(void)
+{
+    struct mem_stats stats = {0};
+    if (mallctl == NULL)
+        return stats;
+    /* Figures are of the last epoch: a new one is begun. */
+    uint64_t epoch = 1;
+    size_t size = sizeof(epoch);
+    if (mallctl("epoch", &epoch, &size, &epoch, size) != 0)
+        return stats;
+    stats.allocated = read_size("stats.allocated");
+    stats.active = read_size("stats.active");
+    stats.resident = read_size("stats.resident");
+    stats.muzzy = read_size("stats.arenas." ALL_ARENAS ".pmuzzy") * read_size("arenas.page");
+    return stats;
+}
+
+void mem_purge(void)
+{
+    if (mallctl != NULL)
+        IGNORE(mallctl("arena." ALL_ARENAS ".purge", NULL, NULL, NULL, 0),
+               "what is not returned stays free memory of ours");
+}
+
+void mem_report(void (*on_text)(void *ctx, const char *text), void *ctx)
+{
+    if (malloc_stats_print != NULL)
+        malloc_stats_print(on_text, ctx, NULL);
+}
+
+size_t mem_allocator(char *to, size_t size)
+{
+    const char *version = NULL;
+    size_t version_size = sizeof(version);
+    if (mallctl == NULL || mallctl("version", &version, &version_size, NULL, 0) != 0)
+        return (size_t)snprintf(to, size, "libc");
+    size_t len = strcspn(version, "-");
+    return (size_t)snprintf(to, size, "jemalloc-%.*s", (int)len, version);
 }
 
 size_t mem_usable_size(void *ptr)

@@ -35,4 +35,20 @@ size_t mem_class_size(size_t size);
 /* What the allocator really holds for `ptr`, at least what was asked for. 0 for NULL. */
 size_t mem_usable_size(void *ptr);
 
+/* What the allocator holds in all; zeroes where it cannot be told. */
+struct mem_stats {
+    size_t allocated; /* by the program */
+    size_t active;    /* pages that hold some of it */
+    size_t resident;  /* pages in memory */
+    size_t muzzy;     /* free pages that the system may take */
+};
+struct mem_stats mem_stats(void);
+
+/* Returns free pages to the system. */
+void mem_purge(void);
+/* The allocator's own report, as lines of text, in pieces; nothing where it has none. */
+void mem_report(void (*on_text)(void *ctx, const char *text), void *ctx);
+/* "jemalloc-5.3.0", or "libc". Returns its length. */
+size_t mem_allocator(char *to, size_t size);
+
 #endif

@@ -92,8 +92,15 @@ void args_notify(struct call *call, unsigned class, const char *name, struct sli
 
 void args_put_string(struct call *call, struct slice key, struct slice value, uint64_t expire_at_ms)
 {
+    args_put_formed(call, key, value, VALUE_PLAIN, expire_at_ms);
+}
+
+void args_put_formed(struct call *call, struct slice key, struct slice value, enum value_form form,
+                     uint64_t expire_at_ms)
+{
     tx_put(call->tx, call->db, key,
-           &(struct tx_value){.type = VALUE_STRING, .bytes = value, .expire_at_ms = expire_at_ms});
+           &(struct tx_value){
+               .type = VALUE_STRING, .form = form, .bytes = value, .expire_at_ms = expire_at_ms});
 }
 
 void args_reply_unknown(struct reply *reply, const struct slice *argv, uint32_t argc)
@@ -115,35 +122,47 @@ static bool is_debug(const char *container)
     return container != NULL && strcmp(container, "debug") == 0;
 }
 
-static void reply_unknown_debug(struct reply *reply, struct slice name)
+#define UPPER_SIZE 32
+
+static void put_upper(char to[UPPER_SIZE], const char *name)
 {
+    size_t len = 0;
+    for (; name[len] != '\0' && len < UPPER_SIZE - 1; len++)
+        to[len] = (char)(name[len] >= 'a' && name[len] <= 'z' ? name[len] - 'a' + 'A' : name[len]);
+    to[len] = '\0';
+}
+
+static void reply_sub_usage(struct reply *reply, const char *container, struct slice name)
+{
+    char upper[UPPER_SIZE];
+    put_upper(upper, container);
     reply_errorf(reply,
-                 "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try DEBUG HELP.",
-                 SLICE_FMT(slice_sub(name, 0, SHOWN_ARGS_SIZE)));
+                 "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try %s HELP.",
+                 SLICE_FMT(slice_sub(name, 0, SHOWN_ARGS_SIZE)), upper);
 }
 
 void args_reply_unknown_sub(struct reply *reply, const struct command_row *parent,
                             struct slice name)
 {
-    char upper[32];
-    size_t len = 0;
     if (is_debug(parent->name)) {
-        reply_unknown_debug(reply, name);
+        reply_sub_usage(reply, parent->name, name);
         return;
     }
-    for (; parent->name[len] != '\0' && len < sizeof(upper) - 1; len++) {
-        char c = parent->name[len];
-        upper[len] = (char)(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
-    }
-    upper[len] = '\0';
+    char upper[UPPER_SIZE];
+    put_upper(upper, parent->name);
     struct slice shown = slice_sub(name, 0, SHOWN_ARGS_SIZE);
     reply_errorf(reply, "ERR unknown subcommand '%.*s'. Try %s HELP.", SLICE_FMT(shown), upper);
+}
+
+void args_reply_sub_usage(struct call *call)
+{
+    reply_sub_usage(call->reply, call->row->parent, call->argv[1]);
 }
 
 void args_reply_arity(struct reply *reply, const struct command_row *row)
 {
     if (is_debug(row->parent)) {
-        reply_unknown_debug(reply, slice_str(row->name));
+        reply_sub_usage(reply, row->parent, slice_str(row->name));
         return;
     }
     reply_errorf(reply, "ERR wrong number of arguments for '%s%s%s' command",

@@ -60,12 +60,21 @@ void args_copy_string(struct slice text, size_t size, struct buf *out);
 MUST_CHECK
 bool args_string_fits(struct call *call, uint64_t size, uint64_t more);
 
-/* "int", "embstr" or "raw", by what the string is. 0, or what tx_load() returned. */
+/* What Redis would have made of a string. */
+struct string_look {
+    const char *encoding; /* "int", "embstr" or "raw", by what it is and how it came about */
+    int32_t refcount;     /* of Redis's small integers, which all keys share, INT32_MAX; else 1 */
+};
+
+/* 0, or what tx_load() returned. */
 MUST_CHECK
-int string_encoding(struct tx *tx, const struct item *item, const char **out_name);
+int string_look_at(struct tx *tx, const struct item *item, struct string_look *out_look);
 
 /* Sets a string; `expire_at_ms` 0: it stays. */
 void args_put_string(struct call *call, struct slice key, struct slice value,
+                     uint64_t expire_at_ms);
+/* The same for what came about in another way than by being set. */
+void args_put_formed(struct call *call, struct slice key, struct slice value, enum value_form form,
                      uint64_t expire_at_ms);
 
 /* Tells those who watch the keyspace what has been done to a key (store/event.h): behind the
@@ -77,6 +86,8 @@ void args_notify(struct call *call, unsigned class, const char *name, struct sli
 void args_reply_unknown(struct reply *reply, const struct slice *argv, uint32_t argc);
 void args_reply_unknown_sub(struct reply *reply, const struct command_row *parent,
                             struct slice name);
+/* A subcommand that takes several numbers of arguments, but not this one. */
+void args_reply_sub_usage(struct call *call);
 void args_reply_arity(struct reply *reply, const struct command_row *row);
 
 #endif

@@ -25,6 +25,7 @@
 struct session; /* of the layer above */
 struct command_row;
 struct command_table;
+struct tally;
 
 struct call {
     const struct command_row *row;
@@ -35,6 +36,7 @@ struct call {
     struct reply *reply;
     const struct command_table *table;
     struct session *session; /* scope NODE only */
+    struct tally *tally;     /* counts what a transaction runs; may be NULL */
 };
 
 /* Returns 0 when it has replied, be it an error, or what tx_get() and tx_load() returned: ERR_COLD,
@@ -58,14 +60,16 @@ enum command_flags {
     CMD_ALLOW_BUSY = 1 << 13,
     CMD_NO_ASYNC_LOADING = 1 << 14, /* shown, and nothing else: nothing is loaded that way */
     /* Ours, not shown. */
-    CMD_POINT = 1 << 20,        /* READONLY: may be answered on an io loop, lock-free */
-    CMD_LOADS_VALUE = 1 << 21,  /* reads old values of its keys where shards execute it (R19) */
-    CMD_IN_MULTI_NOW = 1 << 22, /* not queued by MULTI */
-    CMD_WANTS_QUIET = 1 << 23,  /* runs only while nothing of its connection is in flight */
-    CMD_INTERNAL = 1 << 24,     /* found by id alone: no client can name it, no list shows it */
-    CMD_SHOWS_VALUE = 1 << 25,  /* its reply may be as large as the values of its keys */
-    CMD_SHOWN_READ = 1 << 28,   /* WRITE: clients are told that it is a read, as in Redis */
-    CMD_SUBSCRIBED = 1 << 29    /* a RESP2 connection that listens to channels may say it */
+    CMD_POINT = 1 << 20,         /* READONLY: may be answered on an io loop, lock-free */
+    CMD_LOADS_VALUE = 1 << 21,   /* reads old values of its keys where shards execute it (R19) */
+    CMD_IN_MULTI_NOW = 1 << 22,  /* not queued by MULTI */
+    CMD_WANTS_QUIET = 1 << 23,   /* runs only while nothing of its connection is in flight */
+    CMD_INTERNAL = 1 << 24,      /* found by id alone: no client can name it, no list shows it */
+    CMD_SHOWS_VALUE = 1 << 25,   /* its reply may be as large as the values of its keys */
+    CMD_COUNTS_READS = 1 << 26,  /* WRITE: its lookups are reads, too (keyspace_hits) */
+    CMD_MAY_REPLICATE = 1 << 27, /* CLIENT PAUSE WRITE holds it like a write */
+    CMD_SHOWN_READ = 1 << 28,    /* WRITE: clients are told that it is a read, as in Redis */
+    CMD_SUBSCRIBED = 1 << 29     /* a RESP2 connection that listens to channels may say it */
 };
 
 enum command_scope {
@@ -120,10 +124,6 @@ const struct command_row *command_find(const struct command_table *table, const 
                                        uint32_t argc, const struct command_row **out_parent);
 const struct command_row *command_by_id(const struct command_table *table, uint16_t id);
 
-size_t command_count(const struct command_table *table); /* without subcommands */
-/* Every row but internal ones, containers before their subcommands, by name. */
-const struct command_row *command_at(const struct command_table *table, size_t idx);
-size_t command_row_count(const struct command_table *table);
 static inline bool command_arity_fits(const struct command_row *row, uint32_t argc)
 {
     return argc >= row->arity.min && argc <= row->arity.max;

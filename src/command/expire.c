@@ -55,8 +55,10 @@ static int put_expiry(struct call *call, const struct item *item, uint64_t expir
     int rc = tx_load(call->tx, item, &value);
     if (rc != 0)
         return rc;
-    tx_put(call->tx, call->db, call->argv[1],
-           &(struct tx_value){.type = item->type, .bytes = value, .expire_at_ms = expire_at_ms});
+    tx_put(
+        call->tx, call->db, call->argv[1],
+        &(struct tx_value){
+            .type = item->type, .form = item->form, .bytes = value, .expire_at_ms = expire_at_ms});
     return 0;
 }
 

@@ -2,7 +2,8 @@
 /* families: the commands of this layer. Which of them a server has is the server's list.
  *
  * Ids are permanent and leave room: strings 1-99 (of them bitmaps 60-69, HyperLogLogs 70-79),
- * keyspace 100-199 (of which OBJECT 150-159, DEBUG 160-169), transactions 200-219.
+ * keyspace 100-199 (of which OBJECT 150-159, DEBUG 160-169, MEMORY 170-179),
+ * transactions 200-219.
  */
 #ifndef COMMAND_FAMILIES_H
 #define COMMAND_FAMILIES_H
@@ -21,6 +22,7 @@ extern const struct command_family expire_family;        /* EXPIRE TTL PERSIST .
 extern const struct command_family scan_family;          /* KEYS SCAN */
 extern const struct command_family object_family;        /* OBJECT */
 extern const struct command_family dump_family;          /* DUMP RESTORE */
+extern const struct command_family memory_family;        /* MEMORY USAGE */
 extern const struct command_family debug_family;         /* DEBUG, the part of content */
 /* transaction_family: command/transaction.h */
 

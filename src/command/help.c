@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "command/catalogue.h"
+
 #define LINE_SIZE 512
 
 static void put_upper(char *to, size_t size, const char *text)

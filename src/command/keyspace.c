@@ -88,9 +88,11 @@ static int put_copy(struct call *call, const struct item *from, const struct ite
     /* What is there goes first, as those hear who are told of new keys. */
     if (there->type != VALUE_NONE)
         tx_del(call->tx, to.db, to.key);
-    tx_put(
-        call->tx, to.db, to.key,
-        &(struct tx_value){.type = from->type, .bytes = value, .expire_at_ms = from->expire_at_ms});
+    tx_put(call->tx, to.db, to.key,
+           &(struct tx_value){.type = from->type,
+                              .form = from->form,
+                              .bytes = value,
+                              .expire_at_ms = from->expire_at_ms});
     return 0;
 }
 

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "command/catalogue.h"
 #include "command/rename.h"
 
 #define NAME_MAX_SIZE 64
@@ -31,6 +32,24 @@ struct command_table {
     size_t new_name_count;
     const struct command_row **by_id;
     size_t by_id_size;
+    /* Numbers: those with an id begin, by id; the others are found by their address. */
+    uint32_t *number_of_id;
+    const struct command_row **by_number;
+    uint32_t number_count;
+    struct numbered {
+        const struct command_row *row;
+        uint32_t number;
+    } * numbered; /* open addressing */
+    size_t numbered_size;
+    /* Top names of up to eight bytes, found without a byte by byte comparison. */
+    struct quick {
+        uint64_t folded;  /* the name in lower case, zeroes behind it */
+        uint64_t letters; /* the bit that tells the cases apart, where it does */
+        const struct command_row *row;
+        size_t len;
+        bool has_subs;
+    } * quick; /* open addressing; at most a quarter is taken */
+    unsigned quick_bits;
 };
 
 /* Hash of "parent|name" or "name", folded to lower case. */
@@ -110,6 +129,122 @@ static void add_row(struct command_table *table, const struct command_row *row)
     table->by_id[row->id] = row;
 }
 
+/* ---- Numbers ---- */
+
+static struct numbered *numbered_slot(const struct command_table *table,
+                                      const struct command_row *row)
+{
+    size_t mask = table->numbered_size - 1;
+    size_t at = (size_t)(hash_mix((uint64_t)(uintptr_t)row, 0) & mask);
+    while (table->numbered[at].row != NULL && table->numbered[at].row != row)
+        at = (at + 1) & mask;
+    return &table->numbered[at];
+}
+
+static void give_numbers(struct command_table *table)
+{
+    table->number_of_id = mem_calloc(table->by_id_size, sizeof(*table->number_of_id));
+    table->by_number = mem_calloc(table->row_count, sizeof(struct command_row *));
+    table->numbered_size = table->index_size;
+    table->numbered = mem_calloc(table->numbered_size, sizeof(*table->numbered));
+    for (size_t i = 0; i < table->row_count; i++) {
+        const struct command_row *row = table->rows[i];
+        uint32_t number = table->number_count++;
+        table->by_number[number] = row;
+        if (row->id != 0)
+            table->number_of_id[row->id] = number;
+        else
+            *numbered_slot(table, row) = (struct numbered){.row = row, .number = number};
+    }
+    for (size_t id = 1; id < table->by_id_size; id++) {
+        const struct command_row *row = table->by_id[id];
+        if (row == NULL || (row->flags & CMD_INTERNAL) == 0)
+            continue;
+        const struct command_row *named = find_name(table, parent_of(row), slice_str(row->name));
+        ASSERT(named != NULL);
+        table->number_of_id[id] = command_number(table, named);
+    }
+}
+
+uint32_t command_number(const struct command_table *table, const struct command_row *row)
+{
+    return row->id != 0 ? table->number_of_id[row->id] : numbered_slot(table, row)->number;
+}
+
+uint32_t command_numbers(const struct command_table *table)
+{
+    return table->number_count;
+}
+
+const struct command_row *command_by_number(const struct command_table *table, uint32_t number)
+{
+    ASSERT(number < table->number_count);
+    return table->by_number[number];
+}
+
+/* ---- Short names ---- */
+
+static inline uint64_t load_u32(const uint8_t *from)
+{
+    uint32_t part;
+    memcpy(&part, from, sizeof(part));
+    return part;
+}
+
+/* One to eight bytes as a number; the parts may overlap. */
+static inline uint64_t pack(struct slice name)
+{
+    const uint8_t *data = name.data;
+    size_t len = name.len;
+    if (len >= 4)
+        return load_u32(data) | load_u32(data + len - 4) << (8 * (len - 4));
+    size_t middle = len / 2;
+    return data[0] | (uint64_t)data[middle] << (8 * middle) |
+           (uint64_t)data[len - 1] << (8 * (len - 1));
+}
+
+/* The slot of the name, or the free one where it belongs. */
+static inline struct quick *quick_slot(const struct command_table *table, uint64_t word, size_t len)
+{
+    size_t mask = ((size_t)1 << table->quick_bits) - 1;
+    uint64_t mixed = (word | UINT64_C(0x2020202020202020)) * UINT64_C(0x9e3779b97f4a7c15);
+    size_t at = mixed >> (64 - table->quick_bits);
+    for (;; at = (at + 1) & mask) {
+        struct quick *quick = &table->quick[at];
+        if (quick->row == NULL || ((word | quick->letters) == quick->folded && len == quick->len))
+            return quick;
+    }
+}
+
+static void add_short_name(struct command_table *table, const struct entry *entry)
+{
+    uint64_t letters = 0;
+    for (size_t i = 0; i < entry->name.len; i++)
+        letters |= isalpha(entry->name.data[i]) ? UINT64_C(0x20) << (8 * i) : 0;
+    uint64_t folded = pack(entry->name) | letters;
+    *quick_slot(table, folded, entry->name.len) = (struct quick){.folded = folded,
+                                                                 .letters = letters,
+                                                                 .row = entry->row,
+                                                                 .len = entry->name.len,
+                                                                 .has_subs = entry->has_subs};
+}
+
+static void index_short_names(struct command_table *table)
+{
+    mem_free(table->quick);
+    table->quick_bits = 4;
+    while ((size_t)1 << table->quick_bits < table->top_count * 4)
+        table->quick_bits++;
+    table->quick = mem_calloc((size_t)1 << table->quick_bits, sizeof(*table->quick));
+    for (size_t i = 0; i < table->index_size; i++) {
+        const struct entry *entry = &table->index[i];
+        if (entry->row != NULL && entry->row->parent == NULL && entry->name.len <= 8)
+            add_short_name(table, entry);
+    }
+}
+
+/* ---- Life ---- */
+
 struct command_table *command_table_new(const struct command_family *const *families,
                                         size_t family_count)
 {
@@ -139,6 +274,8 @@ struct command_table *command_table_new(const struct command_family *const *fami
             table->index[slot_of(table, SLICE_EMPTY, parent_of(table->rows[i]))].has_subs = true;
     }
     qsort(table->rows, table->row_count, sizeof(struct command_row *), compare_rows);
+    give_numbers(table);
+    index_short_names(table);
     return table;
 }
 
@@ -152,6 +289,10 @@ void command_table_free(struct command_table *table)
     mem_free(table->rows);
     mem_free(table->index);
     mem_free(table->by_id);
+    mem_free(table->number_of_id);
+    mem_free(table->by_number);
+    mem_free(table->numbered);
+    mem_free(table->quick);
     mem_free(table);
 }
 
@@ -202,6 +343,7 @@ int command_table_rename(struct command_table *table, struct slice from, struct 
     old->row = NULL;
     if (to.len == 0) {
         unlist(table, row);
+        index_short_names(table);
         return 0;
     }
     /* The index is a quarter full at most, and names that were given up keep their places. */
@@ -211,6 +353,7 @@ int command_table_rename(struct command_table *table, struct slice from, struct 
     keep_name(table, name);
     entry.name = slice_of(name, to.len);
     table->index[slot_of(table, SLICE_EMPTY, to)] = entry;
+    index_short_names(table);
     return 0;
 }
 
@@ -228,11 +371,20 @@ const struct command_row *command_find(const struct command_table *table, const 
                                        uint32_t argc, const struct command_row **out_parent)
 {
     *out_parent = NULL;
-    if (argv[0].len > NAME_MAX_SIZE)
-        return NULL;
-    size_t slot = slot_of(table, SLICE_EMPTY, argv[0]);
-    const struct command_row *row = table->index[slot].row;
-    if (row == NULL || argc < 2 || !table->index[slot].has_subs)
+    const struct command_row *row;
+    bool has_subs;
+    if (LIKELY(argv[0].len - 1 < 8)) {
+        const struct quick *quick = quick_slot(table, pack(argv[0]), argv[0].len);
+        row = quick->row;
+        has_subs = quick->has_subs;
+    } else {
+        if (argv[0].len > NAME_MAX_SIZE)
+            return NULL;
+        const struct entry *entry = &table->index[slot_of(table, SLICE_EMPTY, argv[0])];
+        row = entry->row;
+        has_subs = entry->has_subs;
+    }
+    if (LIKELY(row == NULL || argc < 2 || !has_subs))
         return row;
     const struct command_row *sub = find_name(table, slice_str(row->name), argv[1]);
     if (sub == NULL)

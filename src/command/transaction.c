@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "command/codec.h"
+#include "command/tally.h"
 
 #define WATCHES      1 /* arguments of EXEC */
 #define FIRST_QUEUED 2
@@ -197,7 +198,18 @@ static int run_queued(struct call *call, struct slice bytes, struct queued *queu
     one.argc = queued->argc;
     one.db = queued->db;
     tx_note_misses(call->tx, (queued->row->flags & CMD_READONLY) != 0);
-    return queued->row->run(&one);
+    size_t mark = call->reply->out->len;
+    unsigned counted = CMD_READONLY | CMD_COUNTS_READS;
+    tx_count_lookups(call->tx, (queued->row->flags & counted) != 0);
+    int rc = queued->row->run(&one);
+    if (rc == 0 && call->tally != NULL)
+        tally_after_inner(
+            call->tally,
+            &(struct tally_call){.row = queued->row,
+                                 .argv = queued->argv,
+                                 .argc = queued->argc,
+                                 .reply = slice_sub(buf_slice(call->reply->out), mark, SIZE_MAX)});
+    return rc;
 }
 
 /* Runs all commands. A cold value voids the run, but those behind it are run all the same, so that
@@ -218,6 +230,7 @@ static int run_all(struct call *call)
 static int run_transaction(struct call *call)
 {
     bool is_changed;
+    tx_count_lookups(call->tx, false);
     int rc = look_at_watches(call, &is_changed);
     if (rc != 0)
         return rc;
@@ -226,6 +239,8 @@ static int run_transaction(struct call *call)
         return 0;
     }
     reply_array(call->reply, call->argc - FIRST_QUEUED);
+    if (call->tally != NULL)
+        tally_start_inner(call->tally);
     return run_all(call);
 }
 

@@ -26,6 +26,7 @@ struct group {
     struct port ports[GROUP_MAX_LOOPS];
     struct sequencer sequencer;
     struct seglog_found found; /* from recovery to start */
+    uint32_t fitted_databases; /* the same; 0: as many as the options say */
     _Atomic bool is_started;   /* shards and stores may be looked at */
     _Atomic int state;         /* enum group_state */
     _Atomic bool is_fatal;
@@ -34,7 +35,9 @@ struct group {
     _Atomic uint64_t hlc_ms; /* last stamp or raised time, for readers (R22) */
     _Atomic int log_error;
     _Atomic bool is_expire_passive;  /* no entry is logged only because keys are due */
+    _Atomic uint64_t expiry_held_ms; /* on the clock of loops: until then what is due stays */
     _Atomic bool is_disk_full;       /* no segment can be prepared */
+    struct tally_settings tally_settings;
     _Atomic uint64_t shards_failing; /* a set: their data files cannot be written */
     struct {
         _Atomic uint64_t values[24];

@@ -114,6 +114,32 @@ void group_set_active_expire(struct group *group, bool is_active)
     atomic_store_explicit(&group->is_expire_passive, !is_active, memory_order_relaxed);
 }
 
+void group_hold_expiry(struct group *group, uint64_t until_ms)
+{
+    atomic_store_explicit(&group->expiry_held_ms, until_ms, memory_order_relaxed);
+}
+
+static void on_sweep(struct loop_post *post)
+{
+    struct group_sweep *sweep = CONTAINER_OF(post, struct group_sweep, post);
+    if (sweep->shard == sweep->shard_count) {
+        sweep->on_done(sweep);
+        return;
+    }
+    shard_sweep(&sweep->group->shards[sweep->shard++]);
+    bool is_last = sweep->shard == sweep->shard_count;
+    loop_post(is_last ? sweep->loop : sweep->group->shards[sweep->shard].loop, &sweep->post);
+}
+
+void group_sweep(struct group *group, struct group_sweep *sweep)
+{
+    sweep->post.run = on_sweep;
+    sweep->group = group;
+    sweep->shard = 0;
+    sweep->shard_count = group_shard_count(group);
+    loop_post(sweep->shard_count == 0 ? sweep->loop : group->shards[0].loop, &sweep->post);
+}
+
 const struct command_table *group_table(const struct group *group)
 {
     return group->options.table;
@@ -131,6 +157,12 @@ struct store_db_stats group_db_stats(const struct group *group, uint16_t db)
         struct store_db_stats stats = store_db_stats(group->stores.shards[i], db);
         sum.keys += stats.keys;
         sum.expires += stats.expires;
+        sum.table_bytes += stats.table_bytes;
+        /* The mean of what has been seen so far moves towards this shard's by its share. */
+        int64_t apart = (int64_t)(stats.mean_expire_at_ms - sum.mean_expire_at_ms);
+        if (stats.expires > 0)
+            sum.mean_expire_at_ms +=
+                (uint64_t)((double)apart * (double)stats.expires / (double)sum.expires);
     }
     return sum;
 }
@@ -191,7 +223,20 @@ struct group_stats group_stats(const struct group *group)
     return stats;
 }
 
+void group_tally(const struct group *group, struct tally_sum *sum)
+{
+    for (uint32_t i = 0; i < group->options.io_loop_count; i++)
+        tally_add_to(group->ports[i].tally, sum);
+    for (uint32_t i = 0; i < group->stores.count; i++)
+        tally_add_to(group->shards[i].tally, sum);
+}
+
 /* ---- Settings ---- */
+
+struct tally_settings *group_tally_settings(struct group *group)
+{
+    return &group->tally_settings;
+}
 
 struct hot_max_change {
     struct loop_post post;

@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #include "base/diag.h"
-#include "command/command.h"
+#include "command/tally.h"
 #include "loop/loop.h"
 #include "loop/pool.h"
 #include "os/aio.h"
@@ -129,6 +129,7 @@ void group_set_hot_max_value(struct group *group, size_t bytes);
 
 /* The classes of events (store/event.h) that ports are told of. Thread: any. */
 void group_want_events(struct group *group, unsigned classes);
+struct tally_settings *group_tally_settings(struct group *group);
 
 /* Asks for a checkpoint at once; on_done comes on `loop`. Thread: any. */
 struct group_checkpoint_request {
@@ -159,6 +160,22 @@ void group_reload(struct group *group, struct group_reload_request *request);
 /* Whether time is logged for no other reason than that keys are due (R14); on at first. Off, they
  * go with the next write or with who meets them. For DEBUG. Thread: any. */
 void group_set_active_expire(struct group *group, bool is_active);
+
+/* Until `until_ms` on the clock of the loops (loop_now_ms()) no key is taken out because it is due;
+ * 0: they are again. For CLIENT PAUSE. Thread: any. */
+void group_hold_expiry(struct group *group, uint64_t until_ms);
+
+/* Has what is due by now taken out, as far as that is decided; on_done comes on `loop`. Thread:
+ * any, once the group has started. */
+struct group_sweep {
+    struct loop_post post;
+    struct group *group;
+    struct loop *loop;
+    uint32_t shard;
+    uint32_t shard_count;
+    void (*on_done)(struct group_sweep *sweep);
+};
+void group_sweep(struct group *group, struct group_sweep *sweep);
 
 uint32_t group_database_count(const struct group *group);
 uint64_t group_id(const struct group *group);

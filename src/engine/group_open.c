@@ -171,7 +171,7 @@ static bool fit_databases(struct group *group, uint64_t last_index)
                   "there will be %u databases, not %u, until the next start: the log is replayed "
                   "with as many as it was written with",
                   count, wanted);
-        group->options.database_count = count;
+        group->fitted_databases = count;
     }
     return false;
 }
@@ -445,6 +445,7 @@ static bool is_one_loop(const struct group_options *options)
 static void start_components(struct group *group)
 {
     const struct group_options *options = &group->options;
+    atomic_init(&group->tally_settings.slow_us, UINT64_MAX);
     group->shards = mem_calloc(group->stores.count, sizeof(*group->shards));
     for (uint32_t i = 0; i < group->stores.count; i++)
         shard_init(&group->shards[i], group, i, options->shard_loops[i % options->shard_loop_count],
@@ -543,6 +544,9 @@ int group_start(struct group *group, struct diag *diag)
     int rc = open_consensus(group, diag);
     if (rc != 0)
         return rc;
+    /* Loops read it while the recovery ran. */
+    if (group->fitted_databases != 0)
+        group->options.database_count = group->fitted_databases;
     start_components(group);
     atomic_store_explicit(&group->is_started, true, memory_order_release);
     return 0;

@@ -50,5 +50,7 @@ struct group_stats {
 struct group_stats group_stats(const struct group *group);
 /* Keys of a database over all shards. */
 struct store_db_stats group_db_stats(const struct group *group, uint16_t db);
+/* Counters of commands over all ports and shards are added; `sum` has been initialised. */
+void group_tally(const struct group *group, struct tally_sum *sum);
 
 #endif

@@ -303,6 +303,8 @@ void port_on_replies(struct loop_post *post)
     struct reply_batch *batch = CONTAINER_OF(post, struct reply_batch, post);
     struct port *port = batch->port;
     size_t cost = 0;
+    port_tell_slow(port, batch->slow, NULL);
+    batch->slow = NULL;
     for (uint32_t i = 0; i < batch->count; i++) {
         const struct reply_entry *entry = &batch->entries[i];
         cost += entry->cost;
@@ -340,6 +342,25 @@ struct group *port_group(struct port *port)
     return port->group;
 }
 
+struct tally *port_tally(struct port *port)
+{
+    return port->tally;
+}
+
+void port_tell_slow(struct port *port, struct slow_command *slow, void *token)
+{
+    while (slow != NULL) {
+        struct slow_command *next = slow->next;
+        if (token != NULL)
+            slow->token = token;
+        if (port->events->on_slow != NULL)
+            port->events->on_slow(port->ctx, slow);
+        else
+            slow_command_free(slow);
+        slow = next;
+    }
+}
+
 struct port_stats port_stats(const struct port *port)
 {
     struct port_stats stats = port->stats;
@@ -351,6 +372,7 @@ void port_init(struct port *port, struct group *group, uint32_t idx, struct loop
 {
     *port = (struct port){.group = group, .idx = idx, .loop = loop};
     port->tx = tx_new(&group->stores);
+    port->tally = tally_new(group->options.table, group->options.os.clock, &group->tally_settings);
     port->pull.run = on_pull;
     port->missed.group = group;
     port->max_in_flight_bytes = group->options.max_in_flight_bytes / group->options.io_loop_count;
@@ -373,4 +395,5 @@ void port_fini(struct port *port)
     batch_free(port->urgent);
     batch_free(port->clocked);
     tx_free(port->tx);
+    tally_free(port->tally);
 }

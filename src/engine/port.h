@@ -12,6 +12,7 @@
 #ifndef ENGINE_PORT_H
 #define ENGINE_PORT_H
 
+#include "command/tally.h"
 #include "engine/group.h"
 
 struct port_events {
@@ -23,6 +24,9 @@ struct port_events {
     /* What has happened in the keyspace, durable and in order; the list is borrowed for the call.
      * Only what group_want_events() has asked for. May be left out. */
     void (*on_events)(void *ctx, const struct event_list *events);
+    /* A command has been slow that was not answered at once; before its on_reply. Takes it. May be
+     * left out. */
+    void (*on_slow)(void *ctx, struct slow_command *slow);
     /* There is room again after port_has_room() said no. */
     void (*on_room)(void *ctx);
 };
@@ -81,6 +85,10 @@ int port_version_of(struct port *port, uint16_t db, struct slice key,
 void port_note_watched(struct port *port, struct watched_note *note, uint16_t db, struct slice key);
 
 struct group *port_group(struct port *port);
+
+/* Of this loop: commands that are answered at once, and whatever the caller adds. What has been
+ * slow is in it when port_execute() returns PORT_ANSWERED. */
+struct tally *port_tally(struct port *port);
 
 struct port_stats {
     uint64_t inline_reads;

@@ -3,6 +3,7 @@
 #ifndef ENGINE_PORT_INTERNAL_H
 #define ENGINE_PORT_INTERNAL_H
 
+#include "command/tally.h"
 #include "engine/batch.h"
 #include "engine/events/events.h"
 #include "store/tx.h"
@@ -16,6 +17,7 @@ struct port {
     const struct port_events *events;
     void *ctx;
     struct tx *tx; /* for reads at once */
+    struct tally *tally;
     struct slice *argv;
     size_t argv_cap;
     struct batch *ordered; /* being gathered */
@@ -101,6 +103,9 @@ bool port_add_write(struct port *port, const struct port_request *request,
                     const struct involved *involved, size_t size);
 bool port_add_read(struct port *port, const struct port_request *request,
                    const struct involved *involved, enum batch_kind kind);
+
+/* Hands slow commands on; `token` where they are all of one request. */
+void port_tell_slow(struct port *port, struct slow_command *slow, void *token);
 
 /* Gives bytes in flight back. */
 void port_settle(struct port *port, size_t cost);

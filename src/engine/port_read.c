@@ -289,14 +289,33 @@ static int run_inline(struct port *port, const struct port_request *request, com
     return rc;
 }
 
+/* A read that was answered here. */
+static void count_read(struct port *port, const struct port_request *request, struct slice reply)
+{
+    struct tx_lookups lookups = tx_lookups(port->tx);
+    tally_lookups(port->tally, lookups.found, lookups.missed);
+    tally_after(port->tally, &(struct tally_call){.row = request->row,
+                                                  .argv = request->argv,
+                                                  .argc = request->argc,
+                                                  .size = reply.len,
+                                                  .reply = reply});
+}
+
 static void finish_read(struct fetch *fetch)
 {
     struct port *port = fetch->port;
     struct buf out = {0};
     struct reply reply = reply_to(&out, fetch->request.proto);
     hand_in(fetch);
+    tally_start(port->tally);
+    tally_before(port->tally, fetch->request.row, 0);
     int rc = run_inline(port, &fetch->request, fetch->request.row->run, &reply);
     bool needs_clock = tx_needs_clock(port->tx);
+    if (rc == 0) {
+        count_read(port, &fetch->request, buf_slice(&out));
+        tally_split(port->tally);
+        port_tell_slow(port, tally_take_slow(port->tally), fetch->request.token);
+    }
     if (rc != ERR_COLD)
         tx_reset(port->tx);
     if (rc == 0)
@@ -348,9 +367,11 @@ enum read_outcome port_read_now(struct port *port, const struct port_request *re
                                 struct reply *reply)
 {
     size_t mark = reply->out->len;
+    tally_before(port->tally, request->row, 0);
     for (unsigned attempt = 0; attempt < READ_TRIES; attempt++) {
         int rc = run_inline(port, request, request->row->run, reply);
         if (LIKELY(rc == 0)) {
+            count_read(port, request, slice_sub(buf_slice(reply->out), mark, SIZE_MAX));
             tx_end_inline(port->tx);
             port->stats.inline_reads++;
             return READ_DONE;
@@ -381,8 +402,10 @@ enum read_outcome port_read_now(struct port *port, const struct port_request *re
 bool port_peek(struct port *port, const struct port_request *request, struct reply *reply)
 {
     size_t mark = reply->out->len;
+    tally_before(port->tally, request->row, 0);
     int rc = run_inline(port, request, request->row->peek, reply);
     if (rc == 0) {
+        count_read(port, request, slice_sub(buf_slice(reply->out), mark, SIZE_MAX));
         tx_end_inline(port->tx);
         port->stats.inline_reads++;
         return true;

@@ -387,6 +387,8 @@ static void tick_clock(struct sequencer *sequencer)
     uint64_t now_ms = hlc_now_ms(&sequencer->hlc);
     if (group_state(sequencer->group) != GROUP_READY || sequencer->waiting != NULL ||
         atomic_load_explicit(&sequencer->group->is_expire_passive, memory_order_relaxed) ||
+        atomic_load_explicit(&sequencer->group->expiry_held_ms, memory_order_relaxed) >
+            loop_now_ms(sequencer->loop) ||
         !sequencer_has_due_keys(sequencer, now_ms) || now_ms <= sequencer->dispatched_ms)
         return;
     struct batch *batch = batch_new(NULL, BATCH_CLOCK);

@@ -211,7 +211,7 @@ static bool is_disk_behind(const struct shard *shard)
            !atomic_load_explicit(&group->is_ending, memory_order_relaxed);
 }
 
-static bool run_rounds(struct shard *shard)
+static bool run_heads(struct shard *shard)
 {
     bool did = false;
     while (shard->state == SHARD_RUNNING && shard->head != NULL) {
@@ -228,6 +228,41 @@ static bool run_rounds(struct shard *shard)
         end_head(shard);
     }
     return did;
+}
+
+static bool run_rounds(struct shard *shard)
+{
+    if (shard->state != SHARD_RUNNING || shard->head == NULL)
+        return false;
+    tally_start(shard->tally);
+    bool did = run_heads(shard);
+    tally_split(shard->tally);
+    return did;
+}
+
+static void publish_expired(struct shard *shard)
+{
+    uint64_t count = store_expired_keys(shard->store);
+    if (count != atomic_load_explicit(&shard->stats.expired_keys, memory_order_relaxed))
+        atomic_store_explicit(&shard->stats.expired_keys, count, memory_order_relaxed);
+}
+
+/* What a turn does beside commands; true if more is left. */
+static bool step_store(struct shard *shard)
+{
+    uint64_t held_ms = atomic_load_explicit(&shard->group->expiry_held_ms, memory_order_relaxed);
+    store_hold_expiry(shard->store, UNLIKELY(held_ms != 0) && held_ms > loop_now_ms(shard->loop));
+    bool has_more = store_step(shard->store, STEP_BUDGET);
+    publish_expired(shard);
+    return has_more;
+}
+
+void shard_sweep(struct shard *shard)
+{
+    if (shard->state != SHARD_RUNNING)
+        return;
+    store_sweep(shard->store);
+    publish_expired(shard);
 }
 
 static bool run_phase(struct loop_phase *phase)
@@ -253,7 +288,7 @@ static bool run_phase(struct loop_phase *phase)
         shard_flush(shard);
     else if (unwritten > 0 && shard->write == NULL && !loop_timer_is_armed(&shard->flush_timer))
         loop_timer_arm(&shard->flush_timer, shard->group->options.flush_interval_ms);
-    if (store_step(shard->store, STEP_BUDGET))
+    if (step_store(shard))
         loop_again(shard->loop);
     event_line_post(shard_events(shard->group, shard->idx));
     if (did && loop_now_ms(shard->loop) - shard->stats_at_ms >= STATS_EVERY_MS)
@@ -305,6 +340,7 @@ void shard_init(struct shard *shard, struct group *group, uint32_t idx, struct l
 {
     *shard = (struct shard){.group = group, .idx = idx, .loop = loop, .store = store};
     shard->tx = tx_new(&group->stores);
+    shard->tally = tally_new(group->options.table, group->options.os.clock, &group->tally_settings);
     shard->released.run = on_released;
     shard->wake.run = on_wake;
     shard->events.group = group;
@@ -358,6 +394,7 @@ void shard_fini(struct shard *shard)
     drop_jobs(shard);
     event_line_fini(&shard->events);
     tx_free(shard->tx);
+    tally_free(shard->tally);
     mem_free(shard->argv);
     buf_fini(&shard->scratch);
     store_close(shard->store);

@@ -9,6 +9,11 @@
 
 void reply_batch_free(struct reply_batch *batch)
 {
+    while (batch->slow != NULL) {
+        struct slow_command *next = batch->slow->next;
+        slow_command_free(batch->slow);
+        batch->slow = next;
+    }
     buf_fini(&batch->bytes);
     mem_free(batch->entries);
     mem_free(batch);
@@ -22,6 +27,7 @@ static struct reply_batch *reply_batch_of(struct shard *shard, struct port *port
     }
     struct reply_batch *batch = mem_calloc(1, sizeof(*batch));
     batch->port = port;
+    batch->slow_end = &batch->slow;
     batch->post.run = port_on_replies;
     batch->next = shard->replies;
     shard->replies = batch;
@@ -65,6 +71,20 @@ static void note_events(struct shard *shard, const struct op *op)
         const struct event *event = &events->events[i];
         event_line_add(shard_events(shard->group, event->shard), events, event, op->client);
     }
+}
+
+/* Behind what an op has published, which was run for those who wanted events at its beginning. Who
+ * has begun to keep copies since may have read what was there before, and is told to forget it all.
+ * Who begins later sees what has been published: the word is looked at only now, and whoever sets
+ * it has all threads held up for a moment before the first read. */
+static void tell_newcomers(struct shard *shard, unsigned wanted)
+{
+    unsigned now = atomic_load(&shard->group->events.wanted);
+    if (LIKELY((now & ~wanted & EVENT_FLUSHED) == 0))
+        return;
+    static const struct event_list nothing;
+    event_line_add(shard_events(shard->group, shard->idx), &nothing,
+                   &(struct event){.name = "", .class = EVENT_FLUSHED}, 0);
 }
 
 void shard_on_expired(void *ctx, uint16_t db, struct slice key)
@@ -233,12 +253,46 @@ static struct tx_begin begin_of(const struct round *round, const struct op *op)
     };
 }
 
+/* ---- Counting ---- */
+
+static void count_done(struct shard *shard, const struct op *op, struct reply_batch *batch,
+                       const struct call *call, size_t off)
+{
+    struct tally *tally = shard->tally;
+    struct slice reply = slice_sub(buf_slice(&batch->bytes), off, SIZE_MAX);
+    if ((op->row->flags & CMD_INTERNAL) != 0)
+        tally_keep_inner(tally);
+    struct tx_lookups lookups = tx_lookups(shard->tx);
+    tally_lookups(tally, lookups.found, lookups.missed);
+    tally_after(tally, &(struct tally_call){.row = op->row,
+                                            .argv = call->argv,
+                                            .argc = call->argc,
+                                            .size = op->size > reply.len ? op->size : reply.len,
+                                            .reply = reply});
+    struct slow_command *slow = tally_take_slow(tally);
+    while (UNLIKELY(slow != NULL)) {
+        struct slow_command *next = slow->next;
+        slow->token = op->token;
+        slow->next = NULL;
+        *batch->slow_end = slow;
+        batch->slow_end = &slow->next;
+        slow = next;
+    }
+}
+
 /* The read that the shard was parked at has met a value that cannot be read. */
 static void give_up_read(struct shard *shard, struct op *op)
 {
     reply_failure(shard, op, shard->cold_error, &shard->cold_diag);
     shard->cold_error = 0;
     tx_reset(shard->tx);
+}
+
+static void commit(struct shard *shard, unsigned wanted, bool is_replay)
+{
+    tx_commit(shard->tx);
+    if (!is_replay)
+        tell_newcomers(shard, wanted);
 }
 
 enum exec_result shard_execute(struct shard *shard, const struct round *round, struct op *op)
@@ -251,13 +305,19 @@ enum exec_result shard_execute(struct shard *shard, const struct round *round, s
     fill_call(shard, op, round, &call);
     struct tx_begin begin = begin_of(round, op);
     bool is_replay = op->batch->port == NULL;
-    tx_want_events(shard->tx, is_replay ? 0 : events_wanted(&shard->group->events));
+    unsigned wanted = is_replay ? 0 : events_wanted(&shard->group->events);
+    tx_want_events(shard->tx, wanted);
     tx_begin(shard->tx, &begin);
     struct reply_batch *batch = is_replay ? NULL : reply_batch_of(shard, op->batch->port);
     struct buf *out = is_replay ? &shard->scratch : &batch->bytes;
     size_t off = out->len;
     struct reply reply = reply_to(out, op->proto);
     call.reply = &reply;
+    if (!is_replay) {
+        call.tally = shard->tally;
+        tally_before(shard->tally, op->row, op->size);
+        tx_count_lookups(shard->tx, (op->row->flags & (CMD_READONLY | CMD_COUNTS_READS)) != 0);
+    }
     int rc = op->row->run(&call);
     if (rc == ERR_COLD) {
         out->len = off;
@@ -266,11 +326,13 @@ enum exec_result shard_execute(struct shard *shard, const struct round *round, s
     }
     bool is_done = rc == 0 && !(begin.mode == TX_READ && tx_needs_clock(shard->tx));
     if (is_done && begin.mode == TX_APPLY)
-        tx_commit(shard->tx);
+        commit(shard, wanted, is_replay);
     if (is_done && UNLIKELY(tx_events(shard->tx)->count > 0))
         note_events(shard, op);
-    if (is_done && !is_replay)
+    if (is_done && !is_replay) {
+        count_done(shard, op, batch, &call, off);
         add_reply(batch, op, off);
+    }
     if (!is_done)
         out->len = off;
     if (is_replay)

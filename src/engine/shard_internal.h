@@ -3,6 +3,7 @@
 #ifndef ENGINE_SHARD_INTERNAL_H
 #define ENGINE_SHARD_INTERNAL_H
 
+#include "command/tally.h"
 #include "engine/batch.h"
 #include "engine/events/events.h"
 #include "loop/pool.h"
@@ -25,6 +26,8 @@ struct reply_batch {
     struct reply_entry *entries;
     uint32_t count;
     uint32_t cap;
+    struct slow_command *slow; /* of these requests, oldest first */
+    struct slow_command **slow_end;
 };
 
 void reply_batch_free(struct reply_batch *batch);
@@ -69,6 +72,7 @@ struct shard {
     uint32_t idx;
     enum shard_state state;
     struct tx *tx;
+    struct tally *tally;
     struct slice *argv;
     size_t argv_cap;
     struct buf scratch;      /* replies nobody waits for */
@@ -115,6 +119,8 @@ void shard_fini(struct shard *shard);
 /* Hands collected records to the append lane now, unless a write is out. */
 void shard_flush(struct shard *shard);
 void shard_publish_stats(struct shard *shard);
+/* Takes out what is due and decided, now. Thread: of the shard. */
+void shard_sweep(struct shard *shard);
 /* stop.c: in its phase, while it is being waited for. */
 void shard_look_settled(struct shard *shard);
 /* Takes a part of a round. Thread: any, through loop_post(shard->loop, &part->post). */

@@ -45,6 +45,8 @@
 #include "base/mem.h"
 #include "keydir/keydir_internal.h"
 
+#define EXPIRE_UNIT_MS 64
+
 /* ---- Life ---- */
 
 static void free_retired(void *ctx, void *object)
@@ -78,12 +80,21 @@ void retire_buckets(struct keydir *dir, struct bucket *buckets, size_t bytes)
     epoch_retire(dir->bag, (void *)((uintptr_t)buckets | 1), bytes);
 }
 
+static void count_expiry(struct keydir *dir, const struct row *row, int sign)
+{
+    uint64_t units = row_expire_at_ms(row) / EXPIRE_UNIT_MS;
+    uint64_t sum = atomic_load_explicit(&dir->expire_sum, memory_order_relaxed);
+    atomic_store_explicit(&dir->expire_sum, sign > 0 ? sum + units : sum - units,
+                          memory_order_relaxed);
+    counter_add(&dir->expire_count, sign > 0 ? 1 : (size_t)-1);
+}
+
 static void count_row(struct keydir *dir, const struct row *row, size_t bytes)
 {
     counter_add(&dir->row_count, 1);
     counter_add(&dir->row_bytes, bytes);
     if ((row->flags & ROW_HAS_EXPIRE) != 0)
-        counter_add(&dir->expire_count, 1);
+        count_expiry(dir, row, 1);
 }
 
 static void uncount_row(struct keydir *dir, const struct row *row, size_t bytes)
@@ -91,7 +102,7 @@ static void uncount_row(struct keydir *dir, const struct row *row, size_t bytes)
     counter_add(&dir->row_count, (size_t)-1);
     counter_add(&dir->row_bytes, (size_t)0 - bytes);
     if ((row->flags & ROW_HAS_EXPIRE) != 0)
-        counter_add(&dir->expire_count, (size_t)-1);
+        count_expiry(dir, row, -1);
 }
 
 /* Frees the rows and the overflow buckets of the last chain; returns how many rows. */
@@ -294,10 +305,22 @@ size_t keydir_expire_count(const struct keydir *dir)
     return counter_get(&dir->expire_count);
 }
 
-size_t keydir_bytes(const struct keydir *dir)
+uint64_t keydir_mean_expire_at_ms(const struct keydir *dir)
+{
+    size_t count = counter_get(&dir->expire_count);
+    uint64_t sum = atomic_load_explicit(&dir->expire_sum, memory_order_relaxed);
+    return count == 0 ? 0 : sum / count * EXPIRE_UNIT_MS + sum % count * EXPIRE_UNIT_MS / count;
+}
+
+size_t keydir_table_bytes(const struct keydir *dir)
 {
     size_t buckets = counter_get(&dir->reached_count) + counter_get(&dir->overflow_count);
-    return sizeof(*dir) + buckets * BUCKET_SIZE + counter_get(&dir->row_bytes);
+    return sizeof(*dir) + buckets * BUCKET_SIZE;
+}
+
+size_t keydir_bytes(const struct keydir *dir)
+{
+    return keydir_table_bytes(dir) + counter_get(&dir->row_bytes);
 }
 
 size_t keydir_retired_bytes(const struct keydir *dir)

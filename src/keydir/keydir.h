@@ -63,7 +63,10 @@ void keydir_collect_all(struct keydir *dir);
  * freed, which the former leaves out. Thread: any; exact on the writer's. */
 size_t keydir_count(const struct keydir *dir);
 size_t keydir_expire_count(const struct keydir *dir);
+/* When rows with an expiry expire on average, to 64 ms; 0 without any. */
+uint64_t keydir_mean_expire_at_ms(const struct keydir *dir);
 size_t keydir_bytes(const struct keydir *dir);
+size_t keydir_table_bytes(const struct keydir *dir); /* of it, without rows and values */
 size_t keydir_retired_bytes(const struct keydir *dir);
 
 /* ---- Scans ---- */

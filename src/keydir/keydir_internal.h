@@ -41,6 +41,7 @@ struct keydir {
     /* What every change writes. The writer adds with plain loads and stores. */
     _Alignas(BUCKET_SIZE) _Atomic size_t row_count;
     _Atomic size_t expire_count;
+    _Atomic uint64_t expire_sum; /* of their expiries, in units of 64 ms, modulo 2^64 */
     _Atomic size_t row_bytes;
     _Atomic size_t overflow_count; /* overflow buckets in chains */
     _Atomic size_t reached_count;  /* buckets of the chunks that have ever been touched */

@@ -69,6 +69,19 @@ struct process_usage process_usage(void)
                                   .resident_bytes = read_resident()};
 }
 
+uint64_t process_machine_memory(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES);
+    long page_size = sysconf(_SC_PAGESIZE);
+    return pages < 0 || page_size < 0 ? 0 : (uint64_t)pages * (uint64_t)page_size;
+}
+
+void process_executable(char *to, size_t size)
+{
+    ssize_t len = readlink("/proc/self/exe", to, size - 1);
+    to[len < 0 ? 0 : len] = '\0';
+}
+
 void process_system_name(char *to, size_t size)
 {
     struct utsname name;

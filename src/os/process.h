@@ -27,6 +27,12 @@ struct process_usage {
 };
 struct process_usage process_usage(void);
 
+/* Memory of the machine; 0 where it cannot be told. */
+uint64_t process_machine_memory(void);
+
+/* The path of the running program. Writes at most `size` bytes, zero-terminated. */
+void process_executable(char *to, size_t size);
+
 /* "Linux 6.1.0 x86_64". Writes at most `size` bytes, zero-terminated. */
 void process_system_name(char *to, size_t size);
 

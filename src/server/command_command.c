@@ -5,6 +5,7 @@
 #include "base/glob.h"
 #include "base/mem.h"
 #include "command/args.h"
+#include "command/catalogue.h"
 #include "command/help.h"
 #include "server/command_internal.h"
 #include "server/server.h"
@@ -30,6 +31,7 @@ static const struct {
     {CMD_SKIP_SLOWLOG, "skip_slowlog"},
     {CMD_ALLOW_BUSY, "allow_busy"},
     {CMD_NO_ASYNC_LOADING, "no_async_loading"},
+    {CMD_MAY_REPLICATE, "may_replicate"},
 };
 
 /* The flags that clients are told of. */

@@ -20,6 +20,14 @@
             .max = (hi),                        \
             .initial = (init),                  \
             .doc = (text)}
+#define SIGNED(id, n, live, lo, hi, init, text) \
+    [id] = {.name = (n),                        \
+            .kind = CONFIG_SIGNED,              \
+            .is_live = (live),                  \
+            .min = (uint64_t)(lo),              \
+            .max = (hi),                        \
+            .initial = (init),                  \
+            .doc = (text)}
 #define OCTAL(id, n, live, hi, init, text) \
     [id] = {.name = (n),                   \
             .kind = CONFIG_OCTAL,          \
@@ -95,8 +103,18 @@ static const struct config_row rows[CONF_COUNT] = {
            "Durable log writes in flight; 0: 2 on up to two processors, 4 on more."),
     BYTES(CONF_HOT_MAX_VALUE, "hot-cache-max-value-size", true, 0, 512 * MB, "64kb",
           "Larger values are not kept in memory."),
+    [CONF_HOT_MAX_VALUE].alias = "hot-cache-max-value",
+    NUMBER(CONF_HZ, "hz", true, 1, 500, "10",
+           "Only remembered: nothing is done so many times a second."),
     NUMBER(CONF_IO_THREADS, "io-threads", false, 0, 32, "0",
            "Threads that serve connections; 0: by the number of processors."),
+    NUMBER(CONF_LATENCY_MONITOR_MS, "latency-monitor-threshold", true, 0, INT64_MAX, "0",
+           "Milliseconds: a command that takes as long is an event for LATENCY; 0: none is."),
+    BOOL(CONF_LATENCY_TRACKING, "latency-tracking", true, "yes",
+         "Keep distributions of how long commands take, for LATENCY HISTOGRAM and INFO "
+         "latencystats."),
+    TEXT(CONF_LATENCY_PERCENTILES, "latency-tracking-info-percentiles", true, true, "50 99 99.9",
+         "Percentiles that INFO latencystats shows."),
     NUMBER(CONF_LFU_DECAY_TIME, "lfu-decay-time", false, 0, 2147483647, "1",
            "Minutes after which a key's use counter falls by one."),
     NUMBER(CONF_LFU_LOG_FACTOR, "lfu-log-factor", false, 0, 2147483647, "10",
@@ -129,9 +147,15 @@ static const struct config_row rows[CONF_COUNT] = {
          "__keyevent@<db>__:<event>), one of the two at least; g generic, $ strings, l lists, s "
          "sets, h hashes, z sorted sets, t streams, d modules, x expired, e evicted, A for all "
          "these; m keys not found, n new keys. Empty: none."),
+    BYTES(CONF_MAXMEMORY, "maxmemory", true, 0, UINT64_MAX, "0",
+          "Only remembered: memory has no limit but the machine's."),
+    CHOICE(CONF_MAXMEMORY_POLICY, "maxmemory-policy", true, "noeviction",
+           "volatile-lru, volatile-lfu, volatile-random, volatile-ttl, allkeys-lru, allkeys-lfu, "
+           "allkeys-random, noeviction",
+           "Only remembered: no key is ever evicted."),
     TEXT(CONF_PIDFILE, "pidfile", false, false, "",
          "Where the process id is written; empty: nowhere."),
-    NUMBER(CONF_PORT, "port", false, 0, 65535, "6379",
+    NUMBER(CONF_PORT, "port", true, 0, 65535, "6379",
            "TCP port; 0: none if there is a unix socket, else any that is free, named in the log."),
     BOOL(CONF_PROTECTED_MODE, "protected-mode", true, "yes",
          "Without a password, refuse connections that do not come from this machine."),
@@ -145,6 +169,11 @@ static const struct config_row rows[CONF_COUNT] = {
     NUMBER(CONF_SHARDS, "shards", false, 0, 64, "0",
            "Partitions of the data; fixed when the directory is made. 0: as the directory has, in "
            "a new one the number of processors."),
+    NUMBER(CONF_SLOWLOG_MAX_LEN, "slowlog-max-len", true, 0, INT64_MAX, "128",
+           "How many commands SLOWLOG keeps."),
+    SIGNED(CONF_SLOWLOG_US, "slowlog-log-slower-than", true, -1, INT64_MAX, "10000",
+           "Microseconds: SLOWLOG keeps commands that take longer; 0: all, -1: none. Below 1000 "
+           "each command is timed alone, which costs a little."),
     CHOICE(CONF_SUPERVISED, "supervised", false, "no", "no, systemd, auto",
            "Tell systemd (Type=notify) when data is served, what a start is doing, and the end. "
            "auto: if it has asked for that."),
@@ -166,30 +195,20 @@ static const struct config_row rows[CONF_COUNT] = {
            "A turn of a loop that takes longer is counted in INFO."),
 };
 
-static const struct {
-    const char *alias;
-    enum config_id id;
-} aliases[] = {{"hot-cache-max-value", CONF_HOT_MAX_VALUE}};
-
 const struct config_row *config_row(enum config_id id)
 {
-    ASSERT(id < CONF_COUNT);
-    return &rows[id];
+    ASSERT(id < CONFIG_ROWS);
+    return id < CONF_COUNT ? &rows[id] : config_known(id - CONF_COUNT);
 }
 
 const struct config_row *config_find(struct slice name, enum config_id *out_id)
 {
-    for (size_t i = 0; i < CONF_COUNT; i++) {
-        if (slice_is(name, rows[i].name)) {
-            *out_id = (enum config_id)i;
-            return &rows[i];
-        }
-    }
-    for (size_t i = 0; i < ARRAY_COUNT(aliases); i++) {
-        if (slice_is(name, aliases[i].alias)) {
-            *out_id = aliases[i].id;
-            return &rows[*out_id];
-        }
+    for (size_t i = 0; i < CONFIG_ROWS; i++) {
+        const struct config_row *row = config_row((enum config_id)i);
+        if (!slice_is(name, row->name) && (row->alias == NULL || !slice_is(name, row->alias)))
+            continue;
+        *out_id = (enum config_id)i;
+        return row;
     }
     return NULL;
 }
@@ -226,12 +245,25 @@ static int parse_choice(const struct config_row *row, struct slice arg, uint64_t
                     row->choices);
 }
 
+static int parse_signed(const struct config_row *row, struct slice arg, uint64_t *out,
+                        struct diag *diag)
+{
+    int64_t number;
+    if (!num_parse_i64(arg, &number))
+        return diag_set(diag, ERR_INVALID, "argument couldn't be parsed into an integer");
+    if (number < (int64_t)row->min || number > (int64_t)row->max)
+        return diag_set(diag, ERR_INVALID, "argument must be between %lld and %lld inclusive",
+                        (long long)row->min, (long long)row->max);
+    *out = (uint64_t)number;
+    return 0;
+}
+
 static int parse_number(const struct config_row *row, struct slice arg, uint64_t *out,
                         struct diag *diag)
 {
     uint64_t v = 0;
     int64_t number;
-    bool is_bytes = row->kind == CONFIG_BYTES;
+    bool is_bytes = row->kind == CONFIG_BYTES || row->kind == CONFIG_PERCENT;
     bool is_good = is_bytes ? num_parse_bytes(arg, &v) : num_parse_i64(arg, &number);
     if (!is_bytes && is_good)
         v = number < 0 ? UINT64_MAX : (uint64_t)number; /* as far out of bounds */
@@ -243,6 +275,21 @@ static int parse_number(const struct config_row *row, struct slice arg, uint64_t
         return diag_set(diag, ERR_INVALID, "argument must be between %llu and %llu inclusive",
                         (unsigned long long)row->min, (unsigned long long)row->max);
     *out = v;
+    return 0;
+}
+
+static int parse_percent(const struct config_row *row, struct slice arg, uint64_t *out,
+                         struct diag *diag)
+{
+    int64_t percent;
+    if (num_parse_bytes(arg, out))
+        return parse_number(row, arg, out, diag);
+    if (arg.len < 2 || arg.data[arg.len - 1] != '%' ||
+        !num_parse_i64(slice_sub(arg, 0, arg.len - 1), &percent) || percent < 0)
+        return diag_set(diag, ERR_INVALID, "argument must be a memory or percent value");
+    if (percent > 100)
+        return diag_set(diag, ERR_INVALID, "percentage argument must be less or equal to 100");
+    *out = (uint64_t)-percent;
     return 0;
 }
 
@@ -292,35 +339,86 @@ static bool are_save_points(const struct slice *args, size_t count)
     return numbers % 2 == 0;
 }
 
-static int parse_value(enum config_id id, const struct slice *args, size_t count, uint64_t *out,
-                       struct diag *diag)
+/* Numbers from 0 to 100, as so many words or within one, appended to *to where there is one. */
+static int read_percentiles(const struct slice *args, size_t count, struct buf *to,
+                            struct diag *diag)
 {
-    const struct config_row *row = &rows[id];
-    if (count == 0 || (count > 1 && !row->takes_many))
-        return diag_set(diag, ERR_INVALID, "wrong number of arguments");
-    int rc = 0;
+    size_t numbers = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct slice rest = args[i];
+        for (struct slice word = take_word(&rest); word.len > 0; word = take_word(&rest)) {
+            double percentile;
+            if (!num_parse_double(word, &percentile) || !(percentile >= 0 && percentile <= 100))
+                return diag_set(diag, ERR_INVALID,
+                                "latency-tracking-info-percentiles should be between 0.0 and 100.0 "
+                                "inclusive");
+            if (++numbers > CONFIG_MAX_PERCENTILES)
+                return diag_set(diag, ERR_INVALID, "at most %d percentiles",
+                                CONFIG_MAX_PERCENTILES);
+            if (to != NULL)
+                buf_append_format(to, "%s%.9g", to->len == 0 ? "" : " ", percentile);
+        }
+    }
+    return 0;
+}
+
+size_t config_percentiles(const struct config *config,
+                          double out_percentiles[CONFIG_MAX_PERCENTILES])
+{
+    struct slice rest = buf_slice(&config->values[CONF_LATENCY_PERCENTILES].text);
+    size_t count = 0;
+    for (struct slice word = take_word(&rest); word.len > 0; word = take_word(&rest)) {
+        bool is_number = num_parse_double(word, &out_percentiles[count++]);
+        ASSERT(is_number);
+    }
+    return count;
+}
+
+static int parse_by_kind(const struct config_row *row, struct slice arg, uint64_t *out,
+                         struct diag *diag)
+{
     switch (row->kind) {
     case CONFIG_NUMBER:
     case CONFIG_BYTES:
-        rc = parse_number(row, args[0], out, diag);
-        break;
+        return parse_number(row, arg, out, diag);
+    case CONFIG_SIGNED:
+        return parse_signed(row, arg, out, diag);
+    case CONFIG_PERCENT:
+        return parse_percent(row, arg, out, diag);
     case CONFIG_OCTAL:
-        rc = parse_octal(row, args[0], out, diag);
-        break;
+        return parse_octal(row, arg, out, diag);
     case CONFIG_BOOL:
-        *out = slice_is(args[0], "yes");
-        if (*out == 0 && !slice_is(args[0], "no"))
-            rc = diag_set(diag, ERR_INVALID, "argument must be 'yes' or 'no'");
-        break;
+        *out = slice_is(arg, "yes");
+        if (*out == 0 && !slice_is(arg, "no"))
+            return diag_set(diag, ERR_INVALID, "argument must be 'yes' or 'no'");
+        return 0;
     case CONFIG_CHOICE:
-        rc = parse_choice(row, args[0], out, diag);
-        break;
+        return parse_choice(row, arg, out, diag);
     case CONFIG_TEXT:
         *out = 0;
-        break;
+        return 0;
     default:
         UNREACHABLE("all kinds of options are listed");
     }
+}
+
+static bool is_default(const struct config_row *row, const struct slice *args, size_t count)
+{
+    return count == 1 && slice_is(args[0], row->initial);
+}
+
+static int parse_value(enum config_id id, const struct slice *args, size_t count, uint64_t *out,
+                       struct diag *diag)
+{
+    const struct config_row *row = config_row(id);
+    if (count == 0 || (count > 1 && !row->takes_many))
+        return diag_set(diag, ERR_INVALID, "wrong number of arguments");
+    int rc = parse_by_kind(row, args[0], out, diag);
+    if (rc == 0 && row->check != NULL)
+        rc = row->check(args, count, diag);
+    if (rc == 0 && row->is_fixed && !is_default(row, args, count))
+        rc = diag_set(diag, ERR_INVALID, "Ferric has nothing of the kind: only '%s' is taken",
+                      row->initial);
     struct output_limits limits = {0};
     if (id == CONF_CLIENT_OUTPUT_LIMIT)
         rc = output_limits_parse(&limits, args, count, diag);
@@ -329,6 +427,8 @@ static int parse_value(enum config_id id, const struct slice *args, size_t count
         rc = diag_set(diag, ERR_INVALID, "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.");
     if (id == CONF_SAVE && !are_save_points(args, count))
         rc = diag_set(diag, ERR_INVALID, "Invalid save parameters");
+    if (id == CONF_LATENCY_PERCENTILES)
+        rc = read_percentiles(args, count, NULL, diag);
     if (rc == 0 && id == CONF_LOG_SEGMENT_SIZE && (*out & (*out - 1)) != 0)
         rc = diag_set(diag, ERR_INVALID, "argument must be a power of two");
     if (rc == 0 && id == CONF_DAEMONIZE && *out == 1)
@@ -407,8 +507,10 @@ int config_set(struct config *config, enum config_id id, const struct slice *arg
         set_output_limits(&value->text, args, count);
     } else if (id == CONF_NOTIFY_EVENTS) {
         set_event_flags(&value->text, args[0]);
-    } else if (rows[id].kind == CONFIG_TEXT) {
+    } else if (config_row(id)->kind == CONFIG_TEXT) {
         value->text.len = 0;
+        if (id == CONF_LATENCY_PERCENTILES)
+            return read_percentiles(args, count, &value->text, diag);
         for (size_t i = 0; i < count; i++) {
             if (i > 0)
                 buf_append_byte(&value->text, ' ');
@@ -431,13 +533,22 @@ const char *config_text(const struct config *config, enum config_id id)
 
 void config_format(const struct config *config, enum config_id id, struct buf *to)
 {
-    const struct config_row *row = &rows[id];
+    const struct config_row *row = config_row(id);
     const struct config_value *value = &config->values[id];
     struct slice word = SLICE_EMPTY;
     switch (row->kind) {
     case CONFIG_NUMBER:
     case CONFIG_BYTES:
         buf_append_format(to, "%llu", (unsigned long long)value->number);
+        break;
+    case CONFIG_SIGNED:
+        buf_append_format(to, "%lld", (long long)value->number);
+        break;
+    case CONFIG_PERCENT:
+        if ((int64_t)value->number < 0)
+            buf_append_format(to, "%lld%%", -(long long)value->number);
+        else
+            buf_append_format(to, "%llu", (unsigned long long)value->number);
         break;
     case CONFIG_OCTAL:
         buf_append_format(to, "%llo", (unsigned long long)value->number);
@@ -457,14 +568,42 @@ void config_format(const struct config *config, enum config_id id, struct buf *t
     }
 }
 
+bool config_is_now(const struct config *config, enum config_id id, struct slice value)
+{
+    struct buf now = {0};
+    config_format(config, id, &now);
+    bool is_equal = slice_eq(buf_slice(&now), value);
+    buf_fini(&now);
+    return is_equal;
+}
+
+size_t config_words(const struct config_row *row, struct slice value,
+                    struct slice words[CONFIG_MAX_WORDS])
+{
+    size_t count = 0;
+    while (row->takes_many && count < CONFIG_MAX_WORDS - 1) {
+        struct slice word = take_word(&value);
+        if (word.len == 0)
+            break;
+        words[count++] = word;
+    }
+    while (row->takes_many && value.len > 0 && value.data[0] == ' ')
+        value = slice_sub(value, 1, SIZE_MAX);
+    if (count == 0 || value.len > 0)
+        words[count++] = value;
+    return count;
+}
+
 struct config *config_new(void)
 {
     struct config *config = mem_calloc(1, sizeof(*config));
     lock_init(&config->lock);
-    for (size_t i = 0; i < CONF_COUNT; i++) {
-        ASSERT(rows[i].name != NULL);
-        struct slice initial = slice_str(rows[i].initial);
-        int rc = config_set(config, (enum config_id)i, &initial, 1, NULL);
+    for (size_t i = 0; i < CONFIG_ROWS; i++) {
+        const struct config_row *row = config_row((enum config_id)i);
+        ASSERT(row->name != NULL);
+        struct slice words[CONFIG_MAX_WORDS];
+        size_t count = config_words(row, slice_str(row->initial), words);
+        int rc = config_set(config, (enum config_id)i, words, count, NULL);
         ASSERT(rc == 0);
     }
     return config;
@@ -474,7 +613,7 @@ void config_free(struct config *config)
 {
     if (config == NULL)
         return;
-    for (size_t i = 0; i < CONF_COUNT; i++)
+    for (size_t i = 0; i < CONFIG_ROWS; i++)
         buf_fini(&config->values[i].text);
     buf_fini(&config->remarks);
     buf_fini(&config->renames);

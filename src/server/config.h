@@ -17,61 +17,16 @@
 #include "base/diag.h"
 #include "base/slice.h"
 #include "os/thread.h"
+#include "server/config_id.h"
 
-enum config_id {
-    CONF_APPENDFSYNC,
-    CONF_APPENDONLY,
-    CONF_BIND,
-    CONF_CHECKPOINT_IDLE_MS,
-    CONF_CHECKPOINT_INTERVAL_MS,
-    CONF_CHECKPOINT_MAX_DELAY_MS,
-    CONF_CLIENT_OUTPUT_LIMIT,
-    CONF_CLIENT_QUERY_LIMIT,
-    CONF_DAEMONIZE,
-    CONF_DATABASES,
-    CONF_DATA_FILE_SIZE,
-    CONF_DIR,
-    CONF_FLUSH_INTERVAL_MS,
-    CONF_FRAMES_IN_FLIGHT,
-    CONF_HOT_MAX_VALUE,
-    CONF_IO_THREADS,
-    CONF_LFU_DECAY_TIME,
-    CONF_LFU_LOG_FACTOR,
-    CONF_LOG_BUDGET,
-    CONF_LOG_FORMAT,
-    CONF_LOG_SEGMENT_SIZE,
-    CONF_LOG_WRITER,
-    CONF_LOGFILE,
-    CONF_LOGLEVEL,
-    CONF_MAX_CLIENTS,
-    CONF_MAX_CLOCK_STEP,
-    CONF_MAX_ENTRY_BYTES,
-    CONF_MAX_IN_FLIGHT,
-    CONF_MAX_UNWRITTEN,
-    CONF_NOTIFY_EVENTS,
-    CONF_PIDFILE,
-    CONF_PORT,
-    CONF_PROTECTED_MODE,
-    CONF_PROTO_MAX_BULK,
-    CONF_REQUIREPASS,
-    CONF_SAVE,
-    CONF_SHARD_THREADS,
-    CONF_SHARDS,
-    CONF_SUPERVISED,
-    CONF_TCP_BACKLOG,
-    CONF_TCP_KEEPALIVE,
-    CONF_TIMEOUT,
-    CONF_TRACKING_MAX_KEYS,
-    CONF_UNIX_SOCKET,
-    CONF_UNIX_SOCKET_PERM,
-    CONF_WATCHDOG_MS,
-    CONF_COUNT
-};
+#define CONFIG_MAX_PERCENTILES 64
 
 enum config_kind {
     CONFIG_NUMBER,
+    CONFIG_SIGNED, /* bounds and value are those of an int64_t */
     CONFIG_OCTAL,
     CONFIG_BYTES,
+    CONFIG_PERCENT, /* bytes, or "n%", kept as -n */
     CONFIG_BOOL,
     CONFIG_CHOICE,
     CONFIG_TEXT
@@ -79,14 +34,18 @@ enum config_kind {
 
 struct config_row {
     const char *name;
+    const char *alias; /* its old name, or NULL */
     enum config_kind kind;
     bool is_live;    /* CONFIG SET may change it */
     bool takes_many; /* its arguments are joined with blanks */
+    bool is_hidden;  /* CONFIG GET finds it by its name alone */
+    bool is_fixed;   /* only the default is taken */
     uint64_t min;
     uint64_t max;
     const char *initial;
     const char *choices; /* separated by ", "; a number counts from the first */
-    const char *doc;
+    int (*check)(const struct slice *args, size_t count, struct diag *diag); /* more, or NULL */
+    const char *doc; /* of what is only remembered: NULL */
 };
 
 struct config_value {
@@ -96,11 +55,11 @@ struct config_value {
 
 struct config {
     struct lock lock;
-    struct config_value values[CONF_COUNT];
-    bool is_given[CONF_COUNT]; /* by file or command line */
-    struct buf remarks;        /* for the log, one a line: what was taken differently */
-    char *path;                /* of the file, or NULL */
-    struct buf renames;        /* of commands: old name, new name, each with a zero behind it */
+    struct config_value values[CONFIG_ROWS];
+    bool is_given[CONFIG_ROWS]; /* by file or command line */
+    struct buf remarks;         /* for the log, one a line: what was taken differently */
+    char *path;                 /* of the file, or NULL */
+    struct buf renames;         /* of commands: old name, new name, each with a zero behind it */
 };
 
 enum supervised { SUPERVISED_NO, SUPERVISED_SYSTEMD, SUPERVISED_AUTO };
@@ -109,10 +68,18 @@ enum supervised { SUPERVISED_NO, SUPERVISED_SYSTEMD, SUPERVISED_AUTO };
 struct config *config_new(void);
 void config_free(struct config *config);
 
+/* `id` goes up to CONFIG_ROWS. */
 const struct config_row *config_row(enum config_id id);
+/* config_known.c: the nth of those that are only remembered. */
+const struct config_row *config_known(size_t nth);
 
 /* The row of a name (aliases too), or NULL. */
 const struct config_row *config_find(struct slice name, enum config_id *out_id);
+
+/* The arguments that a value given as one text stands for; returns how many. */
+#define CONFIG_MAX_WORDS 16
+size_t config_words(const struct config_row *row, struct slice value,
+                    struct slice words[CONFIG_MAX_WORDS]);
 
 /* Sets one directive. ERR_NOT_FOUND, ERR_INVALID with diag ("argument must be ..."). */
 MUST_CHECK
@@ -122,6 +89,9 @@ int config_set(struct config *config, enum config_id id, const struct slice *arg
 /* Would the arguments do? Changes nothing. */
 MUST_CHECK
 int config_check(enum config_id id, const struct slice *args, size_t count, struct diag *diag);
+
+/* Is it the value that the directive has, as CONFIG GET shows it? */
+bool config_is_now(const struct config *config, enum config_id id, struct slice value);
 
 /* The value as CONFIG GET shows it, appended. */
 void config_format(const struct config *config, enum config_id id, struct buf *to);
@@ -170,6 +140,15 @@ static inline uint64_t config_number(const struct config *config, enum config_id
 {
     return config->values[id].number;
 }
+
+static inline int64_t config_signed(const struct config *config, enum config_id id)
+{
+    return (int64_t)config->values[id].number;
+}
+
+/* Those of latency-tracking-info-percentiles; returns how many. */
+size_t config_percentiles(const struct config *config,
+                          double out_percentiles[CONFIG_MAX_PERCENTILES]);
 
 /* Zero-terminated. */
 const char *config_text(const struct config *config, enum config_id id);

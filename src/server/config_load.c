@@ -134,11 +134,20 @@ bool config_next_rename(struct slice *rest, struct slice *out_from, struct slice
     return true;
 }
 
+/* Taken from old files, and forgotten, as Redis does. */
+static bool is_retired(struct slice name)
+{
+    return slice_is(name, "list-max-ziplist-entries") || slice_is(name, "list-max-ziplist-value") ||
+           slice_is(name, "lua-replicate-commands");
+}
+
 static int apply(struct config *config, const struct slice *argv, size_t count, struct diag *diag)
 {
     enum config_id id;
     if (slice_is(argv[0], "rename-command"))
         return add_rename(config, argv + 1, count - 1, diag);
+    if (is_retired(argv[0]))
+        return 0;
     if (config_find(argv[0], &id) == NULL)
         return diag_set(diag, ERR_NOT_FOUND,
                         "unknown directive '%.*s': 'ferric-server --help' lists those there are",
@@ -250,6 +259,15 @@ void config_put_usage(struct buf *to)
                           row->initial[0] == '\0' ? "\"\"" : row->initial, row->doc);
         if (row->choices != NULL)
             buf_append_format(to, "      One of: %s\n", row->choices);
+    }
+    buf_append_str(to, "\nOf Redis, and only remembered, for they mean nothing here:\n");
+    for (size_t i = 0; i < CONFIG_KNOWN; i++) {
+        const struct config_row *row = config_known(i);
+        buf_append_format(to, "  %c --%s %s", row->is_live ? '*' : ' ', row->name,
+                          row->initial[0] == '\0' ? "\"\"" : row->initial);
+        if (row->alias != NULL)
+            buf_append_format(to, " (formerly --%s)", row->alias);
+        buf_append_byte(to, '\n');
     }
 }
 

@@ -83,8 +83,8 @@ static void each_line(struct slice text, void (*on_line)(void *ctx, struct slice
 struct rewrite {
     const struct config *now;
     const struct config *was; /* as the file says */
-    size_t lines_left[CONF_COUNT];
-    bool is_there[CONF_COUNT];
+    size_t lines_left[CONFIG_ROWS];
+    bool is_there[CONFIG_ROWS];
     struct buf *to;
 };
 
@@ -114,7 +114,7 @@ static void put_line(void *ctx, struct slice line)
 static void put_missing(struct rewrite *rewrite, const struct config *defaults)
 {
     bool has_begun = false;
-    for (size_t i = 0; i < CONF_COUNT; i++) {
+    for (size_t i = 0; i < CONFIG_ROWS; i++) {
         enum config_id id = (enum config_id)i;
         if (rewrite->is_there[id] || is_same(rewrite->now, defaults, id))
             continue;

@@ -55,6 +55,24 @@ uint64_t server_started_ms(const struct server *server)
     return server->started_ms;
 }
 
+size_t server_memory_before(const struct server *server)
+{
+    return server->started_memory;
+}
+
+uint64_t server_expired_before(const struct server *server)
+{
+    return atomic_load(&server->expired_before);
+}
+
+void server_reset_stats(struct server *server)
+{
+    hub_reset_stats(server->hub);
+    atomic_store(&server->expired_before, group_stats(server->group).expired_keys);
+    for (uint32_t i = 0; i < server->loop_count; i++)
+        loop_stats_reset_longest(server->loops[i]);
+}
+
 const char *server_run_id(const struct server *server)
 {
     return server->run_id;
@@ -244,6 +262,7 @@ int server_new(struct config *config, struct server **out_server, struct diag *d
     server->os = os_posix();
     server->notify_fd = -1;
     server->started_ms = clock_wall_ms(server->os.clock);
+    server->started_memory = mem_stats().allocated;
     make_id(server, server->run_id);
     lock_init(&server->id_lock);
     server_new_repl_id(server);

@@ -41,6 +41,12 @@ struct hub *server_hub(struct server *server);
 struct pool *server_pool(struct server *server);
 uint16_t server_port(const struct server *server);
 uint64_t server_started_ms(const struct server *server);
+/* What the allocator held before any data was read. */
+size_t server_memory_before(const struct server *server);
+/* Keys that had expired at the last CONFIG RESETSTAT. */
+uint64_t server_expired_before(const struct server *server);
+/* CONFIG RESETSTAT. */
+void server_reset_stats(struct server *server);
 const char *server_run_id(const struct server *server);
 /* master_replid, which DEBUG CHANGE-REPL-ID changes: SERVER_ID_SIZE bytes, zero-terminated. */
 #define SERVER_ID_SIZE 41
@@ -69,6 +75,11 @@ void server_log_remarks(struct server *server);
 /* Makes live settings count. Called with the configuration's lock held. */
 void server_apply(struct server *server);
 
+/* Listens at the configured port instead of the one before; if that fails all is as it was. Thread:
+ * of server_loop(server, 0). */
+MUST_CHECK
+int server_change_port(struct server *server, struct diag *diag);
+
 /* Raises the limit of open files for `wanted` clients as far as that is allowed; how many of them
  * it is enough for. */
 uint64_t server_clients_that_fit(uint64_t wanted);
@@ -88,5 +99,6 @@ extern const struct command_family info_family;
 extern const struct command_family lolwut_family;
 extern const struct command_family save_family;
 extern const struct command_family server_debug_family;
+extern const struct command_family server_memory_family;
 
 #endif

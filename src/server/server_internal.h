@@ -27,11 +27,14 @@ struct server {
     struct hub *hub;
     struct listener *listeners[MAX_LISTENERS];
     size_t listener_count;
-    uint16_t port;
+    size_t unix_listener; /* its place, behind those of addresses; the count: there is none */
+    _Atomic uint16_t port;
     int notify_fd;          /* of the supervisor, or negative */
     uint64_t sync_us;       /* what a durable write of one page took at the start */
     bool is_short_of_files; /* has been said */
     uint64_t started_ms;
+    size_t started_memory;           /* what the allocator held then */
+    _Atomic uint64_t expired_before; /* keys, up to the last CONFIG RESETSTAT */
     char run_id[SERVER_ID_SIZE];
     struct lock id_lock; /* guards repl_id */
     char repl_id[SERVER_ID_SIZE];

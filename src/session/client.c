@@ -94,6 +94,8 @@ static int run_id(struct call *call)
 static void put_flags(const struct session *session, struct buf *to)
 {
     size_t mark = to->len;
+    if (session->is_monitor)
+        buf_append_byte(to, 'O');
     if (session_is_subscribed(session))
         buf_append_byte(to, 'P');
     if (session->in_multi)
@@ -104,7 +106,7 @@ static void put_flags(const struct session *session, struct buf *to)
         buf_append_byte(to, 'R');
     if (tracking_is_bcast(session))
         buf_append_byte(to, 'B');
-    if (session->wait != NULL)
+    if (session->waits_for_pause || session->wait != NULL)
         buf_append_byte(to, 'b');
     if (!session->conn.is_closing && net_is_unix(session->conn.watch.fd))
         buf_append_byte(to, 'U');
@@ -114,6 +116,12 @@ static void put_flags(const struct session *session, struct buf *to)
         buf_append_byte(to, 'T');
     if (to->len == mark)
         buf_append_byte(to, 'N');
+}
+
+size_t session_bytes(const struct session *session)
+{
+    return sizeof(*session) + conn_memory(&session->conn) + session->queue_bytes +
+           session->unfinished_bytes;
 }
 
 void session_describe(const struct session *session, struct buf *to)
@@ -131,15 +139,15 @@ void session_describe(const struct session *session, struct buf *to)
                       SLICE_FMT(buf_slice(&session->name)), (unsigned long long)(age_ms / 1000),
                       (unsigned long long)((now_ms - session->last_ms) / 1000));
     put_flags(session, to);
-    buf_append_format(
-        to,
-        " db=%u sub=%u psub=%u ssub=%u multi=%lld qbuf=%zu qbuf-free=%zu argv-mem=0 "
-        "multi-mem=%zu rbs=0 rbp=0 obl=0 oll=0 omem=%zu tot-mem=%zu events=r",
-        session->db, session_subscriptions(session, TOPIC_CHANNEL),
-        session_subscriptions(session, TOPIC_PATTERN), session_subscriptions(session, TOPIC_SHARD),
-        session->in_multi ? (long long)session->queue_count : -1, unread + session->running_bytes,
-        session->conn.unread.cap - unread, session->queue_bytes, conn_queued(&session->conn),
-        sizeof(*session) + conn_memory(&session->conn) + session->queue_bytes);
+    buf_append_format(to,
+                      " db=%u sub=%u psub=%u ssub=%u multi=%lld qbuf=%zu qbuf-free=%zu argv-mem=0 "
+                      "multi-mem=%zu rbs=0 rbp=0 obl=0 oll=0 omem=%zu tot-mem=%zu events=r",
+                      session->db, session_subscriptions(session, TOPIC_CHANNEL),
+                      session_subscriptions(session, TOPIC_PATTERN),
+                      session_subscriptions(session, TOPIC_SHARD),
+                      session->in_multi ? (long long)session->queue_count : -1,
+                      unread + session->running_bytes, session->conn.unread.cap - unread,
+                      session->queue_bytes, conn_queued(&session->conn), session_bytes(session));
     buf_append_format(
         to, " cmd=%s%s%s user=default redir=%lld resp=%u lib-name=%.*s lib-ver=%.*s\n",
         row == NULL           ? "NULL"
@@ -246,6 +254,8 @@ static const struct command_row rows[] = {
     CLIENT_SUB("no-touch", 3, 3, CMD_NOSCRIPT, "", NULL, "7.2.0", run_no_touch,
                "Sets whether the connection's reads are to count as uses of keys; for CLIENT LIST.",
                "<ON | OFF>"),
+    CLIENT_SUB("pause", 3, ARITY_ANY, CMD_NOSCRIPT | CMD_ADMIN, FOR_ADMINS, ON_EVERY_NODE, "3.0.0",
+               client_pause, "Suspends commands processing.", "timeout [WRITE | ALL]"),
     CLIENT_SUB("reply", 3, 3, CMD_NOSCRIPT, "", NULL, "3.2.0", run_reply,
                "Instructs the server whether to reply to commands.", "<ON | OFF | SKIP>"),
     CLIENT_SUB("setinfo", 4, 4, CMD_NOSCRIPT, "", ON_EVERY_NODE, "7.2.0", run_setinfo,
@@ -253,8 +263,11 @@ static const struct command_row rows[] = {
                "<LIB-NAME libname | LIB-VER libver>"),
     CLIENT_SUB("setname", 3, 3, CMD_NOSCRIPT, "", ON_EVERY_NODE, "2.6.9", run_setname,
                "Sets the connection name.", "connection-name"),
-    CLIENT_SUB("unblock", 3, 4, CMD_NOSCRIPT | CMD_ADMIN, FOR_ADMINS, NULL, "5.0.0", client_unblock,
-               "Ends the WAIT or WAITAOF of another client.", "client-id [TIMEOUT | ERROR]"),
+    CLIENT_SUB("unblock", 3, ARITY_ANY, CMD_NOSCRIPT | CMD_ADMIN, FOR_ADMINS, NULL, "5.0.0",
+               client_unblock, "Ends the WAIT or WAITAOF of another client.",
+               "client-id [TIMEOUT | ERROR]"),
+    CLIENT_SUB("unpause", 2, 2, CMD_NOSCRIPT | CMD_ADMIN, FOR_ADMINS, ON_EVERY_NODE, "6.2.0",
+               client_unpause, "Resumes processing commands from paused clients.", ""),
 };
 
 const struct command_family client_family = {

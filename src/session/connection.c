@@ -2,7 +2,7 @@
 /* PING ECHO HELLO AUTH SELECT QUIT RESET. */
 #include "base/num.h"
 #include "command/args.h"
-#include "session/session_internal.h"
+#include "session/multi_internal.h"
 
 static void reply_pong_to_subscriber(struct call *call)
 {
@@ -215,6 +215,7 @@ void session_reset(struct session *session)
     session->reply_mode = REPLY_ON;
     session->is_no_evict = false;
     session->is_no_touch = false;
+    monitor_forget(session);
     buf_fini(&session->name);
     session->is_authenticated = !atomic_load(&session->host->hub->settings.needs_auth);
 }

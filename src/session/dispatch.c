@@ -8,7 +8,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "command/args.h"
-#include "session/session_internal.h"
+#include "session/multi_internal.h"
 
 /* ---- Replying ---- */
 
@@ -32,22 +32,40 @@ void session_reply_end(struct session *session, const struct reply *reply)
     buf_reset(scratch, SCRATCH_KEEP);
 }
 
+void session_count_error(struct session *session, const struct reply *reply, size_t mark)
+{
+    struct slice text = slice_sub(buf_slice(reply->out), mark, SIZE_MAX);
+    if (UNLIKELY(text.len > 0 && text.data[0] == '-'))
+        tally_error(port_tally(session->host->port), text);
+}
+
 /* ---- Refusing ---- */
+
+/* Ends the reply to a command that has not been run. */
+static void end_refusal(struct session *session, const struct command_row *row,
+                        const struct reply *reply, size_t mark)
+{
+    if (row != NULL)
+        tally_reject(port_tally(session->host->port), row);
+    session_count_error(session, reply, mark);
+    session_reply_end(session, reply);
+    if (session->in_multi)
+        session->is_multi_bad = true;
+}
 
 /* The command is refused with `text`, and with it the transaction that it was to be part of, or to
  * end. `text` begins with its prefix, but for what is wrong with EXEC itself. */
 static void refuse(struct session *session, const struct command_row *row, const char *text)
 {
     struct reply reply = session_reply_begin(session);
+    size_t mark = reply.out->len;
     if (row != NULL && row == session->host->hub->exec_row) {
         multi_reset(session);
         reply_errorf(&reply, "EXECABORT Transaction discarded because of: %s", text);
     } else {
         reply_error(&reply, text);
     }
-    session_reply_end(session, &reply);
-    if (session->in_multi)
-        session->is_multi_bad = true;
+    end_refusal(session, row, &reply, mark);
 }
 
 static void refuse_arity(struct session *session, const struct command_row *row)
@@ -57,10 +75,9 @@ static void refuse_arity(struct session *session, const struct command_row *row)
         return;
     }
     struct reply reply = session_reply_begin(session);
+    size_t mark = reply.out->len;
     args_reply_arity(&reply, row);
-    session_reply_end(session, &reply);
-    if (session->in_multi)
-        session->is_multi_bad = true;
+    end_refusal(session, row, &reply, mark);
 }
 
 /* A browser that was tricked into talking to us says one of these first. */
@@ -80,13 +97,12 @@ static void refuse_unknown(struct session *session, const struct command_row *pa
         return;
     }
     struct reply reply = session_reply_begin(session);
+    size_t mark = reply.out->len;
     if (parent != NULL)
         args_reply_unknown_sub(&reply, parent, argv[1]);
     else
         args_reply_unknown(&reply, argv, argc);
-    session_reply_end(session, &reply);
-    if (session->in_multi)
-        session->is_multi_bad = true;
+    end_refusal(session, NULL, &reply, mark);
 }
 
 /* Why a known row cannot be run by this session now; NULL if it can. */
@@ -153,7 +169,17 @@ void session_run_node(struct session *session, const struct command_row *row,
                         .reply = reply,
                         .table = session->host->hub->options.table,
                         .session = session};
+    struct tally *tally = port_tally(session->host->port);
+    size_t mark = reply->out->len;
+    tally_before(tally, row, 0);
     IGNORE(row->run(&call), "a NODE handler answers its errors itself");
+    struct slice text =
+        session->is_deferred ? SLICE_EMPTY : slice_sub(buf_slice(reply->out), mark, SIZE_MAX);
+    tally_after(tally,
+                &(struct tally_call){
+                    .row = row, .argv = argv, .argc = argc, .size = text.len, .reply = text});
+    session_count_error(session, reply, mark);
+    insight_note_slow(session, tally);
 }
 
 /* Where a reply that may come at once is written: to the connection, if it is the next one. */
@@ -163,6 +189,20 @@ static struct buf *out_for(struct session *session, bool is_direct)
         return conn_out(&session->conn);
     session->host->scratch.len = 0;
     return &session->host->scratch;
+}
+
+/* What the port has answered is counted there; what it has refused or taken, here. */
+static void count_submitted(struct session *session, const struct command_row *row,
+                            enum port_result result)
+{
+    struct tally *tally = port_tally(session->host->port);
+    if (result != PORT_ANSWERED) {
+        tally_other(tally);
+        return;
+    }
+    if ((row->flags & CMD_WRITE) != 0)
+        tally_reject(tally, row);
+    insight_note_slow(session, tally);
 }
 
 static void run_data(struct session *session, const struct command_row *row,
@@ -187,7 +227,9 @@ static void run_data(struct session *session, const struct command_row *row,
         tracking_note_read(session, row,
                            &(struct request){.argv = argv, .argc = argc, .db = session->db});
     enum port_result result = port_execute(session->host->port, &request, &reply);
+    count_submitted(session, row, result);
     if (result == PORT_ANSWERED) {
+        session_count_error(session, &reply, mark);
         if (is_direct)
             conn_commit(&session->conn);
         else if (!pending->is_silent)
@@ -197,6 +239,7 @@ static void run_data(struct session *session, const struct command_row *row,
         return;
     }
     ASSERT(out->len == mark);
+    pending->is_loud = argv[0].data[0] >= 'A' && argv[0].data[0] <= 'Z';
     pending_link(session, pending);
     pending_note_taken(session, pending, result);
     pending_expect(session, pending, port_expected(session->host->port, &request));
@@ -209,12 +252,19 @@ static void run_here(struct session *session, const struct command_row *row,
     size_t mark = reply.out->len;
     session->is_deferred = false;
     session_run_begin(session);
-    if (session->in_multi && (row->flags & CMD_IN_MULTI_NOW) == 0)
+    bool is_queued = session->in_multi && (row->flags & CMD_IN_MULTI_NOW) == 0;
+    bool is_exec = row == session->host->hub->exec_row;
+    if (is_queued)
         multi_queue(session, row, argv, argc, &reply);
-    else if (row == session->host->hub->exec_row)
+    else if (is_exec)
         multi_exec(session, &reply);
     else
         session_run_node(session, row, argv, argc, &reply);
+    /* What the session answers itself is shown as it leaves it, EXEC behind what it runs. */
+    if (!is_queued)
+        monitor_show(session, row, argv, argc);
+    if (is_queued || is_exec)
+        session_count_error(session, &reply, mark);
     /* What has taken a pending entry of its own has nothing to say now. */
     if (!session->is_deferred)
         session_reply_end(session, &reply);
@@ -250,16 +300,18 @@ bool session_run(struct session *session, const struct slice *argv, uint32_t arg
         note_reply_mode(session);
         return true;
     }
-    if (must_wait(session, row))
+    if (must_wait(session, row) || pause_holds(session, row))
         return false;
     session->last_row = row;
     if (UNLIKELY(session->tracker != NULL))
         tracking_keep_limit(session->host);
     bool is_queued = session->in_multi && (row->flags & CMD_IN_MULTI_NOW) == 0;
-    if (row->scope == SCOPE_NODE || is_queued || row == session->host->hub->exec_row)
+    if (row->scope == SCOPE_NODE || is_queued || row == session->host->hub->exec_row) {
         run_here(session, row, argv, argc);
-    else
+    } else {
+        monitor_show(session, row, argv, argc);
         run_data(session, row, argv, argc);
+    }
     if (session->wants_retry) {
         session->wants_retry = false;
         return false;

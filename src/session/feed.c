@@ -4,6 +4,7 @@
  *   stalled       a command that must be alone is under way (a cold read of several keys, EXEC with
  *                 NODE commands), or the connection is ending
  *   quiet         a command waits until nothing of the connection is in flight (WATCH)
+ *   paused        CLIENT PAUSE holds its next command
  *   backed up     the client does not read its replies, or too many of them are under way (Q3)
  *   no room       the port has as many bytes in flight as it may (R33)
  *   no budget     too many bytes of half commands are held for all clients (budget.c, R33)
@@ -37,8 +38,8 @@ bool session_is_backed_up(struct session *session)
 static bool is_blocked(struct session *session)
 {
     if (session->is_stalled || session->is_halted || session->closes_when_answered ||
-        session->waits_for_quiet || session->waits_for_budget || session->conn.is_closing ||
-        session->conn.is_close_after_flush)
+        session->waits_for_quiet || session->waits_for_pause || session->waits_for_budget ||
+        session->conn.is_closing || session->conn.is_close_after_flush)
         return true;
     if (session_is_backed_up(session)) {
         session->is_backed_up = true;
@@ -102,7 +103,9 @@ static void restart_parser(struct session *session)
 static void protocol_error(struct session *session, const char *text)
 {
     struct reply reply = session_reply_begin(session);
+    size_t mark = reply.out->len;
     reply_errorf(&reply, "ERR Protocol error: %s", text);
+    session_count_error(session, &reply, mark);
     session_reply_end(session, &reply);
     session_close_after_reply(session);
     restart_parser(session);
@@ -179,6 +182,7 @@ static size_t feed(struct conn *conn, struct slice bytes)
     struct host *host = session->host;
     session->last_ms = loop_now_ms(host->loop);
     size_t used = 0;
+    tally_start(port_tally(host->port));
     while (used < bytes.len && !is_blocked(session)) {
         size_t size = 0;
         enum fed fed = feed_one(session, slice_sub(bytes, used, SIZE_MAX), &size);
@@ -191,10 +195,12 @@ static size_t feed(struct conn *conn, struct slice bytes)
             session_resume(session);
         }
         resp_parser_trim(&host->parser);
+        tally_split(port_tally(host->port));
         return used;
     }
     if (used < bytes.len)
         conn_pause(conn);
+    tally_split(port_tally(host->port));
     resp_parser_trim(&host->parser);
     return used;
 }

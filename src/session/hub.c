@@ -7,6 +7,9 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "command/rename.h"
+#include "engine/group_stats.h"
+#include "session/multi_internal.h"
+#include "session/pending_internal.h"
 #include "session/session_internal.h"
 
 #define FLUSH_ORDER 90 /* behind all phases of the group */
@@ -40,6 +43,17 @@ static void on_placed(void *ctx, void *token)
     pending_place(token);
 }
 
+static void on_slow(void *ctx, struct slow_command *slow)
+{
+    struct host *host = ctx;
+    const struct pending *pending = slow->token;
+    slow->next = NULL;
+    /* The log has no names: they are put in as they stand in the table. */
+    if (pending->is_loud)
+        slow_shout(slow);
+    insight_note(host->hub, pending->session, slow);
+}
+
 static void on_room(void *ctx)
 {
     struct host *host = ctx;
@@ -52,7 +66,12 @@ static void on_room(void *ctx)
 }
 
 static const struct port_events port_events = {
-    .on_reply = on_reply, .on_placed = on_placed, .on_events = host_on_events, .on_room = on_room};
+    .on_reply = on_reply,
+    .on_placed = on_placed,
+    .on_events = host_on_events,
+    .on_slow = on_slow,
+    .on_room = on_room,
+};
 
 /* ---- Once a second, while there are connections ---- */
 
@@ -87,11 +106,46 @@ static void publish_port(struct host *host)
         set_word(&host->port_counters[i], values[i]);
 }
 
+/* How much there was a second since the last time. */
+static void publish_rates(struct host *host)
+{
+    const uint64_t values[] = {
+        atomic_load_explicit(&host->stats.commands, memory_order_relaxed),
+        atomic_load_explicit(&host->stats.bytes_in, memory_order_relaxed) +
+            atomic_load_explicit(&host->stats.open_bytes_in, memory_order_relaxed),
+        atomic_load_explicit(&host->stats.bytes_out, memory_order_relaxed) +
+            atomic_load_explicit(&host->stats.open_bytes_out, memory_order_relaxed)};
+    uint64_t now_ms = loop_now_ms(host->loop);
+    uint64_t passed_ms = now_ms - host->rates.at_ms;
+    bool is_idle = list_is_empty(&host->sessions);
+    for (size_t i = 0; i < ARRAY_COUNT(values); i++) {
+        uint64_t more = values[i] > host->rates.values[i] ? values[i] - host->rates.values[i] : 0;
+        set_word(&host->rates.per_s[i], is_idle || passed_ms == 0 ? 0 : more * 1000 / passed_ms);
+        host->rates.values[i] = values[i];
+    }
+    host->rates.at_ms = now_ms;
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static void note_peak(struct hub *hub)
+{
+    uint64_t now = mem_stats().allocated;
+    if (now > atomic_load_explicit(&hub->peak_memory, memory_order_relaxed))
+        set_word(&hub->peak_memory, now);
+}
+
 static void on_cron(struct loop_timer *timer)
 {
     struct host *host = CONTAINER_OF(timer, struct host, cron);
     uint64_t bytes_in = 0;
     uint64_t bytes_out = 0;
+    uint64_t memory = 0;
+    uint64_t max_input = 0;
+    uint64_t max_output = 0;
     budget_check(host);
     tracking_keep_limit(host);
     LIST_EACH(node, next, &host->sessions)
@@ -99,20 +153,31 @@ static void on_cron(struct loop_timer *timer)
         struct session *session = LIST_ENTRY(node, struct session, node);
         bytes_in += session->conn.bytes_in;
         bytes_out += session->conn.bytes_out;
+        memory += session_bytes(session);
+        max_input = larger(max_input, session->conn.unread.cap + session->unfinished_bytes);
+        max_output = larger(max_output, conn_queued(&session->conn));
         if (!session->conn.is_closing)
             check_session(host, session);
     }
     set_word(&host->stats.open_bytes_in, bytes_in);
     set_word(&host->stats.open_bytes_out, bytes_out);
+    set_word(&host->stats.client_bytes, memory);
+    set_word(&host->stats.max_input_bytes, max_input);
+    set_word(&host->stats.max_output_bytes, max_output);
+    if (host == &host->hub->hosts[0])
+        note_peak(host->hub);
     publish_port(host);
+    publish_rates(host);
     if (!list_is_empty(&host->sessions))
         loop_timer_arm(timer, CRON_MS);
 }
 
 void host_arm_cron(struct host *host)
 {
-    if (!loop_timer_is_armed(&host->cron))
-        loop_timer_arm(&host->cron, CRON_MS);
+    if (loop_timer_is_armed(&host->cron))
+        return;
+    host->rates.at_ms = loop_now_ms(host->loop);
+    loop_timer_arm(&host->cron, CRON_MS);
 }
 
 /* ---- Settings and figures ---- */
@@ -160,6 +225,15 @@ static struct hub_stats sum_up(const struct hub *hub)
         sum.query_limit_closes += read_word(&host->stats.query_closes);
         tracking_add_stats(host->tracking, &sum);
         sum.pubsub_clients += read_word(&host->stats.pubsub_clients);
+        sum.blocked_clients += read_word(&host->stats.blocked);
+        sum.monitors += read_word(&host->stats.monitors);
+        sum.commands_per_s += read_word(&host->rates.per_s[0]);
+        sum.bytes_in_per_s += read_word(&host->rates.per_s[1]);
+        sum.bytes_out_per_s += read_word(&host->rates.per_s[2]);
+        sum.client_bytes += read_word(&host->stats.client_bytes);
+        sum.max_input_bytes = larger(sum.max_input_bytes, read_word(&host->stats.max_input_bytes));
+        sum.max_output_bytes =
+            larger(sum.max_output_bytes, read_word(&host->stats.max_output_bytes));
         sum.inline_reads += read_word(&host->port_counters[0]);
         sum.queued_reads += read_word(&host->port_counters[1]);
         sum.cold_reads += read_word(&host->port_counters[2]);
@@ -195,15 +269,55 @@ struct hub_stats hub_stats(struct hub *hub)
     take_off(&stats.cold_reads, base.cold_reads);
     take_off(&stats.read_retries, base.read_retries);
     take_off(&stats.writes, base.writes);
+    note_peak(hub);
+    stats.peak_memory = read_word(&hub->peak_memory);
+    uint64_t now_ms = clock_mono_us(clock_posix()) / 1000;
+    uint64_t until_ms = read_word(&hub->pause_until_ms);
+    if (until_ms > now_ms) {
+        stats.pause_kind = atomic_load(&hub->pause_kind);
+        stats.pause_left_ms = stats.pause_kind == 0 ? 0 : until_ms - now_ms;
+    }
     return stats;
+}
+
+static void sum_up_tallies(const struct hub *hub, struct tally_sum *out)
+{
+    tally_sum_init(out, hub->options.table);
+    group_tally(hub->options.group, out);
+}
+
+void hub_tally(struct hub *hub, struct tally_sum *out)
+{
+    sum_up_tallies(hub, out);
+    lock_take(&hub->lock);
+    tally_sum_take_off(out, &hub->tally_baseline);
+    lock_drop(&hub->lock);
+}
+
+void hub_settings_changed(struct hub *hub)
+{
+    int64_t slowlog_us = atomic_load(&hub->settings.slowlog_us);
+    uint64_t latency_ms = atomic_load(&hub->settings.latency_ms);
+    uint64_t slow_us = slowlog_us < 0 ? UINT64_MAX : (uint64_t)slowlog_us;
+    if (latency_ms > 0 && latency_ms * 1000 < slow_us)
+        slow_us = latency_ms * 1000;
+    struct tally_settings *tally = group_tally_settings(hub->options.group);
+    atomic_store(&tally->slow_us, slow_us);
+    atomic_store(&tally->is_without_buckets, !atomic_load(&hub->settings.tracks_latency));
+    insight_trim(hub);
 }
 
 void hub_reset_stats(struct hub *hub)
 {
     struct hub_stats now = sum_up(hub);
+    struct tally_sum tally;
+    sum_up_tallies(hub, &tally);
     lock_take(&hub->lock);
+    struct tally_sum before = hub->tally_baseline;
     hub->baseline = now;
+    hub->tally_baseline = tally;
     lock_drop(&hub->lock);
+    tally_sum_fini(&before);
 }
 
 /* ---- Life ---- */
@@ -221,11 +335,14 @@ static int host_init(struct host *host, struct hub *hub, uint32_t idx)
     list_init(&host->sessions);
     list_init(&host->no_room);
     list_init(&host->holders);
+    list_init(&host->paused);
+    list_init(&host->monitors);
     host->held_limit = hub->options.max_held_bytes / hub->options.loop_count;
     host->shared_limit = OUTPUT_SHARED / hub->options.loop_count;
     port_set_events(host->port, &port_events, host);
     loop_timer_init(host->loop, &host->cron, on_cron);
     loop_timer_init(host->loop, &host->deadline, host_on_deadline);
+    loop_timer_init(host->loop, &host->pause_end, host_on_pause_end);
     return net_new(&(struct net_options){.loop = host->loop, .flush_order = FLUSH_ORDER},
                    &host->net);
 }
@@ -243,11 +360,13 @@ int hub_new(const struct hub_options *options, struct hub **out_hub)
     hub->options = *options;
     lock_init(&hub->lock);
     hub->totals = topic_totals_new();
+    insight_init(&hub->insight);
     atomic_init(&hub->next_id, 1);
     atomic_init(&hub->host_count, 1);
     hub->exec_row = find_row(options->table, "exec");
     hub->exists_row = find_row(options->table, "exists");
     atomic_init(&hub->settings.max_clients, 10000);
+    atomic_init(&hub->settings.slowlog_us, -1);
     atomic_init(&hub->settings.query_buffer_limit, UINT64_C(1) << 30);
     atomic_init(&hub->settings.tracking_max_keys, 1000000);
     atomic_init(&hub->settings.max_bulk_size, 512u * 1024 * 1024);
@@ -263,8 +382,24 @@ int hub_new(const struct hub_options *options, struct hub **out_hub)
     return 0;
 }
 
+/* There may be fewer databases than were promised while nobody could know. */
+static void close_misplaced(struct hub *hub)
+{
+    uint32_t count = group_database_count(hub->options.group);
+    LIST_EACH(node, next, &hub->hosts[0].sessions)
+    {
+        struct session *session = LIST_ENTRY(node, struct session, node);
+        if (session->db < count && multi_fits_databases(session, count))
+            continue;
+        hub_log(hub, '#', "client %llu is closed: the database that it has selected is not there",
+                (unsigned long long)session->id);
+        session_close_now(session);
+    }
+}
+
 void hub_spread(struct hub *hub)
 {
+    close_misplaced(hub);
     atomic_store(&hub->host_count, hub->options.loop_count);
 }
 
@@ -278,6 +413,7 @@ void hub_free(struct hub *hub)
         loop_timer_fini(&host->cron);
         loop_timer_fini(&host->deadline);
         port_set_events(host->port, NULL, NULL); /* what is still on its way is for nobody */
+        loop_timer_fini(&host->pause_end);
         net_free(host->net);
         resp_parser_fini(&host->parser);
         buf_fini(&host->scratch);
@@ -291,5 +427,7 @@ void hub_free(struct hub *hub)
     topic_totals_free(hub->totals);
     buf_fini(&hub->password);
     lock_fini(&hub->lock);
+    tally_sum_fini(&hub->tally_baseline);
+    insight_fini(&hub->insight);
     mem_free(hub);
 }

@@ -4,6 +4,7 @@
 #define SESSION_HUB_INTERNAL_H
 
 #include "base/list.h"
+#include "session/insight/insight_internal.h"
 #include "session/pubsub/topics_internal.h"
 #include "session/session.h"
 
@@ -50,9 +51,22 @@ struct host {
         _Atomic uint64_t output_closes;
         _Atomic uint64_t query_closes;
         _Atomic uint64_t pubsub_clients;
+        _Atomic uint64_t blocked; /* wait for something that another client does */
+        _Atomic uint64_t monitors;
         _Atomic uint64_t open_bytes_in; /* of connections that are open, as last counted */
         _Atomic uint64_t open_bytes_out;
+        _Atomic uint64_t client_bytes; /* of memory; as last counted */
+        _Atomic uint64_t max_input_bytes;
+        _Atomic uint64_t max_output_bytes;
     } stats;
+    struct list_node paused;   /* sessions that CLIENT PAUSE holds */
+    struct list_node monitors; /* sessions that have sent MONITOR */
+    struct loop_timer pause_end;
+    struct {
+        uint64_t at_ms;
+        uint64_t values[3];
+        _Atomic uint64_t per_s[3]; /* commands, bytes in, bytes out */
+    } rates;
     _Atomic uint64_t port_counters[5]; /* of port_stats, as last published */
     struct closing *closing;           /* hub_close_all() is under way */
     struct loop_timer deadline;        /* after which it no longer waits for clients to read */
@@ -61,13 +75,19 @@ struct host {
 struct hub {
     struct hub_options options;
     struct hub_settings settings;
-    struct lock lock; /* guards password and baseline */
+    struct lock lock; /* guards password and baselines */
     struct buf password;
     struct topic_totals *totals;
     _Atomic unsigned notify_classes;
     _Atomic uint64_t tracker_count;
     _Atomic uint64_t tracked_keys; /* in the tables of all hosts */
     struct hub_stats baseline;     /* what CONFIG RESETSTAT takes off */
+    struct tally_sum tally_baseline;
+    struct insight insight;
+    _Atomic uint64_t peak_memory; /* of the allocator */
+    _Atomic uint32_t monitor_count;
+    _Atomic uint32_t pause_kind; /* enum pause_kind */
+    _Atomic uint64_t pause_until_ms;
     const struct command_row *exec_row;
     const struct command_row *exists_row;
     _Atomic uint64_t next_id;

@@ -6,12 +6,13 @@
  * the two are put together in the order in which they were queued. One that cannot answer at once
  * (CLIENT LIST) has those behind it wait, and the connection with them.
  */
+#include "session/multi_internal.h"
+
 #include "base/assert.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "command/codec.h"
 #include "command/transaction.h"
-#include "session/session_internal.h"
 
 #define TEXT_EXECABORT "EXECABORT Transaction discarded because of previous errors."
 
@@ -53,8 +54,19 @@ void multi_reset(struct session *session)
     watch_drop_all(session);
 }
 
-static void refuse_to_queue(struct session *session, struct reply *reply, const char *text)
+bool multi_fits_databases(const struct session *session, uint32_t count)
 {
+    for (const struct queued *queued = session->queue; queued != NULL; queued = queued->next) {
+        if (queued->db >= count)
+            return false;
+    }
+    return !session->in_multi || session->multi_db < count;
+}
+
+static void refuse_to_queue(struct session *session, const struct command_row *row,
+                            struct reply *reply, const char *text)
+{
+    tally_reject(port_tally(session->host->port), row);
     session->is_multi_bad = true;
     reply_error(reply, text);
 }
@@ -63,14 +75,14 @@ void multi_queue(struct session *session, const struct command_row *row, const s
                  uint32_t argc, struct reply *reply)
 {
     if ((row->flags & CMD_NO_MULTI) != 0) {
-        refuse_to_queue(session, reply, "ERR Command not allowed inside a transaction");
+        refuse_to_queue(session, row, reply, "ERR Command not allowed inside a transaction");
         return;
     }
     size_t size = command_coded_size(argv, argc);
     size_t room = session->host->hub->options.max_multi_bytes - session->queue_bytes;
     struct buf coded = {0};
     if (size == 0 || size + sizeof(struct queued) > room || buf_try_reserve(&coded, size) != 0) {
-        refuse_to_queue(session, reply, "ERR the transaction is larger than max-entry-bytes");
+        refuse_to_queue(session, row, reply, "ERR the transaction is larger than max-entry-bytes");
         return;
     }
     struct queued *queued = mem_calloc(1, sizeof(*queued));
@@ -109,13 +121,15 @@ static bool has_writes(const struct queued *queue)
     return false;
 }
 
-/* The queued command's arguments again; the caller frees them. */
-static struct slice *argv_of(const struct queued *queued, struct coded_command *coded)
+struct slice *queued_argv(const struct queued *queued, uint32_t *out_argc)
 {
-    int rc = command_decode(buf_slice(&queued->coded), coded);
+    struct coded_command coded;
+    int rc = command_decode(buf_slice(&queued->coded), &coded);
     ASSERT(rc == 0);
-    struct slice *argv = mem_calloc(coded->argc, sizeof(*argv));
-    command_fill_argv(coded, argv);
+    struct slice *argv = mem_calloc(coded.argc, sizeof(*argv));
+    command_fill_argv(&coded, argv);
+    argv[0] = slice_str(queued->row->parent != NULL ? queued->row->parent : queued->row->name);
+    *out_argc = coded.argc;
     return argv;
 }
 
@@ -123,13 +137,13 @@ static struct slice *argv_of(const struct queued *queued, struct coded_command *
 static bool run_queued(struct pending *pending, const struct queued *queued)
 {
     struct session *session = pending->session;
-    struct coded_command coded;
-    struct slice *argv = argv_of(queued, &coded);
-    argv[0] = slice_str(queued->row->parent != NULL ? queued->row->parent : queued->row->name);
+    uint32_t argc;
+    struct slice *argv = queued_argv(queued, &argc);
     struct reply reply = reply_to(&pending->exec->out, session->proto);
     session->is_deferred = false;
     session->running_exec = pending;
-    session_run_node(session, queued->row, argv, coded.argc, &reply);
+    tally_start(port_tally(session->host->port));
+    session_run_node(session, queued->row, argv, argc, &reply);
     session->running_exec = NULL;
     mem_free(argv);
     return !session->is_deferred;
@@ -192,10 +206,10 @@ static size_t expected_of(struct session *session, const struct queued *queue)
     for (; queue != NULL; queue = queue->next) {
         if (queue->row->scope == SCOPE_NODE)
             continue;
-        struct coded_command coded;
-        struct slice *argv = argv_of(queue, &coded);
+        uint32_t argc;
+        struct slice *argv = queued_argv(queue, &argc);
         struct port_request request = {
-            .row = queue->row, .argv = argv, .argc = coded.argc, .db = queue->db};
+            .row = queue->row, .argv = argv, .argc = argc, .db = queue->db};
         bytes += port_expected(session->host->port, &request);
         mem_free(argv);
     }
@@ -206,10 +220,10 @@ static size_t expected_of(struct session *session, const struct queued *queue)
 static void note_reads(struct session *session, const struct queued *queue)
 {
     for (; queue != NULL; queue = queue->next) {
-        struct coded_command coded;
-        struct slice *argv = argv_of(queue, &coded);
+        uint32_t argc;
+        struct slice *argv = queued_argv(queue, &argc);
         tracking_note_read(session, queue->row,
-                           &(struct request){.argv = argv, .argc = coded.argc, .db = queue->db});
+                           &(struct request){.argv = argv, .argc = argc, .db = queue->db});
         mem_free(argv);
     }
 }
@@ -252,6 +266,8 @@ static void exec_here(struct session *session, struct queued *queue, struct repl
     struct pending *pending = pending_of_exec(session, queue);
     bool is_whole = exec_on_reply(pending, SLICE_LIT("*0\r\n"));
     session->is_deferred = false;
+    tally_after(port_tally(session->host->port),
+                &(struct tally_call){.row = session->host->hub->exec_row});
     if (is_whole) {
         buf_append_slice(reply->out, buf_slice(&pending->exec->out));
         pending_release(session->host, pending);
@@ -312,6 +328,7 @@ void multi_exec(struct session *session, struct reply *reply)
         reply_null_array(reply);
         return;
     }
+    monitor_show_queue(session);
     size_t queue_count = session->queue_count;
     struct queued *queue = take_queue(session);
     if (data_count(queue) == 0 && session->watches == NULL) {

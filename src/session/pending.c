@@ -6,7 +6,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
-#include "session/session_internal.h"
+#include "session/multi_internal.h"
 
 #define KEPT_PENDINGS 4096
 
@@ -239,6 +239,8 @@ static void answer_part(struct pending *part, struct slice reply)
 
 void pending_answer(struct pending *pending, struct slice reply)
 {
+    if (UNLIKELY(reply.len > 0 && reply.data[0] == '-') && pending->kind != PENDING_RETRY)
+        tally_error(port_tally(pending->host->port), reply);
     if (pending->kind == PENDING_PART) {
         answer_part(pending, reply);
         return;

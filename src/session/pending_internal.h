@@ -36,6 +36,7 @@ struct pending {
     bool is_done;
     bool is_ordering; /* taken by the port, not yet executed: later commands must follow it */
     bool is_alone;    /* the connection is stalled until it is answered */
+    bool is_loud;     /* its command was sent in capitals */
     bool is_silent;   /* CLIENT REPLY says that nobody wants it */
     uint8_t proto;
     uint8_t inline_len;

@@ -4,7 +4,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
-#include "session/session_internal.h"
+#include "session/multi_internal.h"
 
 /* ---- Life ---- */
 
@@ -22,6 +22,8 @@ void session_on_conn_closed(struct conn *conn, int error)
     session_forget_topics(session);
     tracking_end(session);
     list_del(&session->target_node);
+    pause_forget(session);
+    monitor_forget(session);
     host->shared_bytes -= session->shared_bytes;
     list_del(&session->node);
     list_del(&session->no_room_node);
@@ -69,6 +71,8 @@ int session_open(struct host *host, int fd)
     list_init(&session->no_room_node);
     list_init(&session->held_node);
     list_init(&session->target_node);
+    list_init(&session->pause_node);
+    list_init(&session->monitor_node);
     int rc = conn_open(&session->conn, host->net, fd, &session_conn_events);
     if (rc != 0) {
         mem_free(session);

@@ -48,7 +48,11 @@ struct hub_settings {
     _Atomic uint64_t keepalive_s;
     _Atomic uint64_t tracking_max_keys; /* 0: no limit */
     _Atomic bool needs_auth;            /* a password is set */
-    _Atomic bool protects;              /* without one, only this machine is served */
+    _Atomic int64_t slowlog_us;         /* SLOWLOG keeps commands that take longer; below 0: none */
+    _Atomic uint64_t slowlog_max;
+    _Atomic bool tracks_latency; /* for LATENCY HISTOGRAM */
+    _Atomic uint64_t latency_ms; /* LATENCY keeps events of so long; 0: none */
+    _Atomic bool protects;       /* without one, only this machine is served */
 };
 
 struct hub_options {
@@ -70,6 +74,8 @@ int hub_new(const struct hub_options *options, struct hub **out_hub);
 void hub_free(struct hub *hub);
 
 struct hub_settings *hub_settings(struct hub *hub);
+/* After what decides which commands are slow has been changed. */
+void hub_settings_changed(struct hub *hub);
 
 /* Copies; an empty password takes authentication away. Thread: any. */
 void hub_set_password(struct hub *hub, struct slice password);
@@ -83,7 +89,8 @@ void hub_set_notify(struct hub *hub, unsigned classes);
  * the first. Thread: any loop's. */
 void hub_accept(struct hub *hub, int fd);
 
-/* From now on all loops run. Thread: any. */
+/* From now on all loops run, and how many databases there are is known. Thread: the first loop's.
+ */
 void hub_spread(struct hub *hub);
 
 /* Closes every connection, after its queued replies where `is_graceful`; on_done comes on `loop`
@@ -113,8 +120,21 @@ struct hub_stats {
     uint64_t tracked_keys;
     uint64_t tracked_items; /* a key counts once for each client that tracks it */
     uint64_t tracked_prefixes;
+    uint64_t blocked_clients;
+    uint64_t monitors;
+    uint64_t commands_per_s;
+    uint64_t bytes_in_per_s;
+    uint64_t bytes_out_per_s;
+    uint64_t client_bytes;    /* memory of connections */
+    uint64_t max_input_bytes; /* the largest of the last second */
+    uint64_t max_output_bytes;
+    uint64_t peak_memory; /* of the allocator, now and at each second with connections */
+    uint32_t pause_kind;  /* 0: none, 1: writes, 2: everything */
+    uint64_t pause_left_ms;
 };
 struct hub_stats hub_stats(struct hub *hub);
+/* Of every command, since the last reset; the caller ends it. */
+void hub_tally(struct hub *hub, struct tally_sum *out);
 /* What counts events counts from 0 again (CONFIG RESETSTAT). */
 void hub_reset_stats(struct hub *hub);
 
@@ -150,5 +170,8 @@ extern const struct command_family client_family;
 extern const struct command_family pubsub_family;
 extern const struct command_family publish_family;
 extern const struct command_family tracking_family;
+extern const struct command_family latency_family;
+extern const struct command_family monitor_family;
+extern const struct command_family slowlog_family;
 
 #endif

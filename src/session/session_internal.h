@@ -31,11 +31,13 @@ struct session {
     struct list_node node; /* in host->sessions */
     struct list_node no_room_node;
     struct list_node held_node;
-    struct resp_parser *parser; /* with an unfinished command, else NULL */
-    size_t unfinished_bytes;    /* of that command so far */
-    size_t need_bytes;          /* what it is known to take */
-    size_t running_bytes;       /* of the last one, until nothing is unanswered: for CLIENT LIST */
-    size_t held_bytes;          /* counted in host->held_bytes */
+    struct list_node pause_node;   /* in host->paused */
+    struct list_node monitor_node; /* in host->monitors */
+    struct resp_parser *parser;    /* with an unfinished command, else NULL */
+    size_t unfinished_bytes;       /* of that command so far */
+    size_t need_bytes;             /* what it is known to take */
+    size_t running_bytes; /* of the last one, until nothing is unanswered: for CLIENT LIST */
+    size_t held_bytes;    /* counted in host->held_bytes */
     struct pending *first;
     struct pending *last;
     uint32_t pending_count;
@@ -58,6 +60,8 @@ struct session {
     bool closes_when_answered;
     bool is_no_evict; /* as CLIENT NO-EVICT and NO-TOUCH said, for CLIENT LIST */
     bool is_no_touch;
+    bool waits_for_pause; /* ... until CLIENT PAUSE is over */
+    bool is_monitor;
     enum reply_mode reply_mode;
     uint16_t multi_db; /* as SELECT within MULTI would leave it */
     struct queued *queue;
@@ -95,6 +99,8 @@ void session_on_conn_closed(struct conn *conn, int error);
 bool session_run(struct session *session, const struct slice *argv, uint32_t argc);
 struct reply session_reply_begin(struct session *session);
 void session_reply_end(struct session *session, const struct reply *reply);
+/* If what was written from `mark` on is an error. */
+void session_count_error(struct session *session, const struct reply *reply, size_t mark);
 /* Runs a NODE row; its reply goes to `reply` unless it defers. */
 void session_run_node(struct session *session, const struct command_row *row,
                       const struct slice *argv, uint32_t argc, struct reply *reply);
@@ -121,31 +127,30 @@ void budget_ask(struct session *session);
 void budget_note(struct session *session);
 void budget_drop(struct session *session);
 
-/* multi.c */
-/* Queues a command within MULTI. */
-void multi_queue(struct session *session, const struct command_row *row, const struct slice *argv,
-                 uint32_t argc, struct reply *reply);
-/* connection.c: SELECT within MULTI decides the database of what is queued behind it. */
-void multi_note_select(struct session *session, const struct command_row *row,
-                       const struct slice *argv, uint32_t argc);
-void multi_exec(struct session *session, struct reply *reply);
-void multi_reset(struct session *session);
-void exec_free(struct exec *exec);
-/* The group has answered an EXEC that has NODE commands among its own; a command of it that had
- * deferred has its reply. True if with this the reply of the whole stands in pending->exec->out. */
-MUST_CHECK
-bool exec_on_reply(struct pending *pending, struct slice reply);
-MUST_CHECK
-bool exec_on_part(struct pending *pending, struct slice reply);
+/* pause.c */
+/* Is the command, or what it ends, held by CLIENT PAUSE? Then the session waits. */
+bool pause_holds(struct session *session, const struct command_row *row);
+void pause_forget(struct session *session);
+void host_on_pause_end(struct loop_timer *timer);
+int client_pause(struct call *call);
+int client_unpause(struct call *call);
 
-/* watch.c */
-/* What a WATCH that is going to be parsed again has been waiting for is over. */
-void session_note_retry(struct session *session, struct slice reply);
-void watch_drop_all(struct session *session);
-/* The watched keys as EXEC takes them, appended. */
-void watch_encode_all(const struct session *session, struct buf *to);
-/* False if a key that was not there when it was watched has come and gone since. */
-bool watch_is_untouched(const struct session *session);
+/* monitor.c */
+/* Shows a command that is about to run to those who asked for it. */
+void monitor_show(struct session *session, const struct command_row *row, const struct slice *argv,
+                  uint32_t argc);
+void monitor_show_queue(struct session *session);
+void monitor_forget(struct session *session);
+
+/* insight.c */
+/* Commands of the session that have been slow; NULL: it has gone. Takes them. */
+void insight_note(struct hub *hub, const struct session *session, struct slow_command *slow);
+static inline void insight_note_slow(const struct session *session, struct tally *tally)
+{
+    struct slow_command *slow = tally_take_slow(tally);
+    if (UNLIKELY(slow != NULL))
+        insight_note(session->host->hub, session, slow);
+}
 
 /* wait.c */
 /* Answers a WAIT of the session now, if there is one. */
@@ -153,6 +158,8 @@ void wait_give_up(struct session *session);
 int client_unblock(struct call *call);
 
 /* client.c */
+/* Memory that the connection holds. */
+size_t session_bytes(const struct session *session);
 void session_describe(const struct session *session, struct buf *to);
 void session_reset(struct session *session);
 /* False after an error has been replied. */

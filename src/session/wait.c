@@ -49,6 +49,7 @@ static void end_wait(struct session *session, const char *error)
     else
         reply_error(&reply, error);
     session->wait = NULL;
+    count_up(&session->host->stats.blocked, (uint64_t)-1);
     loop_timer_fini(&wait->timer);
     session_answer(wait->ticket, buf_slice(&out));
     mem_free(wait);
@@ -69,6 +70,7 @@ static void begin_wait(struct call *call, const struct copies *have, uint64_t ti
     wait->have = *have;
     wait->is_aof = call->argc == 4;
     session->wait = wait;
+    count_up(&session->host->stats.blocked, 1);
     loop_timer_init(session->host->loop, &wait->timer, on_timeout);
     if (timeout_ms > 0)
         loop_timer_arm(&wait->timer, timeout_ms);
@@ -150,6 +152,7 @@ struct unblocking {
     struct session_ticket *ticket;
     uint32_t home_idx;
     uint32_t host_idx;
+    uint32_t host_count; /* of loops that ran when it began */
     uint64_t id;
     bool is_error;
     bool is_done;
@@ -171,7 +174,7 @@ static void unblock_in(struct unblocking *order, struct host *host)
 static void on_stop(struct loop_post *post)
 {
     struct unblocking *order = CONTAINER_OF(post, struct unblocking, post);
-    uint32_t count = order->hub->options.loop_count;
+    uint32_t count = order->host_count;
     if (order->host_idx < count) {
         unblock_in(order, &order->hub->hosts[order->host_idx]);
         order->host_idx = order->is_done ? count : order->host_idx + 1;
@@ -185,6 +188,10 @@ static void on_stop(struct loop_post *post)
 
 int client_unblock(struct call *call)
 {
+    if (call->argc > 4) {
+        args_reply_sub_usage(call);
+        return 0;
+    }
     struct host *home = call->session->host;
     int64_t id;
     bool is_error = call->argc == 4 && slice_is(call->argv[3], "error");
@@ -197,6 +204,7 @@ int client_unblock(struct call *call)
     struct unblocking *order = mem_calloc(1, sizeof(*order));
     order->hub = home->hub;
     order->home_idx = (uint32_t)(home - home->hub->hosts);
+    order->host_count = atomic_load(&home->hub->host_count);
     order->id = (uint64_t)id;
     order->is_error = is_error;
     order->ticket = session_defer(call);

@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "command/args.h"
 #include "command/transaction.h"
-#include "session/session_internal.h"
+#include "session/multi_internal.h"
 #include "store/watched.h"
 
 #define COMPARED_MAX 64 /* beyond, a key watched twice is noted twice, which does no harm */

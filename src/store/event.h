@@ -27,7 +27,7 @@ enum event_class {
     EVENT_NEW = 1 << 14,        /* n */
     /* Ours, for clients that keep copies: not to be published. */
     EVENT_TOUCHED = 1 << 20, /* the key has changed or gone */
-    EVENT_FLUSHED = 1 << 21  /* a whole database is empty; no key */
+    EVENT_FLUSHED = 1 << 21  /* a whole database is empty, or another one; no key */
 };
 
 struct event {

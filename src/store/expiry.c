@@ -22,6 +22,8 @@ struct hint {
     uint32_t hash;
 };
 
+STATIC_ASSERT(sizeof(struct hint) == EXPIRY_HINT_BYTES, "what is said of it");
+
 struct chunk {
     struct chunk *next;
     uint32_t count;
@@ -201,6 +203,29 @@ bool expiry_advance(struct expiry *expiry, uint64_t now_ms, size_t budget, expir
         }
     }
     return true;
+}
+
+void expiry_look_ahead(struct expiry *expiry, expiry_due_fn on_due, void *ctx)
+{
+    uint32_t due_s = expiry->now_s + 1;
+    unsigned level = level_of(expiry, due_s);
+    unsigned slot = due_s >> (SLOT_BITS * level) & (SLOT_COUNT - 1);
+    struct chunk *chunk = expiry->slots[level][slot];
+    expiry->slots[level][slot] = NULL;
+    while (chunk != NULL) {
+        struct chunk *next = chunk->next;
+        expiry->count -= chunk->count;
+        expiry->level_counts[level] -= chunk->count;
+        expiry->bytes -= sizeof(*chunk);
+        for (uint32_t i = 0; i < chunk->count; i++) {
+            if (chunk->hints[i].due_s == due_s)
+                on_due(ctx, chunk->hints[i].hash);
+            else
+                put_at_level(expiry, chunk->hints[i], level);
+        }
+        mem_free(chunk);
+        chunk = next;
+    }
 }
 
 uint64_t expiry_next_ms(const struct expiry *expiry)

@@ -20,6 +20,8 @@
 
 #include "base/attr.h"
 
+#define EXPIRY_HINT_BYTES 8 /* that a hint takes */
+
 struct expiry;
 
 /* A hint has fired. The callee may add hints. */
@@ -36,6 +38,9 @@ void expiry_add(struct expiry *expiry, uint64_t expire_at_ms, uint32_t hash);
 /* Fires hints up to `now_ms`, about `budget` of them. True if more are due. */
 bool expiry_advance(struct expiry *expiry, uint64_t now_ms, size_t budget, expiry_due_fn on_due,
                     void *ctx);
+
+/* Fires the hints of the second after that of the last advance, which may be due by now in part. */
+void expiry_look_ahead(struct expiry *expiry, expiry_due_fn on_due, void *ctx);
 
 /* A lower bound of the next time at which a hint may fire, in ms; UINT64_MAX when there is none. */
 uint64_t expiry_next_ms(const struct expiry *expiry);

@@ -200,7 +200,7 @@ static int on_record(void *ctx, const struct record *record, uint32_t file_id, u
         recovery->dead_count += keydir_count(db->dir);
         return 0;
     case RECORD_PUT:
-        if (record->type == VALUE_NONE || record->type > VALUE_STREAM)
+        if (!value_byte_is_sound(record->type))
             return diag_set(recovery->diag, ERR_CORRUPT,
                             "data file %u of shard %u, offset %llu: unknown type %u of a value",
                             file_id, recovery->options->shard, (unsigned long long)off,

@@ -452,7 +452,8 @@ bool store_step(struct store *store, size_t budget)
             keydir_retired_bytes(db->dir) == 0)
             continue;
         struct due_walk walk = {.store = store, .db = db, .now_ms = now_ms};
-        has_more |= expiry_advance(db->expiry, now_ms, budget, on_due, &walk);
+        if (!store->is_expiry_held)
+            has_more |= expiry_advance(db->expiry, now_ms, budget, on_due, &walk);
         has_more |= rebuild_step(store, db, budget);
         has_more |= collect_step(db->dir, budget);
     }
@@ -463,6 +464,28 @@ void store_on_expired(struct store *store, store_expired_fn on_expired, void *ct
 {
     store->on_expired = on_expired;
     store->expired_ctx = ctx;
+}
+
+void store_hold_expiry(struct store *store, bool is_held)
+{
+    store->is_expiry_held = is_held;
+}
+
+void store_sweep(struct store *store)
+{
+    for (uint32_t i = 0; i < store->database_count; i++) {
+        struct db *db = store_db(store, (uint16_t)i);
+        struct due_walk walk = {.store = store, .db = db, .now_ms = store_applied_ms(store)};
+        if (expiry_count(db->expiry) == 0)
+            continue;
+        IGNORE(expiry_advance(db->expiry, walk.now_ms, SIZE_MAX, on_due, &walk), "all of it");
+        expiry_look_ahead(db->expiry, on_due, &walk);
+    }
+}
+
+uint64_t store_expired_keys(const struct store *store)
+{
+    return store->expired_keys;
 }
 
 uint64_t store_next_due_ms(const struct store *store)
@@ -528,7 +551,10 @@ struct store_stats store_stats(const struct store *store)
 struct store_db_stats store_db_stats(const struct store *store, uint16_t db)
 {
     const struct keydir *dir = store_keydir(store, db);
-    return (struct store_db_stats){.keys = keydir_count(dir), .expires = keydir_expire_count(dir)};
+    return (struct store_db_stats){.keys = keydir_count(dir),
+                                   .expires = keydir_expire_count(dir),
+                                   .mean_expire_at_ms = keydir_mean_expire_at_ms(dir),
+                                   .table_bytes = keydir_table_bytes(dir)};
 }
 
 void store_close(struct store *store)
@@ -590,7 +616,8 @@ static void digest_row(void *ctx, const struct row *row)
     struct buf value = {0};
     digest->error = row_bytes_of_value(digest, row, &value);
     uint64_t h = hash_check2(row_key(row), buf_slice(&value));
-    h = hash_mix(h, hash_mix(expire_at_ms, (uint64_t)row->type << 16 | digest->db->number));
+    h = hash_mix(
+        h, hash_mix(expire_at_ms, (uint64_t)value_byte_type(row->type) << 16 | digest->db->number));
     digest->sum += hash_mix(h, row_key(row).len);
     buf_fini(&value);
 }

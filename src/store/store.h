@@ -112,6 +112,12 @@ bool store_step(struct store *store, size_t budget);
 /* Is told of every key that store_step() removes because it has expired, before it is gone. */
 typedef void (*store_expired_fn)(void *ctx, uint16_t db, struct slice key);
 void store_on_expired(struct store *store, store_expired_fn on_expired, void *ctx);
+/* Held: what is due stays in the tables, counts as gone, and is not counted in expired_keys. */
+void store_hold_expiry(struct store *store, bool is_held);
+/* Removes all that has expired by the applied time, however much it is, to the millisecond; steps
+ * do so by the second. */
+void store_sweep(struct store *store);
+uint64_t store_expired_keys(const struct store *store);
 
 /* When a key will next be due, at the earliest; UINT64_MAX for none. */
 uint64_t store_next_due_ms(const struct store *store);
@@ -142,6 +148,8 @@ struct store_stats store_stats(const struct store *store);
 struct store_db_stats {
     uint64_t keys;
     uint64_t expires;
+    uint64_t mean_expire_at_ms; /* 0 without any */
+    uint64_t table_bytes;       /* without the rows */
 };
 /* Thread: any reader. */
 struct store_db_stats store_db_stats(const struct store *store, uint16_t db);

@@ -50,6 +50,7 @@ struct store {
     uint64_t expired_keys;
     store_expired_fn on_expired; /* or NULL */
     void *expired_ctx;
+    bool is_expiry_held;
     _Atomic uint64_t publication;
     _Atomic uint64_t applied_ms;
     _Atomic int64_t cold_rows;

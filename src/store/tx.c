@@ -56,6 +56,18 @@ void tx_begin(struct tx *tx, const struct tx_begin *begin)
     tx->words_known = 0;
     if (UNLIKELY(tx->events.count > 0))
         event_list_clear(&tx->events);
+    tx->is_counting = true;
+    tx->lookups = (struct tx_lookups){0};
+}
+
+void tx_count_lookups(struct tx *tx, bool is_on)
+{
+    tx->is_counting = is_on;
+}
+
+struct tx_lookups tx_lookups(const struct tx *tx)
+{
+    return tx->lookups;
 }
 
 void tx_reset(struct tx *tx)
@@ -243,6 +255,19 @@ struct tx_use tx_use_of(const struct tx *tx, const struct item *item)
                            .frequency = lfu_counter(word, tx->now_ms, options)};
 }
 
+size_t tx_bytes_of(const struct item *item)
+{
+    ASSERT(item->row != NULL);
+    size_t hint = item->expire_at_ms != 0 ? EXPIRY_HINT_BYTES : 0;
+    return row_bytes(item->row) + sizeof(uint64_t) + hint;
+}
+
+uint64_t tx_spot_of(const struct tx *tx, const struct item *item)
+{
+    const struct store *store = tx->stores->shards[item->shard];
+    return hash_mix(keydir_hash(store_keydir(store, item->db), item->key), item->database_id);
+}
+
 /* Up to when everything has been applied to what will be looked up now. To be asked before that: a
  * row found earlier may have been replaced by one that lives on. */
 static uint64_t decided_ms(const struct tx *tx, const struct store *store)
@@ -275,11 +300,21 @@ static void fill_item(struct item *item, const struct located *at, struct slice 
                           .type = VALUE_NONE};
     if (row == NULL)
         return;
-    item->type = (enum value_type)row->type;
+    item->type = value_byte_type(row->type);
+    item->form = value_byte_form(row->type);
     item->expire_at_ms = row_expire_at_ms(row);
     item->size = row->value_size;
     item->version = row_version(row);
     item->row = row;
+}
+
+/* A command has met a row that is due by its entry's time: it is gone with the command's changes,
+ * not before, and not with the next sweep only (T5). */
+static void remove_due(struct tx *tx, uint16_t db, const struct located *at, const struct row *row)
+{
+    tx_notify(tx, EVENT_EXPIRED, "expired", db, row_key(row));
+    /* Its own key, which outlives the caller's: the owner removes the row no sooner. */
+    overlay_add(&tx->overlay, at, row_key(row));
 }
 
 static int look_up(struct tx *tx, uint16_t db, struct slice key, struct item *out_item)
@@ -305,6 +340,8 @@ static int look_up(struct tx *tx, uint16_t db, struct slice key, struct item *ou
         int rc = judge_expiry(tx, until_ms, row);
         if (rc == ERR_RETRY)
             return rc;
+        if (rc != 0 && tx->mode == TX_APPLY)
+            remove_due(tx, db, &at, row);
         if (rc != 0)
             row = NULL;
     }
@@ -318,6 +355,11 @@ int tx_peek(struct tx *tx, uint16_t db, struct slice key, struct item *out_item)
     if (UNLIKELY((tx->event_classes & EVENT_MISS) != 0) && tx->notes_misses && rc == 0 &&
         out_item->type == VALUE_NONE)
         note_event(tx, &(struct event){.name = "keymiss", .class = EVENT_MISS, .db = db}, key);
+    if (tx->is_counting && rc == 0) {
+        bool is_there = out_item->type != VALUE_NONE;
+        tx->lookups.found += is_there;
+        tx->lookups.missed += !is_there;
+    }
     return rc;
 }
 
@@ -344,7 +386,7 @@ static struct change *change_of(struct tx *tx, uint16_t db, struct slice key)
     return change;
 }
 
-/* Before a value is put: the key may be new, and what it replaces may have expired unseen. */
+/* Before a value is put: the key may be new, and what it replaces may have expired unlooked at. */
 static void note_put(struct tx *tx, uint16_t db, struct slice key)
 {
     struct located at = locate(tx, db, key);
@@ -374,7 +416,7 @@ void tx_put(struct tx *tx, uint16_t db, struct slice key, const struct tx_value 
         .key = key,
         .value = value->bytes,
         .has_value = true,
-        .type = (uint8_t)value->type,
+        .type = value_byte(value->type, value->form),
         .value_size = (uint32_t)value->bytes.len,
         .expire_at_ms = value->expire_at_ms,
         .version = tx->position,
@@ -445,6 +487,12 @@ static void publish_flushes(struct tx *tx)
     }
 }
 
+static bool is_due_at(const struct row *row, uint64_t ms)
+{
+    uint64_t expire_at_ms = row_expire_at_ms(row);
+    return expire_at_ms != 0 && expire_at_ms <= ms;
+}
+
 static void publish_change(struct tx *tx, struct change *change)
 {
     struct store *store = tx->stores->shards[change->shard];
@@ -454,6 +502,13 @@ static void publish_change(struct tx *tx, struct change *change)
     if (row == NULL && old == NULL)
         return;
     tx_notify(tx, EVENT_TOUCHED, "", change->db, change->key);
+    bool is_due = old != NULL && is_due_at(old, tx->time_ms);
+    if (is_due)
+        store->expired_keys++;
+    if (is_due && row == NULL) {
+        store_unpublish(db, old, change->hash); /* T8: its record says when it ended */
+        return;
+    }
     append_record(store,
                   &(struct record){
                       .kind = row != NULL ? RECORD_PUT : RECORD_TOMBSTONE,
@@ -478,6 +533,8 @@ static void publish_swaps(struct tx *tx)
 {
     for (uint32_t shard = 0; shard < tx->stores->count; shard++)
         store_renumber(tx->stores->shards[shard], tx->numbers, tx->time_ms);
+    /* All keys of two databases have other values: who keeps copies is to forget them all. */
+    tx_notify(tx, EVENT_FLUSHED, "", 0, SLICE_EMPTY);
 }
 
 /* The shards whose publication word moves: those of a change of several rows; and the shard of a

@@ -43,6 +43,16 @@ void tx_commit(struct tx *tx);
 /* Drops changes, loaded values and everything borrowed. */
 void tx_reset(struct tx *tx);
 
+/* Whether lookups from here on count as found or missed, for statistics; they do after tx_begin().
+ */
+void tx_count_lookups(struct tx *tx, bool is_on);
+struct tx_lookups {
+    uint64_t found;
+    uint64_t missed;
+};
+/* Since tx_begin(). */
+struct tx_lookups tx_lookups(const struct tx *tx);
+
 /* INLINE: ends a run that met nothing cold; cheaper than tx_reset(). */
 void tx_end_inline(struct tx *tx);
 
@@ -63,7 +73,8 @@ uint64_t tx_seed(const struct tx *tx);
 /* ---- Items: a key's current value. ---- */
 
 struct item {
-    enum value_type type;  /* VALUE_NONE: absent or expired */
+    enum value_type type; /* VALUE_NONE: absent or expired */
+    enum value_form form;
     uint64_t expire_at_ms; /* 0: never */
     size_t size;           /* of the value, also when cold */
     struct position version;
@@ -95,6 +106,13 @@ struct tx_use {
 };
 struct tx_use tx_use_of(const struct tx *tx, const struct item *item);
 
+/* What the key takes of memory: its row with the value, as far as that is in memory, its slot and
+ * the hint of its expiry. */
+size_t tx_bytes_of(const struct item *item);
+
+/* Where the key lies, as a number: the same as long as this process runs. */
+uint64_t tx_spot_of(const struct tx *tx, const struct item *item);
+
 /* Brings the key towards the cache; a hint. */
 void tx_prefetch(const struct tx *tx, uint16_t db, struct slice key);
 
@@ -102,6 +120,7 @@ void tx_prefetch(const struct tx *tx, uint16_t db, struct slice key);
 
 struct tx_value {
     enum value_type type;
+    enum value_form form;
     struct slice bytes;
     uint64_t expire_at_ms; /* 0: never */
     uint32_t use;          /* a word of keydir/lfu.h; 0: as of something new */

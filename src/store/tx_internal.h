@@ -72,6 +72,8 @@ struct tx {
     bool has_swap;
     bool is_torn; /* a publication word was odd */
     bool is_frozen;
+    bool is_counting;
+    struct tx_lookups lookups;
     struct item frozen; /* what its key is for this run */
     uint64_t time_ms;
     uint64_t now_ms;

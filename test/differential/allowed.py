@@ -26,14 +26,15 @@ def one_bound(name, args, ours, theirs):
             and theirs == Error("ERR syntax error"))
 
 
-def another_encoding(name, args, ours, theirs):
-    return (name == b"OBJECT" and args[0].upper() == b"ENCODING"
-            and theirs in (b"raw", b"embstr") and ours in (b"raw", b"embstr", b"int"))
-
-
 def another_count(name, args, ours, theirs):
-    return (name == b"OBJECT" and args[0].upper() == b"REFCOUNT" and ours == 1
-            and isinstance(theirs, int))
+    is_copy = ours == 2147483647 and theirs == 1
+    is_queued = ours == 1 and isinstance(theirs, int) and 1 < theirs < 10
+    return name == b"OBJECT" and args[0].upper() == b"REFCOUNT" and (is_copy or is_queued)
+
+
+def another_form(name, args, ours, theirs):
+    return (name == b"OBJECT" and args[0].upper() == b"ENCODING" and theirs == b"raw"
+            and ours in (b"int", b"embstr"))
 
 
 def another_server(name, _, ours, theirs):
@@ -46,9 +47,10 @@ ALLOWED = [
      about_the_same_time),
     ("random-key", "RANDOMKEY may answer any key", another_key),
     ("bitcount", "Valkey 8 takes BITCOUNT with one bound, and looks at the unit first", one_bound),
-    ("encoding", "Redis remembers how a string came about, Ferric tells it from the bytes",
-     another_encoding),
-    ("refcount", "values are not shared here, and nothing else holds them", another_count),
+    ("refcount", "a COPY of a small integer is the copy's own in Redis, and what MULTI has queued "
+     "holds its value, too", another_count),
+    ("encoding", "SETBIT and BITFIELD that change no bit leave a key as it is; in Redis it is raw "
+     "behind them", another_form),
     ("hello", "name, version and the connection's id are each server's own", another_server),
 ]
 

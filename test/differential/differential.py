@@ -31,6 +31,7 @@ EPISODE_COMMANDS = 2000
 PIPELINE = [1, 1, 1, 2, 3, 5, 8, 16, 32]
 PROTOCOLS = [2, 3, 2]
 SPOILT_ONE_IN = 12
+SHOWN_BYTES = 60
 TABLE = STRINGS + FLOATS + BITS + HYPERLOGLOGS + KEYS + CONNECTION + TRANSACTIONS
 WEIGHTS = [weight for weight, _ in TABLE]
 
@@ -46,7 +47,9 @@ def kind_of(reply):
 
 
 def show(argv):
-    return " ".join(repr(word)[1:] for word in argv)
+    """Long words are cut: who needs all of them replays the seed."""
+    return " ".join(repr(word)[1:] if len(word) <= SHOWN_BYTES
+                    else f"{repr(word[:SHOWN_BYTES])[1:]}...({len(word)} bytes)" for word in argv)
 
 
 # ---- Making commands
@@ -74,18 +77,27 @@ def command(draw, now, queueing):
         is_number = len(argv) > 1 and argv[1] in FLOAT_KEYS
         if draw.chance(SPOILT_ONE_IN) and not is_number:
             argv = draw.spoilt(argv)
-        if not is_beyond_comparing(argv, queueing):
+        if not is_beyond_comparing(argv, queueing, now):
             argv[0] = draw.case(argv[0])
             return argv
 
 
-def is_beyond_comparing(argv, queueing):
+def is_beyond_comparing(argv, queueing, now):
     """What the two are known to do differently, and to differ from then on."""
+    # Valkey 8 stores nothing that has expired, and tells of nothing; Redis 7.2 does both.
+    if argv[0] == b"SET" and is_for_the_past(argv, now):
+        return True
     # MULTI and WATCH after MULTI void the transaction in Valkey 8, unlike in Redis 7.2.
     if queueing and argv[0] in (b"MULTI", b"WATCH"):
         return True
     # Redis and Valkey overflow on the way, and saturate at the wrong end.
     return argv[0] == b"BITFIELD" and any(word.startswith(b"-92233720368547758") for word in argv)
+
+
+def is_for_the_past(argv, now):
+    scales = {b"EXAT": 1, b"PXAT": 1000}
+    return any(word.upper() in scales and when.isdigit()
+               and int(when) < now * scales[word.upper()] for word, when in zip(argv, argv[1:]))
 
 
 def is_queueing(argv, before):

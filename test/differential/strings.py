@@ -11,9 +11,8 @@ def expiry(draw, now, may_be_past=True):
 
 
 def set_(draw, now):
-    # Valkey 8 stores nothing that has expired, and notifies of nothing; Redis 7.2 does both.
     options = draw.some([draw.choice([b"NX", b"XX", b"nx"])], [b"GET"],
-                        draw.choice([expiry(draw, now, False), [b"KEEPTTL"]]))
+                        draw.choice([expiry(draw, now, may_be_past=False), [b"KEEPTTL"]]))
     return [b"SET", draw.key(), draw.value(), *options]
 
 

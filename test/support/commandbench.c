@@ -20,7 +20,7 @@ struct command_table *commandbench_table(void)
         &string_family, &string_number_family, &string_range_family, &keyspace_family,
         &bitmap_family, &bitfield_family,      &hyperloglog_family,  &lcs_family,
         &expire_family, &scan_family,          &transaction_family,  &object_family,
-        &dump_family,   &debug_family,
+        &dump_family,   &memory_family,        &debug_family,
     };
     return command_table_new(families, ARRAY_COUNT(families));
 }

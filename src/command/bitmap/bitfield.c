@@ -13,7 +13,8 @@
 #include "command/bitmap/bits.h"
 #include "command/families.h"
 
-#define FIRST_OP 2
+#define PEEK_MAX_SIZE 4096 /* of a value that is copied to see what would change */
+#define FIRST_OP      2
 
 enum field_verb { FIELD_GET, FIELD_SET, FIELD_INCRBY };
 enum field_overflow { OVERFLOW_WRAP, OVERFLOW_SAT, OVERFLOW_FAIL };
@@ -182,59 +183,67 @@ static int64_t read_field(struct slice text, const struct field *field)
     return number_of(field, bits_get(text, field->idx, field->width));
 }
 
-/* Carries one operation out and replies. True if it wrote. */
-static bool run_op(struct reply *reply, const struct field_op *op, struct slice text, uint8_t *to)
+/* What operations have done, the greatest of several. */
+enum field_outcome { FIELD_LEFT, FIELD_WRITTEN /* the number it had */, FIELD_CHANGED };
+
+/* Carries one operation out and replies. */
+static enum field_outcome run_op(struct reply *reply, const struct field_op *op, struct slice text,
+                                 uint8_t *to)
 {
     int64_t old = read_field(text, &op->field);
     if (op->verb == FIELD_GET) {
         reply_int(reply, old);
-        return false;
+        return FIELD_LEFT;
     }
     int64_t result;
     bool is_set = op->verb == FIELD_SET ? fit_in_field(op, &result)
                                         : add_to_field(op, old, op->operand, &result);
     if (!is_set) {
         reply_null(reply);
-        return false;
+        return FIELD_LEFT;
     }
     bits_put(to, op->field.idx, op->field.width, (uint64_t)result);
     reply_int(reply, op->verb == FIELD_SET ? old : result);
-    return true;
+    return result == old ? FIELD_WRITTEN : FIELD_CHANGED;
 }
 
-/* `to` is the same bytes as `text`, to be written to; or NULL if all operations read. True if any
- * wrote. */
-static bool run_ops(struct call *call, size_t count, struct slice text, uint8_t *to)
+/* `to` is the same bytes as `text`, to be written to; or NULL if all operations read. */
+static enum field_outcome run_ops(struct call *call, size_t count, struct slice text, uint8_t *to)
 {
     struct field_op op = {.overflow = OVERFLOW_WRAP};
     uint32_t at = FIRST_OP;
-    bool has_written = false;
+    enum field_outcome most = FIELD_LEFT;
     reply_array(call->reply, count);
     for (; count > 0; count--) {
         bool is_read = next_op(call, &at, &op);
         ASSERT(is_read); /* survey() has seen it */
-        has_written |= run_op(call->reply, &op, text, to);
+        enum field_outcome outcome = run_op(call->reply, &op, text, to);
+        most = outcome > most ? outcome : most;
     }
-    return has_written;
+    return most;
 }
 
-static void change_fields(struct call *call, const struct field_summary *ops,
-                          const struct item *item, struct slice text)
+/* 0; ERR_RETRY: a peek, and there is something to change. Who listens is told as in Redis: of
+ * changes that undo each other, too, and not of a string that OVERFLOW FAIL has left alone, which
+ * may be longer all the same. */
+static int change_fields(struct call *call, const struct field_summary *ops,
+                         const struct item *item, struct slice text, bool is_peek)
 {
     struct buf whole = {0};
     args_copy_string(text, ops->size, &whole);
-    bool has_written = run_ops(call, ops->count, buf_slice(&whole), whole.data);
-    /* As in Redis, one that OVERFLOW FAIL leaves alone may have made the string longer, silently.
-     */
-    if (!slice_eq(buf_slice(&whole), text)) {
-        args_put_string(call, call->argv[1], buf_slice(&whole), item->expire_at_ms);
-        if (has_written)
+    enum field_outcome outcome = run_ops(call, ops->count, buf_slice(&whole), whole.data);
+    bool has_grown = whole.len > text.len;
+    bool is_changed = has_grown || outcome == FIELD_CHANGED;
+    if (is_changed && !is_peek) {
+        args_put_formed(call, call->argv[1], buf_slice(&whole), VALUE_CHANGED, item->expire_at_ms);
+        if (outcome != FIELD_LEFT)
             args_notify(call, EVENT_STRING, "setbit", call->argv[1]);
     }
     buf_fini(&whole);
+    return is_changed && is_peek ? ERR_RETRY : 0;
 }
 
-static int run_bitfield(struct call *call)
+static int do_bitfield(struct call *call, bool is_peek)
 {
     struct field_summary ops;
     struct item item;
@@ -244,11 +253,26 @@ static int run_bitfield(struct call *call)
     int rc = args_load_string(call, call->argv[1], &item, &text);
     if (rc != 0)
         return args_stop(rc);
-    if (!ops.has_writes)
+    if (!ops.has_writes) {
         (void)run_ops(call, ops.count, text, NULL);
-    else if (args_string_fits(call, ops.size, 0))
-        change_fields(call, &ops, &item, text);
-    return 0;
+        return 0;
+    }
+    if (is_peek && (text.len > PEEK_MAX_SIZE || ops.size > PEEK_MAX_SIZE))
+        return ERR_RETRY;
+    if (!args_string_fits(call, ops.size, 0))
+        return 0;
+    return change_fields(call, &ops, &item, text, is_peek);
+}
+
+static int run_bitfield(struct call *call)
+{
+    return do_bitfield(call, false);
+}
+
+/* What changes nothing needs no place in the log. */
+static int peek_bitfield(struct call *call)
+{
+    return do_bitfield(call, true);
 }
 
 static int run_bitfield_ro(struct call *call)
@@ -267,15 +291,6 @@ static int run_bitfield_ro(struct call *call)
         return args_stop(rc);
     (void)run_ops(call, ops.count, text, NULL);
     return 0;
-}
-
-/* Operations that all read need no place in the log. */
-static int peek_bitfield(struct call *call)
-{
-    struct field_summary ops;
-    if (!survey(call, &ops))
-        return 0;
-    return ops.has_writes ? ERR_RETRY : run_bitfield(call);
 }
 
 /* What does not fit may be anything. */

@@ -59,7 +59,7 @@ static int set_bit(struct call *call, bool is_peek)
     struct buf whole = {0};
     args_copy_string(text, idx / 8 + 1, &whole);
     bits_put(whole.data, idx, 1, bit);
-    args_put_string(call, call->argv[1], buf_slice(&whole), item.expire_at_ms);
+    args_put_formed(call, call->argv[1], buf_slice(&whole), VALUE_CHANGED, item.expire_at_ms);
     args_notify(call, EVENT_STRING, "setbit", call->argv[1]);
     buf_fini(&whole);
     return 0;
@@ -286,7 +286,7 @@ static void put_result(struct call *call, struct slice whole)
     struct slice dest = call->argv[DEST];
     struct item there;
     if (whole.len > 0) {
-        args_put_string(call, dest, whole, 0);
+        args_put_formed(call, dest, whole, VALUE_CHANGED, 0);
         args_notify(call, EVENT_STRING, "set", dest);
     } else if (tx_peek(call->tx, call->db, dest, &there) == 0 && there.type != VALUE_NONE) {
         tx_del(call->tx, call->db, dest);

@@ -71,7 +71,7 @@ static int add_to_hll(struct call *call, bool is_peek)
         reply_int(call->reply, 0);
     } else if (!is_peek) {
         hll_void_cached(&value);
-        args_put_string(call, call->argv[1], buf_slice(&value), item.expire_at_ms);
+        args_put_formed(call, call->argv[1], buf_slice(&value), VALUE_CHANGED, item.expire_at_ms);
         args_notify(call, EVENT_STRING, "pfadd", call->argv[1]);
         reply_int(call->reply, 1);
     }
@@ -161,7 +161,7 @@ static int run_pfcount(struct call *call)
     struct buf value = {0};
     buf_append_slice(&value, old);
     hll_set_cached(&value, count);
-    args_put_string(call, call->argv[1], buf_slice(&value), item.expire_at_ms);
+    args_put_formed(call, call->argv[1], buf_slice(&value), VALUE_CHANGED, item.expire_at_ms);
     buf_fini(&value);
     return 0;
 }
@@ -213,7 +213,7 @@ static int put_merged(struct call *call, const uint8_t *ranks, bool is_dense)
         rc = raise_all(&value, ranks);
     ASSERT(rc == 0); /* merge_all() has read every run of it */
     hll_void_cached(&value);
-    args_put_string(call, call->argv[1], buf_slice(&value), item.expire_at_ms);
+    args_put_formed(call, call->argv[1], buf_slice(&value), VALUE_CHANGED, item.expire_at_ms);
     args_notify(call, EVENT_STRING, "pfadd", call->argv[1]);
     reply_ok(call->reply);
     buf_fini(&value);
@@ -243,7 +243,7 @@ static bool make_dense(struct call *call, const struct item *item, struct slice 
         return false;
     }
     if (!hll_is_dense(old))
-        args_put_string(call, call->argv[2], buf_slice(out), item->expire_at_ms);
+        args_put_formed(call, call->argv[2], buf_slice(out), VALUE_CHANGED, item->expire_at_ms);
     return true;
 }
 
@@ -434,7 +434,8 @@ static const struct command_row rows[] = {
         .id = 71,
         .name = "pfcount",
         .arity = {2, ARITY_ANY},
-        .flags = CMD_WRITE | CMD_LOADS_VALUE | CMD_SHOWN_READ,
+        .flags =
+            CMD_WRITE | CMD_LOADS_VALUE | CMD_SHOWN_READ | CMD_COUNTS_READS | CMD_MAY_REPLICATE,
         .keys = KEYS_RANGE(1, -1, 1, KEY_RW | KEY_ACCESS),
         .categories = "hyperloglog slow",
         .group = "hyperloglog",

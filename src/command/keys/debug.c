@@ -82,7 +82,7 @@ static int run_object(struct call *call)
 {
     struct item item;
     struct slice value;
-    const char *encoding;
+    struct string_look look;
     int rc = tx_peek(call->tx, call->db, call->argv[2], &item);
     if (rc == 0 && item.type == VALUE_NONE) {
         reply_error(call->reply, TEXT_NO_KEY);
@@ -91,16 +91,16 @@ static int run_object(struct call *call)
     if (rc == 0)
         rc = tx_load(call->tx, &item, &value);
     if (rc == 0)
-        rc = string_encoding(call->tx, &item, &encoding);
+        rc = string_look_at(call->tx, &item, &look);
     if (rc != 0)
         return rc;
     char text[192];
     struct tx_use use = tx_use_of(call->tx, &item);
     snprintf(text, sizeof(text),
-             "Value at:%016" PRIx64
-             " refcount:1 encoding:%s serializedlength:%zu lru_seconds_idle:%" PRIu32
-             " lfu_freq:%u",
-             item.version.word, encoding, rdb_string_size(value), use.idle_s, use.frequency);
+             "Value at:%016" PRIx64 " refcount:%" PRId32
+             " encoding:%s serializedlength:%zu lru_seconds_idle:%" PRIu32 " lfu_freq:%u",
+             tx_spot_of(call->tx, &item), look.refcount, look.encoding, rdb_string_size(value),
+             use.idle_s, use.frequency);
     reply_status(call->reply, text);
     return 0;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* OBJECT: what clients of Redis ask of a value's inside, told by its content.
+/* OBJECT: what clients of Redis ask of a value's inside, told by content and form.
  *
- * Redis answers ENCODING by how a value came about; here it follows from the bytes alone, so that
- * every replica and every start says the same: a string that is an integer is "int", one of up to
- * 44 bytes "embstr", a longer one "raw". Use is counted whatever the policy of eviction, so both
- * FREQ and IDLETIME always have an answer.
+ * ENCODING follows from the bytes and the form that stands with them, so that every replica and
+ * every start says the same: what was set to an integer is "int", up to 44 bytes are "embstr",
+ * more, and what was changed in place, "raw". Values are not shared between keys, but REFCOUNT says
+ * what clients know of the integers below 10000: that nobody can count who uses them. Use is
+ * counted whatever the policy of eviction, so both FREQ and IDLETIME always have an answer.
  */
 #include "base/num.h"
 #include "command/args.h"
@@ -13,6 +14,7 @@
 
 #define INT_MAX_DIGITS  20 /* with the sign */
 #define EMBSTR_MAX_SIZE 44
+#define SHARED_INTEGERS 10000
 
 /* Looks argv[2] up without using it. 0, ARGS_REPLIED (it is not there), or a code to return. */
 static int look_at_key(struct call *call, struct item *out_item)
@@ -26,30 +28,47 @@ static int look_at_key(struct call *call, struct item *out_item)
     return ARGS_REPLIED;
 }
 
-int string_encoding(struct tx *tx, const struct item *item, const char **out_name)
+int string_look_at(struct tx *tx, const struct item *item, struct string_look *out_look)
 {
     struct slice value;
     int64_t number;
-    *out_name = item->size <= EMBSTR_MAX_SIZE ? "embstr" : "raw";
-    if (item->size > INT_MAX_DIGITS)
+    bool is_raw = item->form == VALUE_CHANGED || item->size > EMBSTR_MAX_SIZE;
+    *out_look = (struct string_look){.encoding = is_raw ? "raw" : "embstr", .refcount = 1};
+    if (item->size > INT_MAX_DIGITS || item->form != VALUE_PLAIN)
         return 0;
     int rc = tx_load(tx, item, &value);
-    if (rc == 0 && num_parse_i64(value, &number))
-        *out_name = "int";
-    return rc;
+    if (rc != 0 || !num_parse_i64(value, &number))
+        return rc;
+    out_look->encoding = "int";
+    if (number >= 0 && number < SHARED_INTEGERS)
+        out_look->refcount = INT32_MAX;
+    return 0;
+}
+
+/* 0, ARGS_REPLIED (it is not there), or a code to return. */
+static int look_into_key(struct call *call, struct string_look *out_look)
+{
+    struct item item;
+    int rc = look_at_key(call, &item);
+    return rc != 0 ? rc : string_look_at(call->tx, &item, out_look);
 }
 
 static int run_encoding(struct call *call)
 {
-    struct item item;
-    const char *name;
-    int rc = look_at_key(call, &item);
-    if (rc != 0)
-        return args_stop(rc);
-    rc = string_encoding(call->tx, &item, &name);
+    struct string_look look;
+    int rc = look_into_key(call, &look);
     if (rc == 0)
-        reply_bulk_str(call->reply, name);
-    return rc;
+        reply_bulk_str(call->reply, look.encoding);
+    return args_stop(rc);
+}
+
+static int run_refcount(struct call *call)
+{
+    struct string_look look;
+    int rc = look_into_key(call, &look);
+    if (rc == 0)
+        reply_int(call->reply, look.refcount);
+    return args_stop(rc);
 }
 
 static int run_freq(struct call *call)
@@ -67,16 +86,6 @@ static int run_idletime(struct call *call)
     int rc = look_at_key(call, &item);
     if (rc == 0)
         reply_int(call->reply, tx_use_of(call->tx, &item).idle_s);
-    return args_stop(rc);
-}
-
-/* Values are never shared between keys. */
-static int run_refcount(struct call *call)
-{
-    struct item item;
-    int rc = look_at_key(call, &item);
-    if (rc == 0)
-        reply_int(call->reply, 1);
     return args_stop(rc);
 }
 
@@ -108,7 +117,8 @@ static const struct command_row rows[] = {
                run_freq),
     OBJECT_ROW(152, "idletime", "2.2.3", "Returns the seconds since the key was last used.",
                run_idletime),
-    OBJECT_ROW(153, "refcount", "2.2.3", "Returns how many keys share the value, which is 1.",
+    OBJECT_ROW(153, "refcount", "2.2.3",
+               "Returns how many keys share the value: 1, or 2147483647 for small integers.",
                run_refcount),
     {
         .name = "help",

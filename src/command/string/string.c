@@ -216,7 +216,7 @@ static int run_getex(struct call *call)
     bool is_lifted = (args.flags & SET_PERSIST) != 0 && item.expire_at_ms != 0;
     if (expire_at_ms == 0 && !is_lifted)
         return 0;
-    args_put_string(call, call->argv[1], value, expire_at_ms);
+    args_put_formed(call, call->argv[1], value, item.form, expire_at_ms);
     notify_getex(call, expire_at_ms);
     return 0;
 }
@@ -241,6 +241,7 @@ static int set_key(struct call *call, struct slice value, unsigned flags, uint64
     struct item item = {.type = VALUE_NONE};
     struct slice old;
     int rc = 0;
+    tx_count_lookups(call->tx, (flags & SET_GET) != 0);
     if ((flags & SET_GET) != 0)
         rc = reply_old_value(call, &item, &old);
     else if ((flags & SET_LOOKS) != 0)
@@ -382,7 +383,8 @@ static const struct command_row rows[] = {
         .id = 3,
         .name = "getset",
         .arity = {3, 3},
-        .flags = CMD_WRITE | CMD_DENYOOM | CMD_FAST | CMD_LOADS_VALUE | CMD_SHOWS_VALUE,
+        .flags = CMD_WRITE | CMD_DENYOOM | CMD_FAST | CMD_LOADS_VALUE | CMD_SHOWS_VALUE |
+                 CMD_COUNTS_READS,
         .keys = KEYS_RANGE(1, 1, 1, KEY_RW | KEY_ACCESS | KEY_UPDATE),
         .categories = "string fast",
         .group = "string",
@@ -396,7 +398,7 @@ static const struct command_row rows[] = {
         .id = 4,
         .name = "getdel",
         .arity = {2, 2},
-        .flags = CMD_WRITE | CMD_FAST | CMD_LOADS_VALUE | CMD_SHOWS_VALUE,
+        .flags = CMD_WRITE | CMD_FAST | CMD_LOADS_VALUE | CMD_SHOWS_VALUE | CMD_COUNTS_READS,
         .keys = KEYS_RANGE(1, 1, 1, KEY_RW | KEY_ACCESS | KEY_DELETE),
         .categories = "string fast",
         .group = "string",
@@ -410,7 +412,7 @@ static const struct command_row rows[] = {
         .id = 5,
         .name = "getex",
         .arity = {2, ARITY_ANY},
-        .flags = CMD_WRITE | CMD_FAST | CMD_LOADS_VALUE | CMD_SHOWS_VALUE,
+        .flags = CMD_WRITE | CMD_FAST | CMD_LOADS_VALUE | CMD_SHOWS_VALUE | CMD_COUNTS_READS,
         .keys = KEYS_RANGE(1, 1, 1, KEY_RW | KEY_ACCESS | KEY_UPDATE),
         .categories = "string fast",
         .group = "string",

@@ -80,7 +80,7 @@ static int run_incrbyfloat(struct call *call)
     }
     char digits[DECIMAL_TEXT_SIZE];
     struct slice sum = slice_of(digits, decimal_format(digits, &value));
-    args_put_string(call, call->argv[1], sum, item.expire_at_ms);
+    args_put_formed(call, call->argv[1], sum, VALUE_TEXT, item.expire_at_ms);
     args_notify(call, EVENT_STRING, "incrbyfloat", call->argv[1]);
     reply_bulk(call->reply, sum);
     return 0;

@@ -58,7 +58,8 @@ static int run_append(struct call *call)
     buf_reserve(&whole, text.len + more.len);
     buf_append_slice(&whole, text);
     buf_append_slice(&whole, more);
-    args_put_string(call, call->argv[1], buf_slice(&whole), item.expire_at_ms);
+    enum value_form form = item.type == VALUE_NONE ? VALUE_PLAIN : VALUE_CHANGED;
+    args_put_formed(call, call->argv[1], buf_slice(&whole), form, item.expire_at_ms);
     args_notify(call, EVENT_STRING, "append", call->argv[1]);
     reply_int(call->reply, (int64_t)whole.len);
     buf_fini(&whole);
@@ -100,7 +101,7 @@ static int run_setrange(struct call *call)
         return 0;
     struct buf whole = {0};
     overlay_at(text, (size_t)off, piece, &whole);
-    args_put_string(call, call->argv[1], buf_slice(&whole), item.expire_at_ms);
+    args_put_formed(call, call->argv[1], buf_slice(&whole), VALUE_CHANGED, item.expire_at_ms);
     args_notify(call, EVENT_STRING, "setrange", call->argv[1]);
     reply_int(call->reply, (int64_t)whole.len);
     buf_fini(&whole);

@@ -48,10 +48,12 @@ static void free_batch(struct event_batch *batch)
 static void end_batch(struct event_batch *batch)
 {
     struct group *group = batch->group;
-    bool was_behind = events_are_behind(&group->events);
-    atomic_fetch_sub(&group->events.bytes, batch->bytes);
+    size_t bytes = batch->bytes;
     free_batch(batch);
-    if (was_behind && !events_are_behind(&group->events))
+    /* What the subtraction itself has seen: between two looks others add and take away, and nobody
+     * would notice that it was he who ended the wait. */
+    size_t before = atomic_fetch_sub(&group->events.bytes, bytes);
+    if (before > EVENTS_MAX_BYTES && before - bytes <= EVENTS_MAX_BYTES)
         wake_shards(group);
 }
 
@@ -76,7 +78,7 @@ void event_line_post(struct event_line *line)
     uint32_t count = group->options.io_loop_count;
     batch->group = group;
     batch->bytes = event_list_bytes(&batch->list);
-    atomic_fetch_add(&group->events.bytes, batch->bytes); /* G13 */
+    atomic_fetch_add(&group->events.bytes, batch->bytes); /* G15 */
     atomic_init(&batch->ports_left, count);
     for (uint32_t i = 0; i < count; i++) {
         struct event_post *mine = &batch->posts[i];

@@ -230,6 +230,11 @@ void server_apply(struct server *server)
     atomic_store(&settings->idle_timeout_s, config_number(config, CONF_TIMEOUT));
     atomic_store(&settings->keepalive_s, config_number(config, CONF_TCP_KEEPALIVE));
     atomic_store(&settings->protects, config_number(config, CONF_PROTECTED_MODE) != 0);
+    atomic_store(&settings->slowlog_us, config_signed(config, CONF_SLOWLOG_US));
+    atomic_store(&settings->slowlog_max, config_number(config, CONF_SLOWLOG_MAX_LEN));
+    atomic_store(&settings->latency_ms, config_number(config, CONF_LATENCY_MONITOR_MS));
+    atomic_store(&settings->tracks_latency, config_number(config, CONF_LATENCY_TRACKING) != 0);
+    hub_settings_changed(server->hub);
     hub_set_password(server->hub, buf_slice(&config->values[CONF_REQUIREPASS].text));
     group_set_hot_max_value(server->group, config_number(config, CONF_HOT_MAX_VALUE));
     atomic_store(&server->log.level, (int)config_number(config, CONF_LOGLEVEL));

@@ -148,25 +148,64 @@ int server_check_bind(const struct config *config, struct diag *diag)
     return 0;
 }
 
-int server_listen(struct server *server, struct diag *diag)
+/* On every address of `bind`, at the configured port. */
+static int listen_on_addresses(struct server *server, struct diag *diag)
 {
     struct slice rest = buf_slice(&server->config->values[CONF_BIND].text);
-    const char *path = config_text(server->config, CONF_UNIX_SOCKET);
     server->port = (uint16_t)config_number(server->config, CONF_PORT);
-    bool is_unix_only = server->port == 0 && path[0] != '\0';
     int rc = 0;
-    while (rc == 0 && !is_unix_only) {
-        struct slice word = next_word(&rest);
-        if (word.len == 0)
-            break;
+    for (struct slice word = next_word(&rest); rc == 0 && word.len > 0; word = next_word(&rest))
         rc = listen_on(server, word, diag);
-    }
+    return rc;
+}
+
+static bool is_unix_only(const struct server *server)
+{
+    return config_number(server->config, CONF_PORT) == 0 &&
+           config_text(server->config, CONF_UNIX_SOCKET)[0] != '\0';
+}
+
+int server_listen(struct server *server, struct diag *diag)
+{
+    const char *path = config_text(server->config, CONF_UNIX_SOCKET);
+    int rc = is_unix_only(server) ? 0 : listen_on_addresses(server, diag);
+    server->unix_listener = server->listener_count;
     if (rc == 0 && path[0] != '\0')
         rc = listen_on_path(server, path, diag);
     if (rc == 0 && server->listener_count == 0)
         return diag_set(diag, ERR_INVALID,
                         "no address of 'bind' could be listened on, and there is no 'unixsocket'");
     return rc;
+}
+
+int server_change_port(struct server *server, struct diag *diag)
+{
+    struct listener *old[MAX_LISTENERS];
+    size_t old_count = server->listener_count;
+    size_t old_unix = server->unix_listener;
+    uint16_t old_port = server->port;
+    if (old_count == 0)
+        return diag_set(diag, ERR_INVALID, "the server is going down");
+    memcpy(old, server->listeners, sizeof(old));
+    server->listener_count = 0;
+    int rc = is_unix_only(server) ? 0 : listen_on_addresses(server, diag);
+    if (rc == 0 && server->listener_count + old_count - old_unix > MAX_LISTENERS)
+        rc = diag_set(diag, ERR_TOO_BIG, "more than %d addresses to listen on", MAX_LISTENERS);
+    if (rc == 0 && server->listener_count == 0 && !is_unix_only(server))
+        rc = diag_set(diag, ERR_INVALID, "no address of 'bind' could be listened on");
+    if (rc != 0) {
+        server_stop_listening(server);
+        memcpy(server->listeners, old, sizeof(old));
+        server->listener_count = old_count;
+        server->port = old_port;
+        return rc;
+    }
+    for (size_t i = 0; i < old_unix; i++)
+        listener_close(old[i]);
+    server->unix_listener = server->listener_count;
+    for (size_t i = old_unix; i < old_count; i++)
+        server->listeners[server->listener_count++] = old[i];
+    return 0;
 }
 
 void server_stop_listening(struct server *server)

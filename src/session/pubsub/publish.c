@@ -252,7 +252,8 @@ static int run_numpat(struct call *call)
 }
 
 /* PUBLISH waits for the writes sent before it: whoever hears the message finds them done. */
-#define PUBLISH_FLAGS (CMD_PUBSUB | CMD_LOADING | CMD_STALE | CMD_FAST | CMD_WANTS_QUIET)
+#define PUBLISH_FLAGS \
+    (CMD_PUBSUB | CMD_LOADING | CMD_STALE | CMD_FAST | CMD_WANTS_QUIET | CMD_MAY_REPLICATE)
 #define PUBSUB_SUB(sub, hi, more_flags, more_categories, from, cost, doc, args, fn) \
     {                                                                               \
         .name = (sub), .parent = "pubsub", .arity = {2, (hi)},                      \

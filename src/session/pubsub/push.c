@@ -37,21 +37,29 @@ static bool is_over_soft(struct session *session, const struct output_limit *lim
     return now_ms - session->over_soft_since_ms > read_word(&limit->soft_s) * 1000;
 }
 
+/* Pushes that wait for the end of its own command count, too: one PUBLISH can match many patterns
+ * of the publisher's. */
+static size_t waiting_bytes(struct session *session)
+{
+    const struct host *host = session->host;
+    size_t held = host->running == session ? host->held_pushes.len : 0;
+    return conn_queued(&session->conn) + session->kept_bytes + held;
+}
+
 static bool is_over_limit(struct session *session)
 {
     const struct output_limit *limit =
         &session->host->hub->settings.output_limits[class_of(session)];
-    size_t bytes = conn_queued(&session->conn) + session->kept_bytes;
+    size_t bytes = waiting_bytes(session);
     uint64_t hard = read_word(&limit->hard);
     return (hard > 0 && bytes > hard) || is_over_soft(session, limit, bytes);
 }
 
 /* What others send must not pile up either for a client whose own replies have no limit. */
-static bool is_over_pushed(const struct session *session)
+static bool is_over_pushed(struct session *session)
 {
     uint64_t hard = read_word(&session->host->hub->settings.output_limits[CLIENT_PUBSUB].hard);
-    return hard > 0 && session->pushed_bytes > hard &&
-           conn_queued(&session->conn) + session->kept_bytes > hard;
+    return hard > 0 && session->pushed_bytes > hard && waiting_bytes(session) > hard;
 }
 
 bool session_check_output(struct session *session)
@@ -77,6 +85,7 @@ void session_push(struct session *session, struct slice bytes)
         return;
     if (host->running == session) {
         buf_append_slice(&host->held_pushes, bytes);
+        IGNORE(session_check_output(session), "it is closed then, and no more is held");
         return;
     }
     if (session->first == NULL && conn_queued(&session->conn) == 0)

@@ -253,7 +253,8 @@ void tracking_forget_some(struct tracking *tracking)
     buf_fini(&key);
 }
 
-/* All hosts together may have so many keys; each takes out its own. */
+/* All hosts together may have so many keys; each takes out its own: as many as it has added, or the
+ * table would grow with commands that name many, and some more, if the limit has come down. */
 void tracking_keep_limit(struct host *host)
 {
     struct hub *hub = host->hub;
@@ -262,8 +263,10 @@ void tracking_keep_limit(struct host *host)
         return;
     }
     uint64_t max = atomic_load_explicit(&hub->settings.tracking_max_keys, memory_order_relaxed);
+    size_t at_once = EVICTED_AT_ONCE + host->tracking->added;
+    host->tracking->added = 0;
     struct buf key = {0};
-    for (size_t i = 0; max > 0 && i < EVICTED_AT_ONCE; i++) {
+    for (size_t i = 0; max > 0 && i < at_once; i++) {
         if (atomic_load_explicit(&hub->tracked_keys, memory_order_relaxed) <= max)
             break;
         key.len = 0;

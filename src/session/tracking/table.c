@@ -60,6 +60,7 @@ static struct tracked_key *add_key(struct tracking *tracking, struct slice name)
         memcpy(bytes, name.data, name.len);
     index_add(&tracking->keys, &key->node, hash_of(name));
     count_up(&tracking->key_count, 1);
+    tracking->added++;
     atomic_fetch_add(&tracking->host->hub->tracked_keys, 1);
     return key;
 }

@@ -62,6 +62,7 @@ struct tracking {
     struct index keys;    /* struct tracked_key */
     struct index entries; /* by key and tracker */
     uint64_t draws;
+    size_t added;                   /* keys, since the limit was last looked at */
     _Atomic uint64_t tracker_count; /* for INFO, and for other hosts */
     _Atomic uint64_t key_count;
     _Atomic uint64_t entry_count;

@@ -267,6 +267,29 @@ def test_a_rewritten_file_can_be_read(fresh):
     assert client("CONFIG", "GET", "timeout") == [b"timeout", b"3"]
 
 
+def test_what_is_remembered_outlives_rewrite_and_restart(fresh):
+    text = "slave-priority 7\n# Ours.\nlist-max-ziplist-value 64\n"
+    server = fresh(file=text)
+    server.start()
+    client = server.connect()
+    assert client("CONFIG", "GET", "replica-priority") == [b"replica-priority", b"7"]
+    client("CONFIG", "SET", "maxmemory-clients", "5%", "shutdown-on-sigint", "nosave now")
+    assert client("CONFIG", "REWRITE") == "OK"
+    assert server.file.read_text().startswith(text)
+    server.restart()
+    client = server.connect()
+    for name, value in [("maxmemory-clients", "5%"), ("shutdown-on-sigint", "nosave now"),
+                        ("slave-priority", "7")]:
+        assert client("CONFIG", "GET", name) == [name.encode(), value.encode()]
+
+
+@pytest.mark.parametrize("line", ["cluster-enabled yes", "replicaof 127.0.0.1 6379"])
+def test_what_would_be_missed_is_refused(fresh, line):
+    server = fresh(file=line + "\n")
+    said = server.refuses_to_start(logfile="")
+    assert f"'{line.split()[0]}': Ferric has nothing of the kind: only '" in said
+
+
 def test_a_file_that_cannot_be_rewritten(fresh):
     server = fresh(file="timeout 17\n")
     server.start()

@@ -178,3 +178,18 @@ def test_listeners_are_clients_of_a_type_of_their_own(server):
     assert client("CLIENT", "LIST", "TYPE", "normal").count(b"id=") == 1
     assert client("CLIENT", "KILL", "TYPE", "pubsub") == 1
     assert listener.is_closed()
+
+
+@pytest.mark.ferric_only("the option stands in one word here")
+def test_who_publishes_to_itself_by_many_patterns_is_closed_at_the_hard_limit(start_server):
+    server = start_server(client_output_buffer_limit="pubsub 4mb 0 0")
+    client = server.connect(protocol=3)
+    client.send_command("PSUBSCRIBE", *["*" * n for n in range(1, 301)])
+    for _ in range(300):
+        client.read()
+    before = server.memory()
+    client.send_command("PUBLISH", "c", b"x" * 1000000)
+    assert client.is_closed()
+    # Not 300 MB.
+    assert server.growth(before) < 100 << 20
+    assert server.connect()("PING") == "PONG"

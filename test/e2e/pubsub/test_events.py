@@ -75,6 +75,8 @@ TOLD = [
     ("SET none v XX GET", ["none keymiss"]),
     ("SETBIT bits 7 1", ["bits new", "bits setbit"]),
     ("BITFIELD bits SET u8 0 255", ["bits setbit"]),
+    ("BITFIELD bits SET u8 0 255", []),
+    ("BITFIELD bits INCRBY u8 0 -1 INCRBY u8 0 1", ["bits setbit"]),
     ("BITFIELD bits GET u8 0", []),
     ("BITOP NOT dest bits", ["dest new", "dest set"]),
     ("BITOP AND dest none none2", ["none keymiss", "none2 keymiss", "dest del"]),

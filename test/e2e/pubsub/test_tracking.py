@@ -132,6 +132,17 @@ def test_forgotten_keys(own_server):
     assert own_server.info()["tracking_total_items"] == "0"
 
 
+@pytest.mark.ferric_only("Redis looks at the limit once in a while")
+def test_commands_with_many_keys_meet_the_limit(start_server):
+    server = start_server(tracking_table_max_keys=100, io_threads=1)
+    client = tracker(server)
+    for n in range(5):
+        client("MGET", *[f"{n}:{at}" for at in range(10000)])
+    # The last one's keys go before the next command runs.
+    client("GET", "k")
+    assert int(server.info()["tracking_total_keys"]) <= 101
+
+
 @pytest.mark.ferric_only("Redis lets them pile up")
 def test_who_does_not_read_invalidations_is_closed(own_server):
     setter = own_server.connect()
@@ -170,6 +181,36 @@ class Copies(threading.Thread):
             while self.take(value := self.client.read()):
                 pass
             self.copies[key] = value
+
+
+@pytest.mark.ferric_only("Redis leaves the old values with the client")
+def test_swapped_databases(server):
+    client, writer = tracker(server), server.connect()
+    writer("SET", "k", "here")
+    assert client("GET", "k") == b"here"
+    assert writer("SWAPDB", 0, 1) == "OK"
+    assert invalidated(client) is None
+    assert client("GET", "k") is None
+    writer("SWAPDB", 0, 1)
+
+
+def test_who_begins_while_a_write_is_executed_hears_of_it(start_server):
+    server = start_server(io_threads=1, shard_threads=1)
+    writer = server.connect()
+    writer.pipeline("SET k old", ("SET", "{k}a", b"a" * 11000), ("SET", "{k}b", b"b" * 11000))
+    slow = ["LCS {k}a {k}b LEN"] * 5
+    client = server.connect(protocol=3)
+    writer.send(b"".join(encode(*c.split()) for c in ["MULTI", "SET k new", *slow, "EXEC"]))
+    # Sooner or later the transaction is being executed, and the tracking begins meanwhile. If it
+    # is over before that, the new value is there, and nothing has been tested.
+    for _ in range(500):
+        client("PING")
+    assert client("CLIENT", "TRACKING", "ON") == "OK"
+    value = client("GET", "k")
+    while value == b"old":
+        assert client.read()[0] == b"invalidate"
+        value = client("GET", "k")
+    assert value == b"new"
 
 
 def test_nobody_is_left_with_an_old_value(server):

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from support.client import Closed
+from support.client import Closed, wait_until
 
 RESTARTS = ["restart", "crash_and_restart"]
 
@@ -179,3 +179,31 @@ def test_nothing_acknowledged_is_lost_when_killed_under_load(own_server):
     for name, value in answered.items():
         found = int(client("GET", name))
         assert value <= found <= value + 1, name
+
+
+@pytest.mark.ferric_only("a Redis has no log that fixes how many databases there are")
+def test_a_database_selected_while_loading_may_not_be_there(start_server):
+    server = start_server(checkpoint_interval_ms=600000)
+    client = server.connect()
+    value = b"x" * 1000000
+    for i in range(200):
+        assert client("SET", i % 20, value) == "OK"
+    server.kill()
+    server.begin(databases=32)
+    selecting = wait_until(lambda: try_to_connect(server))
+    # The server knows of 32 as long as it has not looked at its log.
+    chosen = selecting("SELECT", 20) == "OK"
+    client = server.connect()
+    wait_until(lambda: client("DBSIZE") == 20)
+    assert "out of range" in str(client("SELECT", 20))
+    if chosen:
+        with pytest.raises(Closed):
+            selecting("GET", 1)
+    assert client("PING") == "PONG"
+
+
+def try_to_connect(server):
+    try:
+        return server.connect()
+    except ConnectionError:
+        return None

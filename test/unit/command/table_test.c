@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "command/args.h"
+#include "command/catalogue.h"
 #include "command/families.h"
 #include "command/rename.h"
 #include "command/transaction.h"
@@ -83,6 +84,7 @@ static const struct {
     {161, "digest", false},
     {162, "digest-value", false},
     {163, "populate", true},
+    {170, "usage", false},
     {200, "exec", true},
     {201, "exec", false},
 };
@@ -215,6 +217,37 @@ static int run_nothing(struct call *call)
 {
     (void)call;
     return 0;
+}
+
+/* Every byte of a name counts, however close another one's bits are. */
+static void only_names_are_found(void **state)
+{
+    for (size_t i = 0; i < command_row_count(*state); i++) {
+        const struct command_row *row = command_at(*state, i);
+        if (row->parent != NULL)
+            continue;
+        uint8_t name[64];
+        size_t len = strlen(row->name);
+        for (size_t at = 0; at < len; at++) {
+            for (unsigned byte = 0; byte < 256; byte++) {
+                memcpy(name, row->name, len);
+                name[at] = (uint8_t)byte;
+                struct slice argv = slice_of(name, len);
+                const struct command_row *parent;
+                const struct command_row *found = command_find(*state, &argv, 1, &parent);
+                bool is_name = found != NULL && slice_is(argv, found->name);
+                assert_true(found == NULL || is_name);
+                assert_true(found == row || !slice_is(argv, row->name));
+            }
+        }
+        memcpy(name, row->name, len);
+        name[len] = 0;
+        struct slice longer = slice_of(name, len + 1);
+        const struct command_row *parent;
+        assert_null(command_find(*state, &longer, 1, &parent));
+    }
+    const struct command_row *parent;
+    assert_null(command_find(*state, &SLICE_EMPTY, 1, &parent));
 }
 
 static void subcommands(void **state)
@@ -443,6 +476,7 @@ int main(void)
         cmocka_unit_test(clients_see_one_exec),
         cmocka_unit_test(names_are_found),
         cmocka_unit_test(subcommands),
+        cmocka_unit_test(only_names_are_found),
         cmocka_unit_test(a_renamed_command_has_one_name),
         cmocka_unit_test(a_command_renamed_to_nothing_is_gone),
         cmocka_unit_test(a_container_takes_its_subcommands_along),

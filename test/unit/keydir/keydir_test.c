@@ -70,6 +70,21 @@ static void a_newer_row_takes_the_place_of_the_older(void **state)
     epoch_unregister(reader);
 }
 
+static void the_mean_expiry_follows_every_change(void **state)
+{
+    struct fixture *f = *state;
+    put_row(f->dir, cold_row(SLICE_LIT("a"), 1000000));
+    put_row(f->dir, cold_row(SLICE_LIT("b"), 3000000));
+    put_row(f->dir, cold_row(SLICE_LIT("c"), 0));
+    assert_in_range(keydir_mean_expire_at_ms(f->dir), 2000000 - 64, 2000000);
+    put_row(f->dir, cold_row(SLICE_LIT("a"), 5000000));
+    assert_in_range(keydir_mean_expire_at_ms(f->dir), 4000000 - 64, 4000000);
+    assert_true(del_key(f->dir, SLICE_LIT("b")));
+    assert_in_range(keydir_mean_expire_at_ms(f->dir), 5000000 - 64, 5000000);
+    assert_true(del_key(f->dir, SLICE_LIT("a")));
+    assert_int_equal(keydir_mean_expire_at_ms(f->dir), 0);
+}
+
 static void what_is_removed_is_gone(void **state)
 {
     struct fixture *f = *state;
@@ -83,6 +98,7 @@ static void what_is_removed_is_gone(void **state)
     assert_false(del_key(f->dir, key));
     assert_int_equal(keydir_count(f->dir), 0);
     assert_int_equal(keydir_expire_count(f->dir), 0);
+    assert_int_equal(keydir_mean_expire_at_ms(f->dir), 0);
     assert_int_equal(keydir_bytes(f->dir), empty);
     assert_true(keydir_retired_bytes(f->dir) > 0);
     keydir_check(f->dir);
@@ -183,10 +199,15 @@ static void it_is_freed_in_steps(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(what_is_put_is_found),        TEST(a_newer_row_takes_the_place_of_the_older),
-        TEST(what_is_removed_is_gone),     TEST(keys_of_any_length),
-        TEST(large_values_count_in_full),  TEST(the_writer_changes_place_and_use),
-        TEST(prefetching_changes_nothing), TEST(another_seed_is_another_order),
+        TEST(what_is_put_is_found),
+        TEST(a_newer_row_takes_the_place_of_the_older),
+        TEST(what_is_removed_is_gone),
+        TEST(keys_of_any_length),
+        TEST(the_mean_expiry_follows_every_change),
+        TEST(large_values_count_in_full),
+        TEST(the_writer_changes_place_and_use),
+        TEST(prefetching_changes_nothing),
+        TEST(another_seed_is_another_order),
         TEST(it_is_freed_in_steps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,6 +28,12 @@ static void names_fit(void **state)
     char name[128];
     process_system_name(name, sizeof(name));
     assert_int_equal(strncmp(name, "Linux ", 6), 0);
+    char path[4096];
+    process_executable(path, sizeof(path));
+    assert_non_null(strstr(path, "process"));
+    process_executable(path, 5);
+    assert_int_equal(strlen(path), 4);
+    assert_true(process_machine_memory() > 1000000);
     char date[64];
     assert_int_equal(process_date(date, sizeof(date)), strlen("21 Nov 2026 07:43:26.123"));
     assert_int_equal(process_date_iso(date, sizeof(date)), strlen("2026-11-21T07:43:26.123+01:00"));

@@ -245,6 +245,30 @@ static void a_new_wheel_comes_to_the_present_at_once(void **state)
     assert_int_equal(fired, 1000);
 }
 
+/* Wherever the second lies, the first of a block too; what else lies in its slot stays. */
+static void the_second_that_has_begun(void **state)
+{
+    (void)state;
+    const uint64_t starts[] = {START_MS / 256000 * 256000 + 5000,
+                               START_MS / 256000 * 256000 + 255000,
+                               START_MS / 65536000 * 65536000 + 65535000};
+    for (size_t i = 0; i < ARRAY_COUNT(starts); i++) {
+        struct expiry *expiry = expiry_new(starts[i]);
+        unsigned fired = 0;
+        expiry_add(expiry, starts[i] + 300, 1);
+        expiry_add(expiry, starts[i] + 1000, 2);
+        expiry_add(expiry, starts[i] + 1001, 3);
+        expiry_look_ahead(expiry, count_hint, &fired);
+        assert_int_equal(fired, 2);
+        assert_int_equal(expiry_count(expiry), 1);
+        assert_false(expiry_advance(expiry, starts[i] + 1999, SIZE_MAX, count_hint, &fired));
+        assert_int_equal(fired, 2);
+        assert_false(expiry_advance(expiry, starts[i] + 2000, SIZE_MAX, count_hint, &fired));
+        assert_int_equal(fired, 3);
+        expiry_free(expiry);
+    }
+}
+
 static void memory_follows_the_hints(void **state)
 {
     (void)state;
@@ -271,6 +295,7 @@ int main(void)
         cmocka_unit_test(seconds_are_rounded_up),
         cmocka_unit_test(times_beyond_the_wheel),
         cmocka_unit_test(a_new_wheel_comes_to_the_present_at_once),
+        cmocka_unit_test(the_second_that_has_begun),
         cmocka_unit_test(memory_follows_the_hints),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

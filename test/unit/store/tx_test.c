@@ -160,6 +160,7 @@ static void expired_keys_are_gone_for_every_command(void **state)
     struct storebench *bench = hot_bench(1);
     struct item item;
     storebench_put(bench, 0, "k", SLICE_LIT("v"), bench->now_ms + 10);
+    storebench_put(bench, 0, "unmet", SLICE_LIT("v"), bench->now_ms + 10);
     storebench_tick(bench, 9);
     storebench_expect(bench, 0, "k", "v");
     storebench_tick(bench, 1);
@@ -177,7 +178,41 @@ static void expired_keys_are_gone_for_every_command(void **state)
     storebench_advance(bench, 1000);
     storebench_settle(bench);
     assert_int_equal(storebench_row_count(bench), 0);
-    assert_int_equal(store_stats(bench->stores.shards[0]).expired_keys, 1);
+    assert_int_equal(store_stats(bench->stores.shards[0]).expired_keys, 2);
+    storebench_free(bench);
+}
+
+/* Without a sweep, and without a record: the one on the disk says when it ended. */
+static void what_a_command_meets_due_goes_with_it(void **state)
+{
+    (void)state;
+    struct storebench *bench = hot_bench(2);
+    struct store *store = bench->stores.shards[stores_shard_of(&bench->stores, SLICE_LIT("k"))];
+    storebench_put(bench, 0, "k", SLICE_LIT("1"), bench->now_ms + 10);
+    storebench_put(bench, 0, "l", SLICE_LIT("2"), bench->now_ms + 10);
+    storebench_put(bench, 0, "m", SLICE_LIT("3"), 0);
+    bench->now_ms += 10;
+    storebench_begin(bench, TX_APPLY);
+    check_value(bench->tx, 0, "k", NULL);
+    check_value(bench->tx, 0, "m", "3");
+    assert_int_equal(tx_count(bench->tx, 0), 2);
+    assert_int_equal(storebench_row_count(bench), 3); /* T1 */
+    storebench_begin_again(bench);
+    assert_int_equal(tx_count(bench->tx, 0), 3);
+    check_value(bench->tx, 0, "k", NULL);
+    uint64_t word = store_publication(store);
+    uint64_t unwritten = bitcask_unwritten_bytes(store_bitcask(store));
+    storebench_commit(bench);
+    assert_int_equal(storebench_row_count(bench), 2);
+    assert_int_equal(store_publication(store), word + 2); /* T4 */
+    assert_int_equal(bitcask_unwritten_bytes(store_bitcask(store)), unwritten);
+    assert_int_equal(store_stats(store).expired_keys, 1);
+    storebench_begin(bench, TX_APPLY);
+    check_value(bench->tx, 0, "l", NULL);
+    put(bench->tx, 0, "l", "4");
+    storebench_commit(bench);
+    storebench_expect(bench, 0, "l", "4");
+    assert_int_equal(storebench_row_count(bench), 2);
     storebench_free(bench);
 }
 
@@ -718,6 +753,7 @@ int main(void)
         cmocka_unit_test(values_are_borrowed_from_changes),
         cmocka_unit_test(versions_are_positions),
         cmocka_unit_test(expired_keys_are_gone_for_every_command),
+        cmocka_unit_test(what_a_command_meets_due_goes_with_it),
         cmocka_unit_test(a_value_that_is_due_removes_the_key),
         cmocka_unit_test(every_expiring_key_is_swept),
         cmocka_unit_test(stale_hints_do_not_pile_up),

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MONITOR shows what others do, as it is done."""
+
+import re
+
+from support.client import Error
+from support.client import wait_until
+
+LINE = re.compile(r"\d+\.\d{6} \[(\d+) ([^\]]+)\] (.*)$")
+
+
+def monitor(server, protocol=2):
+    client = server.connect(protocol=protocol)
+    assert client("MONITOR") == "OK"
+    return client
+
+
+def shown(monitor, count):
+    return [LINE.match(str(monitor.read_reply())).groups() for _ in range(count)]
+
+
+def words(monitor, count):
+    return [line[2] for line in shown(monitor, count)]
+
+
+def test_a_line(server):
+    watcher, client = monitor(server), server.connect()
+    client("SET", "k", 'a"b\\c\r\n\x01é')
+    client("SELECT", 3)
+    client("GET", "k")
+    lines = shown(watcher, 3)
+    host, port = client.socket.getsockname()
+    assert {line[1] for line in lines} == {f"{host}:{port}"}
+    assert [line[0] for line in lines] == ["0", "3", "3"]
+    assert lines[0][2] == r'"SET" "k" "a\"b\\c\r\n\x01\xc3\xa9"'
+
+
+def test_a_pipeline_is_shown_in_its_order(any_client, server):
+    watcher = monitor(server, protocol=3)
+    any_client.pipeline(*[("INCR", f"n{i}") for i in range(50)])
+    assert words(watcher, 50) == [f'"INCR" "n{i}"' for i in range(50)]
+
+
+def test_a_transaction(server):
+    watcher, client = monitor(server), server.connect()
+    client("MULTI")
+    client("SET", "k", "v")
+    client("PING")
+    client("EXEC")
+    assert [line.lower() for line in words(watcher, 4)] == [
+        '"multi"',
+        '"set" "k" "v"',
+        '"ping"',
+        '"exec"',
+    ]
+
+
+def test_what_fails_before_it_runs_is_not_shown(server):
+    watcher, client = monitor(server), server.connect()
+    client("NOSUCH")
+    client("SET", "k")
+    client("CONFIG", "GET", "maxclients")
+    client("ECHO", "end")
+    assert words(watcher, 1) == ['"ECHO" "end"']
+
+
+def test_secrets_are_left_out(server):
+    watcher, client = monitor(server), server.connect()
+    client("AUTH", "secret")
+    client("AUTH", "user", "secret")
+    client("HELLO", 2, "AUTH", "user", "secret")
+    assert words(watcher, 3) == [
+        '"AUTH" "(redacted)"',
+        '"AUTH" "(redacted)" "(redacted)"',
+        '"HELLO" "2" "AUTH" "(redacted)" "(redacted)"',
+    ]
+
+
+def test_several_monitors(server):
+    watchers, client = [monitor(server) for _ in range(4)], server.connect()
+    client("ECHO", "x")
+    for watcher in watchers:
+        assert '"ECHO" "x"' in words(watcher, 1)
+
+
+def test_a_monitor_is_listed_and_ends_with_reset(server):
+    watcher, client = monitor(server), server.connect()
+    number = server.connect()
+    assert "flags=O" in client("CLIENT", "LIST").decode()
+    del number
+    watcher.send_command("RESET")
+    reply = watcher.read_reply()
+    while reply != "RESET":
+        reply = watcher.read_reply()
+    client("ECHO", "unseen")
+    assert watcher("PING") == "PONG"
+
+
+def test_not_in_a_transaction(server):
+    client = server.connect()
+    client("MULTI")
+    client("MONITOR")
+    assert client("EXEC") == [Error("ERR MONITOR isn't allowed for DENY BLOCKING client")]
+
+
+def test_killing_a_monitor(server):
+    watcher, client = server.connect(), server.connect()
+    number = watcher("CLIENT", "ID")
+    watcher("MONITOR")
+    assert client("CLIENT", "KILL", "ID", number) == 1
+    wait_until(lambda: "flags=O" not in client("CLIENT", "LIST").decode())
+    assert client("ECHO", "x") == b"x"
