@@ -67,11 +67,11 @@
 
 static const struct config_row rows[CONF_COUNT] = {
     CHOICE(CONF_APPENDFSYNC, "appendfsync", true, "always", "always, everysec, no",
-           "Any value is taken from files for Redis, and it stays always: every acknowledged write "
-           "is durable."),
+           "Any value is taken, as tools for Redis set it, and it stays always: every acknowledged "
+           "write is durable."),
     BOOL(CONF_APPENDONLY, "appendonly", true, "yes",
-         "Either value is taken from files for Redis, and it stays yes: Ferric always writes its "
-         "log."),
+         "Either value is taken, as tools for Redis set it, and it stays yes: Ferric always writes "
+         "its log."),
     TEXT(CONF_BIND, "bind", false, true, "127.0.0.1 -::1",
          "Addresses to listen on. One with '-' in front may be missing."),
     NUMBER(CONF_CHECKPOINT_IDLE_MS, "checkpoint-idle-ms", false, 0, 3600000, "250",
@@ -437,7 +437,7 @@ static int parse_value(enum config_id id, const struct slice *args, size_t count
     return rc;
 }
 
-/* P1 is not for sale: these two are taken for what tools want to read and write, and change
+/* P1 is not for sale: these two are taken, because files and tools for Redis set them, and change
  * nothing. */
 static bool is_against_promise(enum config_id id, uint64_t number)
 {
@@ -447,11 +447,7 @@ static bool is_against_promise(enum config_id id, uint64_t number)
 int config_check(enum config_id id, const struct slice *args, size_t count, struct diag *diag)
 {
     uint64_t number = 0;
-    int rc = parse_value(id, args, count, &number, diag);
-    if (rc == 0 && is_against_promise(id, number))
-        rc = diag_set(diag, ERR_INVALID,
-                      "every acknowledged write is durable, and this cannot be changed");
-    return rc;
+    return parse_value(id, args, count, &number, diag);
 }
 
 /* What the user may have meant differently is said in the log. */

@@ -138,9 +138,8 @@ static void note_peak(struct hub *hub)
         set_word(&hub->peak_memory, now);
 }
 
-static void on_cron(struct loop_timer *timer)
+static void look_after(struct host *host)
 {
-    struct host *host = CONTAINER_OF(timer, struct host, cron);
     uint64_t bytes_in = 0;
     uint64_t bytes_out = 0;
     uint64_t memory = 0;
@@ -168,6 +167,13 @@ static void on_cron(struct loop_timer *timer)
         note_peak(host->hub);
     publish_port(host);
     publish_rates(host);
+}
+
+static void on_cron(struct loop_timer *timer)
+{
+    struct host *host = CONTAINER_OF(timer, struct host, cron);
+    if (!atomic_load_explicit(&host->hub->settings.is_cron_paused, memory_order_relaxed))
+        look_after(host);
     if (!list_is_empty(&host->sessions))
         loop_timer_arm(timer, CRON_MS);
 }

@@ -53,6 +53,7 @@ struct hub_settings {
     _Atomic bool tracks_latency; /* for LATENCY HISTOGRAM */
     _Atomic uint64_t latency_ms; /* LATENCY keeps events of so long; 0: none */
     _Atomic bool protects;       /* without one, only this machine is served */
+    _Atomic bool is_cron_paused; /* DEBUG PAUSE-CRON: limits and figures wait */
 };
 
 struct hub_options {

@@ -111,6 +111,16 @@ static int run_set_active_expire(struct call *call)
     return 0;
 }
 
+static int run_pause_cron(struct call *call)
+{
+    struct hub *hub = server_hub(session_server(call->session));
+    int64_t on = 0;
+    bool is_paused = num_parse_i64(call->argv[2], &on) && on != 0;
+    atomic_store_explicit(&hub_settings(hub)->is_cron_paused, is_paused, memory_order_relaxed);
+    reply_ok(call->reply);
+    return 0;
+}
+
 static int run_change_repl_id(struct call *call)
 {
     server_new_repl_id(session_server(call->session));
@@ -213,6 +223,9 @@ static const struct command_row rows[] = {
     DEBUG_ROW("set-active-expire", 3, WHENEVER, "O(1)",
               "Whether keys that are due go by themselves, or not before one is met.", "<0 | 1>",
               run_set_active_expire),
+    DEBUG_ROW("pause-cron", 3, WHENEVER, "O(1)",
+              "Whether limits of clients and figures of INFO wait to be looked after.", "<0 | 1>",
+              run_pause_cron),
     DEBUG_ROW("change-repl-id", 2, WHENEVER, "O(1)", "Changes master_replid.", "",
               run_change_repl_id),
     DEBUG_ROW("log", 3, WHENEVER, "O(1)", "Writes a line to the server's log.", "message", run_log),

@@ -169,6 +169,17 @@ def test_idle_clients_are_closed_if_that_is_wanted(start_server):
     assert busy("PING") == "PONG"
 
 
+def test_idle_clients_stay_while_the_cron_is_paused(start_server):
+    server = start_server(timeout=1)
+    idle, busy = server.connect(), server.connect()
+    assert busy("DEBUG", "PAUSE-CRON", 1) == "OK"
+    time.sleep(2.5)
+    assert idle("PING") == "PONG"
+    assert busy("DEBUG", "PAUSE-CRON", 0) == "OK"
+    wait_until(lambda: len(busy("CLIENT", "LIST").splitlines()) == 1)
+    assert idle.is_closed()
+
+
 def test_ipv6(start_server):
     if not socket.has_ipv6:
         pytest.skip("no IPv6")
