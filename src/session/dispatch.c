@@ -191,18 +191,14 @@ static struct buf *out_for(struct session *session, bool is_direct)
     return &session->host->scratch;
 }
 
-/* What the port has answered is counted there; what it has refused or taken, here. */
-static void count_submitted(struct session *session, const struct command_row *row,
-                            enum port_result result)
+/* What the port has answered or refused is counted there; what it has taken, here. */
+static void count_submitted(struct session *session, enum port_result result)
 {
     struct tally *tally = port_tally(session->host->port);
-    if (result != PORT_ANSWERED) {
+    if (result == PORT_ANSWERED)
+        insight_note_slow(session, tally);
+    else
         tally_other(tally);
-        return;
-    }
-    if ((row->flags & CMD_WRITE) != 0)
-        tally_reject(tally, row);
-    insight_note_slow(session, tally);
 }
 
 static void run_data(struct session *session, const struct command_row *row,
@@ -228,7 +224,7 @@ static void run_data(struct session *session, const struct command_row *row,
         tracking_note_read(session, row,
                            &(struct request){.argv = argv, .argc = argc, .db = session->db});
     enum port_result result = port_execute(session->host->port, &request, &reply);
-    count_submitted(session, row, result);
+    count_submitted(session, result);
     if (result == PORT_ANSWERED) {
         session_count_error(session, &reply, mark);
         if (is_direct)

@@ -46,15 +46,13 @@ struct host {
         _Atomic uint64_t received;
         _Atomic uint64_t rejected;
         _Atomic uint64_t commands;
-        _Atomic uint64_t bytes_in;
+        _Atomic uint64_t bytes_in; /* as session_count_bytes() last saw it */
         _Atomic uint64_t bytes_out;
         _Atomic uint64_t output_closes;
         _Atomic uint64_t query_closes;
         _Atomic uint64_t pubsub_clients;
         _Atomic uint64_t blocked; /* wait for something that another client does */
         _Atomic uint64_t monitors;
-        _Atomic uint64_t open_bytes_in; /* of connections that are open, as last counted */
-        _Atomic uint64_t open_bytes_out;
         _Atomic uint64_t client_bytes; /* of memory; as last counted */
         _Atomic uint64_t max_input_bytes;
         _Atomic uint64_t max_output_bytes;

@@ -4,6 +4,7 @@
 import os
 import pathlib
 import sys
+import tempfile
 
 import pytest
 
@@ -90,6 +91,13 @@ def start_server(tmp_path):
     yield start
     for server in started:
         server.kill()
+
+
+@pytest.fixture
+def socket_path():
+    """Short enough for a socket's name, whatever the tests' own folder is called."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield os.path.join(folder, "socket")
 
 
 @pytest.fixture

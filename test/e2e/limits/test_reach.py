@@ -4,7 +4,6 @@
 import os
 import socket
 import stat
-import tempfile
 
 import pytest
 
@@ -23,13 +22,6 @@ def fresh(tmp_path):
     yield make
     for server in made:
         server.kill()
-
-
-@pytest.fixture
-def socket_path():
-    """Short enough for a socket's name, whatever the tests' own folder is called."""
-    with tempfile.TemporaryDirectory() as folder:
-        yield os.path.join(folder, "socket")
 
 
 # ---- Unix sockets
