@@ -169,16 +169,3 @@ def test_list_by_category(client):
     names = {name.decode() for name in client("COMMAND", "LIST", "FILTERBY", "ACLCAT", "string")}
     for name, row in ROWS.items():
         assert (name in names) == ("@string" in row.categories), name
-
-
-def test_arity_is_what_is_enforced(client):
-    """One argument fewer than the least is refused in the words of Redis."""
-    for row in ROWS.values():
-        if row.name in DIFFERS.get(servers.kind(), ()) or row.name in ("quit", "multi", "exec"):
-            continue
-        least = abs(row.arity)
-        words = row.name.split("|")
-        if least <= len(words):
-            continue
-        reply = client(*words, *["x"] * (least - len(words) - 1))
-        assert reply == Error(f"ERR wrong number of arguments for '{row.name}' command"), row.name
