@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the transcripts ask of each command: their requests, laid beside the rows of COMMAND INFO."""
+"""What the transcripts ask of each command: their requests, beside the rows of COMMAND INFO."""
 
 import dataclasses
 import functools
