@@ -91,11 +91,12 @@ class Request:
 
 @functools.cache
 def requests():
-    """Those of all transcripts."""
+    """Those of all cases that Ferric is asked."""
     return [
         request
         for path in sorted(E2E.glob("*/*.transcript"))
         for case in transcript.parse(path.read_text())
+        if "ferric" not in [mark.args[0] for mark in case.marks]  # not-on
         for request in requests_of(path, case)
     ]
 
@@ -115,7 +116,7 @@ def row_of(rows, words):
 
 
 def requests_by_row(rows):
-    """Those of all transcripts, by the name of their row."""
+    """The same by the name of their row."""
     found = {name: [] for name in rows}
     for request in requests():
         row = row_of(rows, request.words)
