@@ -227,7 +227,7 @@ void group_tally(const struct group *group, struct tally_sum *sum)
 {
     for (uint32_t i = 0; i < group->options.io_loop_count; i++)
         tally_add_to(group->ports[i].tally, sum);
-    for (uint32_t i = 0; i < group->stores.count; i++)
+    for (uint32_t i = 0; i < group_shard_count(group); i++)
         tally_add_to(group->shards[i].tally, sum);
 }
 
