@@ -277,12 +277,7 @@ struct hub_stats hub_stats(struct hub *hub)
     take_off(&stats.writes, base.writes);
     note_peak(hub);
     stats.peak_memory = read_word(&hub->peak_memory);
-    uint64_t now_ms = clock_mono_us(clock_posix()) / 1000;
-    uint64_t until_ms = read_word(&hub->pause_until_ms);
-    if (until_ms > now_ms) {
-        stats.pause_kind = atomic_load(&hub->pause_kind);
-        stats.pause_left_ms = stats.pause_kind == 0 ? 0 : until_ms - now_ms;
-    }
+    pause_add_stats(hub, &stats);
     return stats;
 }
 
