@@ -33,18 +33,25 @@ static void put_quoted(struct slice text, struct buf *to)
     buf_append_byte(to, '"');
 }
 
-static void put_line(const struct session *session, uint16_t db, const struct slice *argv,
-                     uint32_t argc, struct buf *to)
+struct shown {
+    const struct command_row *row;
+    const struct slice *argv;
+    uint32_t argc;
+    uint16_t db;
+};
+
+static void put_line(const struct session *session, const struct shown *shown, struct buf *to)
 {
     char peer[NET_ADDR_SIZE];
     char local[NET_ADDR_SIZE];
     uint64_t us = clock_posix_wall_us();
     conn_addresses(&session->conn, peer, local);
     buf_append_format(to, "+%llu.%06llu [%u %s]", (unsigned long long)(us / 1000000),
-                      (unsigned long long)(us % 1000000), db, peer);
-    for (uint32_t i = 0; i < argc; i++) {
+                      (unsigned long long)(us % 1000000), shown->db, peer);
+    for (uint32_t i = 0; i < shown->argc; i++) {
+        bool is_secret = slow_is_secret(shown->row, shown->argv, i);
         buf_append_byte(to, ' ');
-        put_quoted(slow_is_secret(argv, argc, i) ? SLICE_LIT("(redacted)") : argv[i], to);
+        put_quoted(is_secret ? SLICE_LIT("(redacted)") : shown->argv[i], to);
     }
     buf_append_str(to, "\r\n");
 }
@@ -123,7 +130,8 @@ void monitor_show(struct session *session, const struct command_row *row, const 
     if (LIKELY(!is_shown(hub, row)))
         return;
     struct buf line = {0};
-    put_line(session, session->db, argv, argc, &line);
+    put_line(session, &(struct shown){.row = row, .argv = argv, .argc = argc, .db = session->db},
+             &line);
     spread(hub, buf_slice(&line));
     buf_fini(&line);
 }
@@ -137,7 +145,9 @@ void monitor_show_queue(struct session *session)
             continue;
         uint32_t argc;
         struct slice *argv = queued_argv(queued, &argc);
-        put_line(session, queued->db, argv, argc, &lines);
+        put_line(session,
+                 &(struct shown){.row = queued->row, .argv = argv, .argc = argc, .db = queued->db},
+                 &lines);
         mem_free(argv);
     }
     if (lines.len > 0)

@@ -5,6 +5,7 @@ import re
 
 from support.client import Error
 from support.client import wait_until
+from support.server import Server
 
 LINE = re.compile(r"\d+\.\d{6} \[(\d+) ([^\]]+)\] (.*)$")
 
@@ -74,6 +75,17 @@ def test_secrets_are_left_out(server):
         '"AUTH" "(redacted)" "(redacted)"',
         '"HELLO" "2" "AUTH" "(redacted)" "(redacted)"',
     ]
+
+
+def test_secrets_of_renamed_commands_are_left_out(tmp_path):
+    with Server(tmp_path, file="rename-command AUTH open\nrename-command CONFIG conf\n") as server:
+        watcher, client = monitor(server), server.connect()
+        client("CONF", "SET", "slowlog-log-slower-than", 0, "requirepass", "secret")
+        client("OPEN", "secret")
+        assert words(watcher, 1) == ['"OPEN" "(redacted)"']
+        kept = [entry[3] for entry in client("SLOWLOG", "GET", 2)]
+        assert kept[0] == [b"OPEN", b"(redacted)"]
+        assert kept[1][-2:] == [b"requirepass", b"(redacted)"]
 
 
 def test_several_monitors(server):
