@@ -2,6 +2,7 @@
 """MONITOR shows what others do, as it is done."""
 
 import re
+import time
 
 from support.client import Error
 from support.client import wait_until
@@ -86,6 +87,23 @@ def test_secrets_of_renamed_commands_are_left_out(tmp_path):
         kept = [entry[3] for entry in client("SLOWLOG", "GET", 2)]
         assert kept[0] == [b"OPEN", b"(redacted)"]
         assert kept[1][-2:] == [b"requirepass", b"(redacted)"]
+
+
+def test_a_command_that_is_begun_again_is_shown_and_counted_once(own_server):
+    """WATCH of a key that has just fallen due waits for the clock, and is looked at anew."""
+    watcher, client = monitor(own_server), own_server.connect()
+    client("CONFIG", "RESETSTAT")
+    for nth in range(20):
+        client("SET", f"k{nth}", "v", "PX", 5)
+        due = time.monotonic() + 0.006
+        wait_until(lambda: time.monotonic() > due)
+        client("WATCH", f"k{nth}")
+    lines = words(watcher, 1)
+    client("ECHO", "end")
+    while '"ECHO"' not in lines[-1]:
+        lines += words(watcher, 1)
+    assert sum(line.startswith('"WATCH"') for line in lines) == 20
+    assert b"cmdstat_watch:calls=20," in client("INFO", "commandstats")
 
 
 def test_several_monitors(server):
