@@ -14,21 +14,31 @@
 
 /* ---- A line ---- */
 
+/* What stands for a byte; returns how many. */
+static size_t quote_byte(uint8_t c, char to[4])
+{
+    static const char digits[] = "0123456789abcdef";
+    static const char letters[] = {['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't', ['\a'] = 'a',
+                                   ['\b'] = 'b', ['"'] = '"',  ['\\'] = '\\'};
+    bool has_letter = c < ARRAY_COUNT(letters) && letters[c] != '\0';
+    if (!has_letter && c >= ' ' && c < 0x7f) {
+        to[0] = (char)c;
+        return 1;
+    }
+    to[0] = '\\';
+    to[1] = has_letter ? letters[c] : 'x';
+    to[2] = digits[c >> 4];
+    to[3] = digits[c & 15];
+    return has_letter ? 2 : 4;
+}
+
+/* Beyond what a monitor may be behind there is nobody to show the rest to. */
 static void put_quoted(struct slice text, struct buf *to)
 {
-    static const char *const short_forms[] = {
-        ['\n'] = "\\n", ['\r'] = "\\r", ['\t'] = "\\t", ['\a'] = "\\a", ['\b'] = "\\b"};
     buf_append_byte(to, '"');
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = text.data[i];
-        if (c == '"' || c == '\\')
-            buf_append_format(to, "\\%c", c);
-        else if (c < ARRAY_COUNT(short_forms) && short_forms[c] != NULL)
-            buf_append_str(to, short_forms[c]);
-        else if (c < ' ' || c >= 0x7f)
-            buf_append_format(to, "\\x%02x", c);
-        else
-            buf_append_byte(to, c);
+    for (size_t i = 0; i < text.len && to->len <= MAX_BEHIND; i++) {
+        char quoted[4];
+        buf_append(to, quoted, quote_byte(text.data[i], quoted));
     }
     buf_append_byte(to, '"');
 }

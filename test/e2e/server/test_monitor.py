@@ -4,6 +4,8 @@
 import re
 import time
 
+import pytest
+
 from support.client import Error
 from support.client import wait_until
 from support.server import Server
@@ -35,6 +37,25 @@ def test_a_line(server):
     assert {line[1] for line in lines} == {f"{host}:{port}"}
     assert [line[0] for line in lines] == ["0", "3", "3"]
     assert lines[0][2] == r'"SET" "k" "a\"b\\c\r\n\x01\xc3\xa9"'
+
+
+def test_every_byte(server):
+    watcher, client = monitor(server), server.connect()
+    client("ECHO", bytes(range(256)))
+    letters = {7: r"\a", 8: r"\b", 9: r"\t", 10: r"\n", 13: r"\r", 34: r"\"", 92: r"\\"}
+    forms = [chr(c) if 32 <= c < 127 else rf"\x{c:02x}" for c in range(256)]
+    for c, form in letters.items():
+        forms[c] = form
+    assert words(watcher, 1) == [f'"ECHO" "{"".join(forms)}"']
+
+
+@pytest.mark.ferric_only("it has a limit for what waits for a monitor")
+def test_a_line_longer_than_may_wait_ends_the_monitor(server):
+    watcher, client = monitor(server), server.connect()
+    assert client("SET", "k", b"\0" * (9 << 20)) == "OK"
+    assert watcher.read_until_closed() == b""
+    assert client("STRLEN", "k") == 9 << 20
+    assert "it does not read what it monitors" in server.log()
 
 
 def test_a_pipeline_is_shown_in_its_order(any_client, server):
