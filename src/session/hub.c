@@ -86,7 +86,8 @@ static void check_session(struct host *host, struct session *session)
         session->last_ms = loop_now_ms(host->loop);
     }
     uint64_t timeout_s = atomic_load_explicit(&settings->idle_timeout_s, memory_order_relaxed);
-    if (timeout_s > 0 && session->first == NULL && !session_is_subscribed(session) &&
+    bool listens = session->is_monitor || session_is_subscribed(session);
+    if (timeout_s > 0 && session->first == NULL && !listens &&
         loop_now_ms(host->loop) - session->last_ms > timeout_s * 1000)
         session_close_now(session);
 }

@@ -154,6 +154,16 @@ def test_not_in_a_transaction(server):
     assert client("EXEC") == [Error("ERR MONITOR isn't allowed for DENY BLOCKING client")]
 
 
+def test_a_monitor_is_not_idle(own_server):
+    watcher, idle = monitor(own_server), own_server.connect()
+    with own_server.connect() as client:
+        client("CONFIG", "SET", "timeout", 1)
+    assert idle.read_until_closed() == b""
+    with own_server.connect() as client:
+        client("ECHO", "x")
+    assert words(watcher, 1) == ['"ECHO" "x"']
+
+
 def test_killing_a_monitor(server):
     watcher, client = server.connect(), server.connect()
     number = watcher("CLIENT", "ID")
