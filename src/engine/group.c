@@ -126,7 +126,8 @@ static void on_sweep(struct loop_post *post)
         sweep->on_done(sweep);
         return;
     }
-    shard_sweep(&sweep->group->shards[sweep->shard++]);
+    if (!shard_sweep(&sweep->group->shards[sweep->shard]))
+        sweep->shard++;
     bool is_last = sweep->shard == sweep->shard_count;
     loop_post(is_last ? sweep->loop : sweep->group->shards[sweep->shard].loop, &sweep->post);
 }

@@ -471,16 +471,20 @@ void store_hold_expiry(struct store *store, bool is_held)
     store->is_expiry_held = is_held;
 }
 
-void store_sweep(struct store *store)
+bool store_sweep(struct store *store, size_t budget)
 {
+    bool has_more = false;
     for (uint32_t i = 0; i < store->database_count; i++) {
         struct db *db = store_db(store, (uint16_t)i);
         struct due_walk walk = {.store = store, .db = db, .now_ms = store_applied_ms(store)};
         if (expiry_count(db->expiry) == 0)
             continue;
-        IGNORE(expiry_advance(db->expiry, walk.now_ms, SIZE_MAX, on_due, &walk), "all of it");
-        expiry_look_ahead(db->expiry, on_due, &walk);
+        if (expiry_advance(db->expiry, walk.now_ms, budget, on_due, &walk))
+            has_more = true;
+        else
+            expiry_look_ahead(db->expiry, on_due, &walk);
     }
+    return has_more;
 }
 
 uint64_t store_expired_keys(const struct store *store)
