@@ -251,18 +251,21 @@ static void publish_expired(struct shard *shard)
 static bool step_store(struct shard *shard)
 {
     uint64_t held_ms = atomic_load_explicit(&shard->group->expiry_held_ms, memory_order_relaxed);
-    store_hold_expiry(shard->store, UNLIKELY(held_ms != 0) && held_ms > loop_now_ms(shard->loop));
+    bool is_paused = UNLIKELY(held_ms != 0) && held_ms > loop_now_ms(shard->loop);
+    /* Each one that goes is an event, and those that wait for it have had enough for now (G15). */
+    store_hold_expiry(shard->store, is_paused || events_are_behind(&shard->group->events));
     bool has_more = store_step(shard->store, STEP_BUDGET);
     publish_expired(shard);
     return has_more;
 }
 
-void shard_sweep(struct shard *shard)
+bool shard_sweep(struct shard *shard)
 {
-    if (shard->state != SHARD_RUNNING)
-        return;
-    store_sweep(shard->store);
+    if (shard->state != SHARD_RUNNING || events_are_behind(&shard->group->events))
+        return false;
+    bool has_more = store_sweep(shard->store, STEP_BUDGET);
     publish_expired(shard);
+    return has_more;
 }
 
 static bool run_phase(struct loop_phase *phase)

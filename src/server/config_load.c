@@ -8,8 +8,7 @@
 #include "os/process.h"
 #include "server/config.h"
 
-#define MAX_ARGS      64
-#define MAX_FILE_SIZE (16u * 1024 * 1024)
+#define MAX_ARGS 256
 
 /* ---- Words of a line ---- */
 
@@ -209,7 +208,7 @@ int config_read_file(const char *path, struct buf *to, struct diag *diag)
         return diag_set(diag, rc, "configuration file %.300s: %s", path, err_text(rc));
     uint64_t size = 0;
     rc = file_size(file, &size);
-    if (rc == 0 && size > MAX_FILE_SIZE)
+    if (rc == 0 && size > CONFIG_MAX_FILE)
         rc = ERR_TOO_BIG;
     if (rc == 0)
         rc = file_read_full(file, buf_extend(to, size), size, 0);
@@ -221,7 +220,7 @@ int config_read_file(const char *path, struct buf *to, struct diag *diag)
 static int load_input(struct config *config, struct diag *diag)
 {
     struct buf text = {0};
-    int rc = input_read(&text, MAX_FILE_SIZE);
+    int rc = input_read(&text, CONFIG_MAX_FILE);
     if (rc == 0)
         rc = config_load_text(config, buf_slice(&text), "standard input", diag);
     else

@@ -126,6 +126,17 @@ static void put_missing(struct rewrite *rewrite, const struct config *defaults)
     }
 }
 
+/* Nothing is written that the next start would refuse. */
+static int check_readable(struct slice text, struct diag *diag)
+{
+    if (text.len > CONFIG_MAX_FILE)
+        return diag_set(diag, ERR_TOO_BIG, "it would be larger than %u bytes", CONFIG_MAX_FILE);
+    struct config *again = config_new();
+    int rc = config_load_text(again, text, "what would be written", diag);
+    config_free(again);
+    return rc;
+}
+
 int config_rewrite_text(const struct config *config, struct slice old, struct buf *to,
                         struct diag *diag)
 {
@@ -137,6 +148,7 @@ int config_rewrite_text(const struct config *config, struct slice old, struct bu
         each_line(old, count_line, &rewrite);
         each_line(old, put_line, &rewrite);
         put_missing(&rewrite, defaults);
+        rc = check_readable(buf_slice(to), diag);
     }
     config_free(was);
     config_free(defaults);

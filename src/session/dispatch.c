@@ -173,6 +173,11 @@ void session_run_node(struct session *session, const struct command_row *row,
     size_t mark = reply->out->len;
     tally_before(tally, row, 0);
     IGNORE(row->run(&call), "a NODE handler answers its errors itself");
+    if (UNLIKELY(session->wants_retry)) {
+        /* It has not run yet. */
+        tally_other(tally);
+        return;
+    }
     struct slice text =
         session->is_deferred ? SLICE_EMPTY : slice_sub(buf_slice(reply->out), mark, SIZE_MAX);
     tally_after(tally,
@@ -258,7 +263,7 @@ static void run_here(struct session *session, const struct command_row *row,
     else
         session_run_node(session, row, argv, argc, &reply);
     /* What the session answers itself is shown as it leaves it, EXEC behind what it runs. */
-    if (!is_queued)
+    if (!is_queued && !session->wants_retry)
         monitor_show(session, row, argv, argc);
     if (is_queued || is_exec)
         session_count_error(session, &reply, mark);

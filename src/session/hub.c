@@ -86,7 +86,8 @@ static void check_session(struct host *host, struct session *session)
         session->last_ms = loop_now_ms(host->loop);
     }
     uint64_t timeout_s = atomic_load_explicit(&settings->idle_timeout_s, memory_order_relaxed);
-    if (timeout_s > 0 && session->first == NULL && !session_is_subscribed(session) &&
+    bool listens = session->is_monitor || session_is_subscribed(session);
+    if (timeout_s > 0 && session->first == NULL && !listens &&
         loop_now_ms(host->loop) - session->last_ms > timeout_s * 1000)
         session_close_now(session);
 }
@@ -267,12 +268,7 @@ struct hub_stats hub_stats(struct hub *hub)
     take_off(&stats.writes, base.writes);
     note_peak(hub);
     stats.peak_memory = read_word(&hub->peak_memory);
-    uint64_t now_ms = clock_mono_us(clock_posix()) / 1000;
-    uint64_t until_ms = read_word(&hub->pause_until_ms);
-    if (until_ms > now_ms) {
-        stats.pause_kind = atomic_load(&hub->pause_kind);
-        stats.pause_left_ms = stats.pause_kind == 0 ? 0 : until_ms - now_ms;
-    }
+    pause_add_stats(hub, &stats);
     return stats;
 }
 

@@ -84,8 +84,7 @@ struct hub {
     struct insight insight;
     _Atomic uint64_t peak_memory; /* of the allocator */
     _Atomic uint32_t monitor_count;
-    _Atomic uint32_t pause_kind; /* enum pause_kind */
-    _Atomic uint64_t pause_until_ms;
+    _Atomic uint64_t pause; /* its kind and end: pause.c; 0: none */
     const struct command_row *exec_row;
     const struct command_row *exists_row;
     _Atomic uint64_t next_id;

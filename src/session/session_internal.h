@@ -135,6 +135,7 @@ void budget_drop(struct session *session);
 /* Is the command, or what it ends, held by CLIENT PAUSE? Then the session waits. */
 bool pause_holds(struct session *session, const struct command_row *row);
 void pause_forget(struct session *session);
+void pause_add_stats(const struct hub *hub, struct hub_stats *stats);
 void host_on_pause_end(struct loop_timer *timer);
 int client_pause(struct call *call);
 int client_unpause(struct call *call);

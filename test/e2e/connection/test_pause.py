@@ -39,6 +39,17 @@ def test_a_pause_ends_by_itself(own_server, admin):
     assert admin("SET", "k", "v") == "OK"
 
 
+def test_a_short_pause_behind_one_that_was_ended(own_server, admin):
+    writer = own_server.connect()
+    admin("CLIENT", "PAUSE", 1000000, "WRITE")
+    writer.send_command("SET", "k", "v")
+    wait_until(lambda: blocked(admin) == 1)
+    admin("CLIENT", "UNPAUSE")
+    assert writer.read_reply() == "OK"
+    admin("CLIENT", "PAUSE", 200, "WRITE")
+    assert writer("SET", "k", "w") == "OK"
+
+
 def test_all_holds_reads_too(own_server, admin):
     other = own_server.connect()
     admin("CLIENT", "PAUSE", 100)

@@ -319,6 +319,23 @@ def test_a_file_that_cannot_be_rewritten(fresh):
     assert server.file.read_text() == "timeout abc\n"
 
 
+def test_what_the_next_start_would_refuse_is_not_written(fresh):
+    server = fresh(file="timeout 17\n")
+    server.start()
+    client = server.connect()
+    many = " ".join(["1 1"] * 200)
+    for name, value in [("save", many), ("proc-title-template", "x" * (17 << 20))]:
+        assert client("CONFIG", "SET", name, value) == "OK"
+        assert client("CONFIG", "REWRITE").startswith("ERR Rewriting config file: ")
+        assert server.file.read_text() == "timeout 17\n"
+        assert client("CONFIG", "SET", name, "") == "OK"
+    percentiles = " ".join(str(n) for n in range(64)).encode()
+    assert client("CONFIG", "SET", "latency-tracking-info-percentiles", percentiles) == "OK"
+    assert client("CONFIG", "REWRITE") == "OK"
+    server.restart()
+    assert server.connect()("CONFIG", "GET", "latency-tracking-*")[1] == percentiles
+
+
 # ---- Files for people
 
 

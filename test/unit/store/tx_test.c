@@ -256,6 +256,30 @@ static void every_expiring_key_is_swept(void **state)
     storebench_free(bench);
 }
 
+/* However much has fallen due while keys were held: so much at a time, to the millisecond. */
+static void what_was_held_is_swept_in_slices(void **state)
+{
+    (void)state;
+    struct storebench *bench = hot_bench(1);
+    struct store *store = bench->stores.shards[0];
+    char key[32];
+    for (int i = 0; i < 1000; i++) {
+        snprintf(key, sizeof(key), "k%d", i);
+        storebench_put(bench, 0, key, SLICE_LIT("v"), bench->now_ms + 1 + (uint64_t)i * 10);
+    }
+    store_hold_expiry(store, true);
+    storebench_advance(bench, 9991);
+    storebench_settle(bench);
+    assert_int_equal(storebench_row_count(bench), 1000);
+    uint64_t rows = 1000;
+    while (store_sweep(store, 64)) {
+        assert_in_range(storebench_row_count(bench), rows - 64, rows);
+        rows = storebench_row_count(bench);
+    }
+    assert_int_equal(storebench_row_count(bench), 0);
+    storebench_free(bench);
+}
+
 /* Extending the life of the same keys over and over leaves stale hints, which are cleared. */
 static void stale_hints_do_not_pile_up(void **state)
 {
@@ -756,6 +780,7 @@ int main(void)
         cmocka_unit_test(what_a_command_meets_due_goes_with_it),
         cmocka_unit_test(a_value_that_is_due_removes_the_key),
         cmocka_unit_test(every_expiring_key_is_swept),
+        cmocka_unit_test(what_was_held_is_swept_in_slices),
         cmocka_unit_test(stale_hints_do_not_pile_up),
         cmocka_unit_test(walks_see_the_changes),
         cmocka_unit_test(a_flush_gives_its_memory_back),
