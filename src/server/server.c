@@ -174,7 +174,7 @@ void server_shutdown(struct server *server, bool with_checkpoint)
 static void on_signal(void *ctx, int signum)
 {
     struct server *server = ctx;
-    /* A second SIGTERM may come from one and the same stop, sent to the process and to its group. */
+    /* A second SIGTERM may belong to the same stop, sent to the process and to its group. */
     if (atomic_load(&server->is_stopping) && signum == SIGINT) {
         log_line(&server->log, LOG_WARNING,
                  "SIGINT while stopping: ending at once. Nothing acknowledged is lost");
