@@ -4,17 +4,11 @@
  * connection run it, can it be run now, is it to be queued.
  */
 #include <stdio.h>
-#include <string.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
 #include "command/args.h"
 #include "session/multi_internal.h"
-
-#define TEXT_NO_DEBUG                                                                             \
-    "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you " \
-    "can run it from a local connection, otherwise you need to set this option in the "           \
-    "configuration file, and then restart the server."
 
 /* ---- Replying ---- */
 
@@ -111,22 +105,9 @@ static void refuse_unknown(struct session *session, const struct command_row *pa
     end_refusal(session, NULL, &reply, mark);
 }
 
-/* DEBUG, where it is not for this session. */
-static bool is_forbidden(const struct session *session, const struct command_row *row)
-{
-    uint32_t access =
-        atomic_load_explicit(&session->host->hub->settings.debug_access, memory_order_relaxed);
-    if (LIKELY(access == DEBUG_FOR_ALL) ||
-        strcmp(row->parent != NULL ? row->parent : row->name, "debug") != 0)
-        return false;
-    return access == DEBUG_FOR_NOBODY || !net_is_local(session->conn.watch.fd);
-}
-
 /* Why a known row cannot be run by this session now; NULL if it can. */
 static const char *why_not(const struct session *session, const struct command_row *row)
 {
-    if (is_forbidden(session, row))
-        return TEXT_NO_DEBUG;
     if (!session->is_authenticated && (row->flags & CMD_NO_AUTH) == 0)
         return "NOAUTH Authentication required.";
     if ((row->flags & CMD_LOADING) == 0 &&

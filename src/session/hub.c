@@ -368,7 +368,6 @@ int hub_new(const struct hub_options *options, struct hub **out_hub)
     hub->exec_row = find_row(options->table, "exec");
     hub->exists_row = find_row(options->table, "exists");
     atomic_init(&hub->settings.max_clients, 10000);
-    atomic_init(&hub->settings.debug_access, DEBUG_FOR_ALL);
     atomic_init(&hub->settings.slowlog_us, -1);
     atomic_init(&hub->settings.query_buffer_limit, UINT64_C(1) << 30);
     atomic_init(&hub->settings.tracking_max_keys, 1000000);

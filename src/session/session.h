@@ -38,9 +38,6 @@ struct output_limit {
     _Atomic uint64_t soft_s;
 };
 
-/* Who may send DEBUG; numbered as the words of enable-debug-command. */
-enum debug_access { DEBUG_FOR_NOBODY, DEBUG_FOR_ALL, DEBUG_FOR_LOCAL };
-
 /* Live settings; relaxed atomics, changed by CONFIG SET from any loop. */
 struct hub_settings {
     _Atomic uint64_t max_clients;
@@ -53,11 +50,10 @@ struct hub_settings {
     _Atomic bool needs_auth;            /* a password is set */
     _Atomic int64_t slowlog_us;         /* SLOWLOG keeps commands that take longer; below 0: none */
     _Atomic uint64_t slowlog_max;
-    _Atomic bool tracks_latency;   /* for LATENCY HISTOGRAM */
-    _Atomic uint64_t latency_ms;   /* LATENCY keeps events of so long; 0: none */
-    _Atomic bool protects;         /* without one, only this machine is served */
-    _Atomic uint32_t debug_access; /* enum debug_access */
-    _Atomic bool is_cron_paused;   /* DEBUG PAUSE-CRON: limits and figures wait */
+    _Atomic bool tracks_latency; /* for LATENCY HISTOGRAM */
+    _Atomic uint64_t latency_ms; /* LATENCY keeps events of so long; 0: none */
+    _Atomic bool protects;       /* without one, only this machine is served */
+    _Atomic bool is_cron_paused; /* DEBUG PAUSE-CRON: limits and figures wait */
 };
 
 struct hub_options {

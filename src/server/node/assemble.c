@@ -229,7 +229,6 @@ void server_apply(struct server *server)
     atomic_store(&settings->max_bulk_size, config_number(config, CONF_PROTO_MAX_BULK));
     atomic_store(&settings->idle_timeout_s, config_number(config, CONF_TIMEOUT));
     atomic_store(&settings->keepalive_s, config_number(config, CONF_TCP_KEEPALIVE));
-    atomic_store(&settings->debug_access, (uint32_t)config_number(config, CONF_ENABLE_DEBUG));
     atomic_store(&settings->protects, config_number(config, CONF_PROTECTED_MODE) != 0);
     atomic_store(&settings->slowlog_us, config_signed(config, CONF_SLOWLOG_US));
     atomic_store(&settings->slowlog_max, config_number(config, CONF_SLOWLOG_MAX_LEN));

@@ -39,30 +39,6 @@ def test_settings_change_while_others_look_at_them(start_server):
             assert not isinstance(client.read_reply(), Error)
 
 
-NO_DEBUG = Error(
-    'ERR DEBUG command not allowed. If the enable-debug-command option is set to "local", you can '
-    "run it from a local connection, otherwise you need to set this option in the configuration "
-    "file, and then restart the server."
-)
-
-
-@pytest.mark.parametrize("who, is_allowed", [("no", False), ("local", True), ("yes", True)])
-def test_who_may_send_debug(start_server, who, is_allowed):
-    client = start_server(enable_debug_command=who).connect()
-    assert client("SET", "k", "v") == "OK"
-    for request in [("DEBUG", "SLEEP", 0), ("DEBUG", "OBJECT", "k")]:
-        reply = client(*request)
-        assert (reply == NO_DEBUG) != is_allowed, request
-    client("MULTI")
-    reply = client("DEBUG", "SLEEP", 0)
-    assert reply == ("QUEUED" if is_allowed else NO_DEBUG)
-    assert client("EXEC") == (["OK"] if is_allowed else Error(
-        "EXECABORT Transaction discarded because of previous errors."))
-    assert client("CONFIG", "SET", "enable-debug-command", "local" if who != "local" else "no") \
-        == Error("ERR CONFIG SET failed (possibly related to argument 'enable-debug-command') - "
-                 "can't set immutable config")
-
-
 @pytest.fixture
 def taken():
     """A port at which somebody listens."""
