@@ -76,6 +76,22 @@ def test_what_falls_due_meanwhile_goes_afterwards(own_server, admin):
     assert expired(admin) == before + 2
 
 
+def test_nothing_goes_meanwhile_however_keys_go(own_server, admin):
+    before = expired(admin)
+    admin("DEBUG", "SET-ACTIVE-EXPIRE", 0)
+    admin("MULTI")
+    admin("SET", "a{t}", "1", "PX", 10)
+    admin("CLIENT", "PAUSE", 1000000, "WRITE")
+    admin("EXEC")
+    wait_until(lambda: admin("MGET", "a{t}", "b{t}") == [None, None])
+    assert admin("DBSIZE") == 1
+    assert expired(admin) == before
+    admin("CLIENT", "UNPAUSE")
+    assert admin("GET", "a{t}") is None
+    admin("DEBUG", "SET-ACTIVE-EXPIRE", 1)
+    assert expired(admin) == before + 1
+
+
 def test_what_follows_in_the_pipeline_waits_as_well(own_server, admin):
     other = own_server.connect()
     admin("CLIENT", "PAUSE", 1000000, "WRITE")

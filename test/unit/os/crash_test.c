@@ -151,6 +151,7 @@ static _Atomic uint64_t *ticks; /* shared with the child */
 static void tick(void *ctx)
 {
     struct stage *stage = ctx;
+    atomic_fetch_add(ticks, 1);
     lock_take(&stage->lock);
     stage->waiting++;
     signal_all(&stage->changed);
