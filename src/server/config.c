@@ -95,6 +95,9 @@ static const struct config_row rows[CONF_COUNT] = {
           "Data files are rotated at this size."),
     TEXT(CONF_DIR, "dir", false, false, "./data",
          "The data directory. It is made if it is missing, in a folder that is there."),
+    CHOICE(CONF_ENABLE_DEBUG, "enable-debug-command", false, "no", "no, yes, local",
+           "Whether DEBUG is served, which can hold all clients up and fill the memory. local: to "
+           "connections from this machine and through the unix socket."),
     NUMBER(
         CONF_FLUSH_INTERVAL_MS, "flush-interval-ms", false, 1, 10000, "10",
         "A record waits no longer than this before it is handed to its data file. Durability does "

@@ -190,6 +190,7 @@ int server_open_hub(struct server *server, struct diag *diag)
         .server_version = FERRIC_REDIS_VERSION,
         .max_held_bytes = config_number(server->config, CONF_MAX_IN_FLIGHT),
         .max_multi_bytes = config_number(server->config, CONF_MAX_ENTRY_BYTES),
+        .debug_access = (enum debug_access)config_number(server->config, CONF_ENABLE_DEBUG),
         .server = server,
         .on_log = on_log,
     };

@@ -3,7 +3,6 @@
 
 import os
 import stat
-import tempfile
 
 import pytest
 
@@ -22,13 +21,6 @@ def fresh(tmp_path):
     yield make
     for server in made:
         server.kill()
-
-
-@pytest.fixture
-def socket_path():
-    """Short enough for a socket's name, whatever the tests' own folder is called."""
-    with tempfile.TemporaryDirectory() as folder:
-        yield os.path.join(folder, "socket")
 
 
 # ---- Unix sockets
