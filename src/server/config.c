@@ -94,7 +94,8 @@ static const struct config_row rows[CONF_COUNT] = {
     BYTES(CONF_DATA_FILE_SIZE, "data-file-size", false, MB, 4 * GB - MB, "256mb",
           "Data files are rotated at this size."),
     TEXT(CONF_DIR, "dir", false, false, "./data",
-         "The data directory. It is made if it is missing, in a folder that is there."),
+         "The data directory. It is made if it is missing, in a folder that is there. A relative "
+         "path begins where the server was started; it is shown and kept as an absolute one."),
     CHOICE(CONF_ENABLE_DEBUG, "enable-debug-command", false, "no", "no, yes, local",
            "Whether DEBUG is served, which can hold all clients up and fill the memory. local: to "
            "connections from this machine and through the unix socket."),

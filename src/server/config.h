@@ -132,9 +132,13 @@ bool config_next_rename(struct slice *rest, struct slice *out_from, struct slice
 /* What --help says: the command line, and every directive with its default. Appended. */
 void config_put_usage(struct buf *to);
 
-/* [file] [--directive value ...]; a file called "-" is the standard input. */
+/* [file] [--directive value ...]; a file called "-" is the standard input. Settled. */
 MUST_CHECK
 int config_load_args(struct config *config, int argc, char **argv, struct diag *diag);
+
+/* To be called once, when all has been read: makes `dir` absolute. */
+MUST_CHECK
+int config_settle(struct config *config, struct diag *diag);
 
 static inline uint64_t config_number(const struct config *config, enum config_id id)
 {

@@ -302,5 +302,5 @@ int config_load_args(struct config *config, int argc, char **argv, struct diag *
         if (rc != 0)
             return diag_set(diag, rc, "command line: %.400s", why.text);
     }
-    return 0;
+    return config_settle(config, diag);
 }

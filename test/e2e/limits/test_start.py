@@ -92,6 +92,20 @@ def test_a_directory_that_cannot_be_made(fresh):
     assert "data directory /proc/no/such/place: cannot be made" in said
 
 
+@pytest.mark.parametrize("given, meant", [("new", "/new"), ("./new/", "/new"), (".", "")])
+def test_a_directory_is_told_as_an_absolute_path(fresh, given, meant):
+    server = fresh(file="timeout 17\n")
+    server.start(dir=given)
+    meant = str(server.directory) + meant
+    client = server.connect()
+    assert client("CONFIG", "GET", "dir") == [b"dir", meant.encode()]
+    assert client("SET", "k", "v") == "OK"
+    assert client("CONFIG", "REWRITE") == "OK"
+    assert f"\ndir {meant}\n" in server.file.read_text()
+    server.restart(dir=meant)
+    assert server.connect()("GET", "k") == b"v"
+
+
 def test_a_directory_that_is_a_file(fresh, tmp_path):
     (tmp_path / "file").write_text("")
     said = fresh().refuses_to_start(dir=tmp_path / "file")
