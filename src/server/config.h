@@ -90,6 +90,9 @@ int config_set(struct config *config, enum config_id id, const struct slice *arg
 MUST_CHECK
 int config_check(enum config_id id, const struct slice *args, size_t count, struct diag *diag);
 
+/* Notes what the user may have meant differently by the value that the directive has now. */
+void config_remark(struct config *config, enum config_id id);
+
 /* Is it the value that the directive has, as CONFIG GET shows it? */
 bool config_is_now(const struct config *config, enum config_id id, struct slice value);
 
@@ -136,7 +139,8 @@ void config_put_usage(struct buf *to);
 MUST_CHECK
 int config_load_args(struct config *config, int argc, char **argv, struct diag *diag);
 
-/* To be called once, when all has been read: makes `dir` absolute. */
+/* To be called once, when all has been read: makes `dir` absolute, and remarks on what has
+ * no effect. */
 MUST_CHECK
 int config_settle(struct config *config, struct diag *diag);
 

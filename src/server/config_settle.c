@@ -21,7 +21,53 @@ static int settle_dir(struct config *config, struct diag *diag)
     return 0;
 }
 
+/* Those that are only remembered are told in one line, as far as it holds them. */
+#define NAMES_SIZE 1500
+
+static bool is_remembered(enum config_id id)
+{
+    return id >= CONF_COUNT || id == CONF_HZ || id == CONF_MAXMEMORY_POLICY;
+}
+
+static bool is_at_default(const struct config *config, const struct config *defaults,
+                          enum config_id id)
+{
+    struct buf value = {0};
+    config_format(defaults, id, &value);
+    bool is_equal = config_is_now(config, id, buf_slice(&value));
+    buf_fini(&value);
+    return is_equal;
+}
+
+static void remark_on_remembered(struct config *config)
+{
+    struct config *defaults = config_new();
+    struct buf names = {0};
+    unsigned more = 0;
+    for (size_t i = 0; i < CONFIG_ROWS; i++) {
+        enum config_id id = (enum config_id)i;
+        if (!config->is_given[id] || !is_remembered(id) || is_at_default(config, defaults, id))
+            continue;
+        if (names.len < NAMES_SIZE)
+            buf_append_format(&names, "%s%s", names.len > 0 ? ", " : "", config_row(id)->name);
+        else
+            more++;
+    }
+    if (more > 0)
+        buf_append_format(&names, " and %u more", more);
+    if (names.len > 0)
+        buf_append_format(&config->remarks,
+                          "only remembered, and without effect here: %.*s: see "
+                          "docs/remembered.md\n",
+                          SLICE_FMT(buf_slice(&names)));
+    buf_fini(&names);
+    config_free(defaults);
+}
+
 int config_settle(struct config *config, struct diag *diag)
 {
+    config_remark(config, CONF_SAVE);
+    config_remark(config, CONF_MAXMEMORY);
+    remark_on_remembered(config);
     return settle_dir(config, diag);
 }

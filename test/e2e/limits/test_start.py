@@ -9,7 +9,7 @@ import tempfile
 
 import pytest
 
-from support.server import Server, common_options
+from support.server import ROOT, Server, common_options
 
 pytestmark = pytest.mark.ferric_only("the texts are Ferric's own")
 
@@ -233,6 +233,43 @@ def test_the_promise_cannot_be_set_away(own_server):
         assert client("CONFIG", "SET", name, value) == "OK"
         assert client("CONFIG", "GET", name) == [name.encode(), kept]
         assert own_server.log().count(said) == 1
+
+
+def test_what_is_only_remembered_is_named(fresh):
+    server = fresh(file="list-max-ziplist-size 7\nhz 50\nactivedefrag no\nmaxmemory-samples 9\n")
+    server.start(activedefrag="yes", maxmemory_samples=5, maxmemory_policy="allkeys-lru")
+    lines = [line for line in server.log().splitlines() if "only remembered" in line]
+    assert len(lines) == 1 and lines[0].endswith(
+        " # only remembered, and without effect here: hz, maxmemory-policy, activedefrag, "
+        "list-max-listpack-size: see docs/remembered.md"
+    )
+
+
+def test_the_names_of_very_many_fit_into_one_line(fresh):
+    remembered = (ROOT / "docs/remembered.md").read_text()
+    numbers = re.findall(r"^\| \*?`([a-z-]+)`\*? \|.*\| `(\d+)` \|$", remembered, re.MULTILINE)
+    server = fresh(file="\n".join(f"{name} {int(value) + 1}" for name, value in numbers))
+    server.start(client_default_resp=2)
+    said = server.log().split("without effect here: ")[1].splitlines()[0]
+    assert said.endswith(": see docs/remembered.md")
+    left = re.search(r" and (\d+) more", said)
+    assert said.count(", ") + 1 + int(left[1] if left else 0) >= len(numbers) - 1
+
+
+MAXMEMORY = "maxmemory: no limit is enforced and nothing is evicted"
+
+
+def test_a_limit_of_memory_is_remarked(fresh):
+    server = fresh(file="maxmemory 1gb\n")
+    server.start(maxmemory="2gb")
+    assert server.log().count(MAXMEMORY) == 1
+    client = server.connect()
+    assert client("CONFIG", "SET", "maxmemory", 0) == "OK"
+    assert server.log().count(MAXMEMORY) == 1
+    assert client("CONFIG", "SET", "maxmemory", "1mb") == "OK"
+    assert server.log().count(MAXMEMORY) == 2
+    server.restart(maxmemory=0)
+    assert server.log().count(MAXMEMORY) == 2
 
 
 def test_nothing_is_remarked_without_cause(own_server):

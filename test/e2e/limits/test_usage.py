@@ -77,6 +77,10 @@ def test_what_is_taken_differently_is_said():
     status, said = check("--appendfsync", "no")
     assert status == 0
     assert "appendfsync: writes are always durable" in said
+    assert check("--maxmemory", "1gb", "--hz", "9")[1].splitlines()[:2] == [
+        "maxmemory: no limit is enforced and nothing is evicted; the directive is only remembered",
+        "only remembered, and without effect here: hz: see docs/remembered.md",
+    ]
 
 
 @pytest.mark.parametrize(
