@@ -158,7 +158,7 @@ static const struct config_row rows[CONF_COUNT] = {
            "allkeys-random, noeviction",
            "Only remembered: no key is ever evicted."),
     TEXT(CONF_PIDFILE, "pidfile", false, false, "",
-         "Where the process id is written; empty: nowhere."),
+         "Where the process id is written; empty: nowhere. If it cannot be, the log says so."),
     NUMBER(CONF_PORT, "port", true, 0, 65535, "6379",
            "TCP port; 0: none if there is a unix socket, else any that is free, named in the log."),
     BOOL(CONF_PROTECTED_MODE, "protected-mode", true, "yes",

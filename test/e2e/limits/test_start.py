@@ -371,6 +371,27 @@ def test_a_pid_file_that_is_left_over(fresh, tmp_path):
     assert path.read_text() == f"{server.process.pid}\n"
 
 
+def test_a_pid_file_that_cannot_be_written(fresh, tmp_path):
+    path = tmp_path / "missing/ferric.pid"
+    server = fresh(pidfile=path)
+    server.start()
+    assert server.log().count(f" # pid file {path}: No such file") == 1
+    assert "give a --pidfile in a folder that this user may write" in server.log()
+    assert server.connect()("SET", "k", "v") == "OK"
+    path.parent.mkdir()
+    path.write_text("another's\n")
+    assert server.stop() == 0
+    assert path.read_text() == "another's\n"
+
+
+def test_a_log_file_that_cannot_be_opened(fresh, tmp_path):
+    server = fresh(logfile=tmp_path / "missing/ferric.log")
+    said = server.refuses_to_start(dir=tmp_path / "made")
+    assert f"log file {tmp_path}/missing/ferric.log: No such file" in said
+    assert "Give a --logfile in a folder that is there and that this user may write" in said
+    assert not (tmp_path / "made").exists()
+
+
 def test_a_log_file(fresh, tmp_path):
     path = tmp_path / "ferric.log"
     server = fresh(logfile=path)
