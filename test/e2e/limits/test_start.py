@@ -106,6 +106,36 @@ def test_a_directory_is_told_as_an_absolute_path(fresh, given, meant):
     assert server.connect()("GET", "k") == b"v"
 
 
+FOREIGN = "files of Redis (%s), which are left alone and not read"
+
+
+@pytest.mark.parametrize("name", ["dump.rdb", "appendonlydir/x", "appendonly.aof"])
+def test_files_of_redis_are_left_alone_with_a_warning(fresh, name):
+    server = fresh()
+    file = server.directory / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(b"REDIS0011")
+    (server.directory / "notes.txt").write_text("mine")
+    server.start()
+    assert server.log().count(FOREIGN % name.split("/")[0]) == 1
+    assert "with DUMP there and RESTORE here" in server.log()
+    client = server.connect()
+    assert client("DBSIZE") == 0
+    assert client("SET", "k", "v") == "OK"
+    server.restart()
+    assert server.log().count("files of Redis") == 1  # the directory is Ferric's now
+    assert server.connect()("GET", "k") == b"v"
+    assert file.read_bytes() == b"REDIS0011"
+
+
+def test_other_files_of_others_are_no_news(fresh):
+    server = fresh()
+    for name in ("notes.txt", "rdb", ".aof", "dump.rdb.txt"):
+        (server.directory / name).write_text("mine")
+    server.start()
+    assert "files of Redis" not in server.log()
+
+
 def test_a_directory_that_is_a_file(fresh, tmp_path):
     (tmp_path / "file").write_text("")
     said = fresh().refuses_to_start(dir=tmp_path / "file")
