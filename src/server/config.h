@@ -59,6 +59,7 @@ struct config {
     bool is_given[CONFIG_ROWS]; /* by file or command line */
     struct buf remarks;         /* for the log, one a line: what was taken differently */
     char *path;                 /* of the file, or NULL */
+    bool is_check;              /* --check-config: to be checked, and not served */
     struct buf renames;         /* of commands: old name, new name, each with a zero behind it */
 };
 
@@ -135,14 +136,10 @@ bool config_next_rename(struct slice *rest, struct slice *out_from, struct slice
 /* What --help says: the command line, and every directive with its default. Appended. */
 void config_put_usage(struct buf *to);
 
-/* [file] [--directive value ...]; a file called "-" is the standard input. Settled. */
+/* [file] [--directive value ...]; a file called "-" is the standard input. --check-config may stand
+ * in front, or where a directive may. To be called once. */
 MUST_CHECK
 int config_load_args(struct config *config, int argc, char **argv, struct diag *diag);
-
-/* To be called once, when all has been read: makes `dir` absolute, and remarks on what has
- * no effect. */
-MUST_CHECK
-int config_settle(struct config *config, struct diag *diag);
 
 static inline uint64_t config_number(const struct config *config, enum config_id id)
 {

@@ -46,6 +46,37 @@ def test_help_names_every_directive(own_server):
         assert own_server.connect()("CONFIG", "GET", hidden)[0] == hidden.encode()
 
 
+@pytest.mark.parametrize("words", ["--port 7000 --help", "missing.conf -h", "- --nosuch --help",
+                                   "--check-config --help", "--help --version"])
+def test_help_wherever_it_stands(words):
+    assert tell(*words.split()) == tell("--help")
+
+
+@pytest.mark.parametrize("words", ["--port 7000 --version", "missing.conf -v",
+                                   "--nosuch --version"])
+def test_version_wherever_it_stands(words):
+    assert tell(*words.split()) == tell("--version")
+
+
+@pytest.mark.parametrize("words", ["--requirepass -h", "--logfile -v"])
+def test_a_letter_may_be_a_value(words):
+    assert check(*words.split())[0] == 0
+
+
+@pytest.mark.parametrize(
+    "words, why",
+    [
+        ("--port 7000 my.conf", "'my.conf': a configuration file is the first argument"),
+        ("--bind 127.0.0.1 my.conf", "'my.conf': a configuration file is the first argument"),
+        ("--port 7000 mine", "'port': wrong number of arguments (a configuration file is"),
+        ("--port 7000 --check-config mine", "'mine': a configuration file is the first argument"),
+        ("-- mine", "command line: unknown directive ''"),
+    ],
+)
+def test_a_file_comes_first(words, why):
+    assert why in refusal(*words.split())
+
+
 @pytest.mark.parametrize("word", ["-p", "-x"])
 def test_a_dash_and_more_is_no_file(word):
     assert f"'{word}' is not a directive: write --name value" in refusal(word, "7000")
@@ -71,6 +102,17 @@ def test_a_good_configuration(tmp_path):
     assert check(str(file), "--timeout", "5") == (0, "the configuration can be served\n")
     assert check() == (0, "the configuration can be served\n")
     assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("words", ["FILE --check-config", "FILE --port 7001 --check-config",
+                                   "FILE --check-config --port 7001", "--check-config FILE"])
+def test_check_config_wherever_it_stands(tmp_path, words):
+    file = tmp_path / "server.conf"
+    file.write_text("port 7000\n")
+    words = words.replace("FILE", str(file)).split()
+    assert tell(*words) == "the configuration can be served\n"
+    file.write_text("port seven\n")
+    assert f"{file}, line 1: 'port'" in refusal(*words)
 
 
 def test_what_is_taken_differently_is_said():
