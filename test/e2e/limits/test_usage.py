@@ -162,6 +162,15 @@ def test_documents_have_the_directives():
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
+def test_the_manual_has_every_default():
+    lines = (ROOT / "docs/ferric-server.1").read_text().splitlines()
+    rows = dict(re.match(r'\.BI (\S+) " (.*)"$', line).groups() for line in lines
+                if line.startswith(".BI ") and '" ' in line and "old new" not in line)
+    plain = {name.replace("\\-", "-"): value.replace("\\-", "-") for name, value in rows.items()}
+    for name, (_, default, _) in directives_of_help().items():
+        assert plain[name] == default.replace("empty", r"\(dq\(dq"), name
+
+
 def test_the_sample_configuration_can_be_served(tmp_path):
     lines = (ROOT / "docs/ferric.conf").read_text().splitlines()
     names = {name for name in directives_of_help()}
