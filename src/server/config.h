@@ -60,6 +60,7 @@ struct config {
     bool is_given[CONFIG_ROWS]; /* by file or command line */
     struct buf remarks;         /* for the log, one a line: what was taken differently */
     char *path;                 /* of the file, or NULL */
+    bool is_check;              /* --check-config: to be checked, and not served */
     struct buf renames;         /* of commands: old name, new name, each with a zero behind it */
 };
 
@@ -90,6 +91,9 @@ int config_set(struct config *config, enum config_id id, const struct slice *arg
 /* Would the arguments do? Changes nothing. */
 MUST_CHECK
 int config_check(enum config_id id, const struct slice *args, size_t count, struct diag *diag);
+
+/* Notes what the user may have meant differently by the value that the directive has now. */
+void config_remark(struct config *config, enum config_id id);
 
 /* Is it the value that the directive has, as CONFIG GET shows it? */
 bool config_is_now(const struct config *config, enum config_id id, struct slice value);
@@ -133,7 +137,8 @@ bool config_next_rename(struct slice *rest, struct slice *out_from, struct slice
 /* What --help says: the command line, and every directive with its default. Appended. */
 void config_put_usage(struct buf *to);
 
-/* [file] [--directive value ...]; a file called "-" is the standard input. */
+/* [file] [--directive value ...]; a file called "-" is the standard input. --check-config may stand
+ * in front, or where a directive may. To be called once. */
 MUST_CHECK
 int config_load_args(struct config *config, int argc, char **argv, struct diag *diag);
 

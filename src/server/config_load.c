@@ -1,22 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Configuration from files and from the command line. */
+/* Configuration from files. */
 #include <ctype.h>
 
 #include "base/err.h"
-#include "base/mem.h"
 #include "os/fs.h"
-#include "os/process.h"
-#include "server/config.h"
-
-#define MAX_ARGS 256
+#include "server/config_internal.h"
 
 /* ---- Words of a line ---- */
 
 struct words {
-    struct slice argv[MAX_ARGS];
+    struct slice argv[CONFIG_MAX_ARGS];
     size_t count;
-    struct buf bytes;      /* unquoted */
-    size_t ends[MAX_ARGS]; /* in bytes, while it still grows */
+    struct buf bytes;             /* unquoted */
+    size_t ends[CONFIG_MAX_ARGS]; /* in bytes, while it still grows */
 };
 
 static int hex_digit(uint8_t c)
@@ -92,7 +88,7 @@ static bool split_line(struct slice line, struct words *words)
             at++;
         if (at >= line.len)
             break;
-        if (words->count == MAX_ARGS || !read_word(line, &at, &words->bytes))
+        if (words->count == CONFIG_MAX_ARGS || !read_word(line, &at, &words->bytes))
             return false;
         words->ends[words->count++] = words->bytes.len;
     }
@@ -140,7 +136,7 @@ static bool is_retired(struct slice name)
            slice_is(name, "lua-replicate-commands");
 }
 
-static int apply(struct config *config, const struct slice *argv, size_t count, struct diag *diag)
+int config_apply(struct config *config, const struct slice *argv, size_t count, struct diag *diag)
 {
     enum config_id id;
     if (slice_is(argv[0], "rename-command"))
@@ -192,7 +188,8 @@ int config_load_text(struct config *config, struct slice text, const char *origi
         if (trimmed.len == 0 || trimmed.data[0] == '#')
             continue;
         struct diag why = {.text = "unbalanced quotes, or too many words"};
-        rc = split_line(line, &words) ? apply(config, words.argv, words.count, &why) : ERR_INVALID;
+        rc = split_line(line, &words) ? config_apply(config, words.argv, words.count, &why)
+                                      : ERR_INVALID;
         if (rc != 0)
             rc = diag_set(diag, rc, "%.200s, line %u: %.250s", origin, line_number, why.text);
     }
@@ -216,19 +213,6 @@ int config_read_file(const char *path, struct buf *to, struct diag *diag)
     return rc == 0 ? 0 : diag_set(diag, rc, "configuration file %.300s: %s", path, err_text(rc));
 }
 
-/* The standard input to its end. */
-static int load_input(struct config *config, struct diag *diag)
-{
-    struct buf text = {0};
-    int rc = input_read(&text, CONFIG_MAX_FILE);
-    if (rc == 0)
-        rc = config_load_text(config, buf_slice(&text), "standard input", diag);
-    else
-        rc = diag_set(diag, rc, "standard input: %s", err_text(rc));
-    buf_fini(&text);
-    return rc;
-}
-
 int config_load_file(struct config *config, const char *path, struct diag *diag)
 {
     struct buf text = {0};
@@ -237,69 +221,4 @@ int config_load_file(struct config *config, const char *path, struct diag *diag)
         rc = config_load_text(config, buf_slice(&text), path, diag);
     buf_fini(&text);
     return rc;
-}
-
-/* ---- The command line ---- */
-
-void config_put_usage(struct buf *to)
-{
-    buf_append_str(to,
-                   "usage: ferric-server [file | -] [--directive value ...]\n"
-                   "       ferric-server --check-config [file | -] [--directive value ...]\n"
-                   "       ferric-server --help | --version\n\n"
-                   "The file, or with - the standard input, has a directive a line; the command "
-                   "line wins over it.\n--check-config only says whether that can be served. "
-                   "rename-command OLD NEW, with \"\" for NEW to\ntake a command away, may stand "
-                   "there more than once. All others, with their defaults; * can be\nchanged by "
-                   "CONFIG SET.\n\n");
-    for (size_t i = 0; i < CONF_COUNT; i++) {
-        const struct config_row *row = config_row((enum config_id)i);
-        buf_append_format(to, "%c --%s %s\n      %s\n", row->is_live ? '*' : ' ', row->name,
-                          row->initial[0] == '\0' ? "\"\"" : row->initial, row->doc);
-        if (row->choices != NULL)
-            buf_append_format(to, "      One of: %s\n", row->choices);
-    }
-    buf_append_str(to, "\nOf Redis, and only remembered, for they mean nothing here:\n");
-    for (size_t i = 0; i < CONFIG_KNOWN; i++) {
-        const struct config_row *row = config_known(i);
-        buf_append_format(to, "  %c --%s %s", row->is_live ? '*' : ' ', row->name,
-                          row->initial[0] == '\0' ? "\"\"" : row->initial);
-        if (row->alias != NULL)
-            buf_append_format(to, " (formerly --%s)", row->alias);
-        buf_append_byte(to, '\n');
-    }
-}
-
-int config_load_args(struct config *config, int argc, char **argv, struct diag *diag)
-{
-    int i = 1;
-    if (i < argc && strcmp(argv[i], "-") == 0) {
-        int rc = load_input(config, diag);
-        if (rc != 0)
-            return rc;
-        i++;
-    } else if (i < argc && argv[i][0] != '-') {
-        int rc = config_load_file(config, argv[i], diag);
-        if (rc != 0)
-            return rc;
-        config->path = mem_dup_str(argv[i]);
-        i++;
-    }
-    while (i < argc) {
-        if (strncmp(argv[i], "--", 2) != 0)
-            return diag_set(diag, ERR_INVALID,
-                            "'%.100s' is not a directive: write --name value (a configuration file "
-                            "comes first)",
-                            argv[i]);
-        struct slice words[MAX_ARGS];
-        size_t count = 0;
-        words[count++] = slice_str(argv[i++] + 2);
-        while (i < argc && strncmp(argv[i], "--", 2) != 0 && count < MAX_ARGS)
-            words[count++] = slice_str(argv[i++]);
-        struct diag why = {.text = ""};
-        int rc = apply(config, words, count, &why);
-        if (rc != 0)
-            return diag_set(diag, rc, "command line: %.400s", why.text);
-    }
-    return 0;
 }

@@ -32,6 +32,7 @@ struct server {
     int notify_fd;          /* of the supervisor, or negative */
     uint64_t sync_us;       /* what a durable write of one page took at the start */
     bool is_short_of_files; /* has been said */
+    bool has_pidfile;       /* has been written */
     uint64_t started_ms;
     size_t started_memory;           /* what the allocator held then */
     _Atomic uint64_t expired_before; /* keys, up to the last CONFIG RESETSTAT */
@@ -82,8 +83,8 @@ int server_check_bind(const struct config *config, struct diag *diag);
 void server_open_notify(struct server *server);
 /* Tells it how far things are. */
 void server_notify(struct server *server, const char *format, ...) PRINTF_LIKE(2, 3);
-MUST_CHECK
-int server_write_pidfile(struct server *server, struct diag *diag);
+/* Goes on without one, with a warning, if it cannot be written. */
+void server_write_pidfile(struct server *server);
 void server_remove_pidfile(struct server *server);
 
 #endif

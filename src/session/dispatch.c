@@ -132,6 +132,28 @@ static void refuse_subscriber(struct session *session, const struct command_row 
     refuse(session, row, text);
 }
 
+#define TEXT_NO_DEBUG                                                                             \
+    "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you " \
+    "can run it from a local connection, otherwise you need to set this option in the "           \
+    "configuration file, and then restart the server."
+
+static bool may_debug(const struct session *session)
+{
+    enum debug_access access = session->host->hub->options.debug_access;
+    return access == DEBUG_FOR_ALL ||
+           (access == DEBUG_FOR_LOCAL && net_is_local(session->conn.watch.fd));
+}
+
+/* Refuses what this connection may not even ask for, whatever its subcommand: `row` is that or the
+ * container. Comes before all but the question whether a command is there, as in Redis. */
+static bool is_barred(struct session *session, const struct command_row *row, uint32_t argc)
+{
+    if (LIKELY((row->flags & CMD_PROTECTED) == 0) || argc < 2 || may_debug(session))
+        return false;
+    refuse(session, row, TEXT_NO_DEBUG);
+    return true;
+}
+
 /* The row for a request; NULL if it has been refused. */
 static const struct command_row *row_for(struct session *session, const struct slice *argv,
                                          uint32_t argc)
@@ -140,9 +162,12 @@ static const struct command_row *row_for(struct session *session, const struct s
     const struct command_row *row =
         command_find(session->host->hub->options.table, argv, argc, &parent);
     if (row == NULL) {
-        refuse_unknown(session, parent, argv, argc);
+        if (parent == NULL || !is_barred(session, parent, argc))
+            refuse_unknown(session, parent, argv, argc);
         return NULL;
     }
+    if (is_barred(session, row, argc))
+        return NULL;
     if (row->run == NULL || !command_arity_fits(row, argc)) {
         refuse_arity(session, row);
         return NULL;

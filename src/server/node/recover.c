@@ -101,14 +101,13 @@ int server_recover(struct server *server, struct diag *diag)
         add_advice(diag);
     if (rc == 0)
         rc = group_start(server->group, diag);
-    if (rc == 0)
-        rc = server_write_pidfile(server, diag);
     if (rc != 0) {
         if (config_text(server->config, CONF_LOGFILE)[0] != '\0')
             log_line(&server->log, LOG_WARNING, "%s", diag->text);
         server_leave(server);
         return rc;
     }
+    server_write_pidfile(server);
     lock_take(&server->config->lock);
     server_apply(server);
     lock_drop(&server->config->lock);

@@ -10,7 +10,7 @@ import tempfile
 import pytest
 
 from support.client import wait_until
-from support.server import Server, common_options
+from support.server import ROOT, Server, common_options
 
 pytestmark = pytest.mark.ferric_only("the texts are Ferric's own")
 
@@ -109,6 +109,50 @@ def test_a_manifest_of_another_version(own_server):
 def test_a_directory_that_cannot_be_made(fresh):
     said = fresh().refuses_to_start(dir="/proc/no/such/place")
     assert "data directory /proc/no/such/place: cannot be made" in said
+
+
+@pytest.mark.parametrize("given, meant", [("new", "/new"), ("./new/", "/new"), (".", "")])
+def test_a_directory_is_told_as_an_absolute_path(fresh, given, meant):
+    server = fresh(file="timeout 17\n")
+    server.start(dir=given)
+    meant = str(server.directory) + meant
+    client = server.connect()
+    assert client("CONFIG", "GET", "dir") == [b"dir", meant.encode()]
+    assert client("SET", "k", "v") == "OK"
+    assert client("CONFIG", "REWRITE") == "OK"
+    assert f"\ndir {meant}\n" in server.file.read_text()
+    server.restart(dir=meant)
+    assert server.connect()("GET", "k") == b"v"
+
+
+FOREIGN = "files of Redis (%s), which are left alone and not read"
+
+
+@pytest.mark.parametrize("name", ["dump.rdb", "appendonlydir/x", "appendonly.aof"])
+def test_files_of_redis_are_left_alone_with_a_warning(fresh, name):
+    server = fresh()
+    file = server.directory / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(b"REDIS0011")
+    (server.directory / "notes.txt").write_text("mine")
+    server.start()
+    assert server.log().count(FOREIGN % name.split("/")[0]) == 1
+    assert "with DUMP there and RESTORE here" in server.log()
+    client = server.connect()
+    assert client("DBSIZE") == 0
+    assert client("SET", "k", "v") == "OK"
+    server.restart()
+    assert server.log().count("files of Redis") == 1  # the directory is Ferric's now
+    assert server.connect()("GET", "k") == b"v"
+    assert file.read_bytes() == b"REDIS0011"
+
+
+def test_other_files_of_others_are_no_news(fresh):
+    server = fresh()
+    for name in ("notes.txt", "rdb", ".aof", "dump.rdb.txt"):
+        (server.directory / name).write_text("mine")
+    server.start()
+    assert "files of Redis" not in server.log()
 
 
 def test_a_directory_that_is_a_file(fresh, tmp_path):
@@ -240,6 +284,43 @@ def test_the_promise_cannot_be_set_away(own_server):
         assert own_server.log().count(said) == 1
 
 
+def test_what_is_only_remembered_is_named(fresh):
+    server = fresh(file="list-max-ziplist-size 7\nhz 50\nactivedefrag no\nmaxmemory-samples 9\n")
+    server.start(activedefrag="yes", maxmemory_samples=5, maxmemory_policy="allkeys-lru")
+    lines = [line for line in server.log().splitlines() if "only remembered" in line]
+    assert len(lines) == 1 and lines[0].endswith(
+        " # only remembered, and without effect here: hz, maxmemory-policy, activedefrag, "
+        "list-max-listpack-size: see docs/remembered.md"
+    )
+
+
+def test_the_names_of_very_many_fit_into_one_line(fresh):
+    remembered = (ROOT / "docs/remembered.md").read_text()
+    numbers = re.findall(r"^\| \*?`([a-z-]+)`\*? \|.*\| `(\d+)` \|$", remembered, re.MULTILINE)
+    server = fresh(file="\n".join(f"{name} {int(value) + 1}" for name, value in numbers))
+    server.start(client_default_resp=2)
+    said = server.log().split("without effect here: ")[1].splitlines()[0]
+    assert said.endswith(": see docs/remembered.md")
+    left = re.search(r" and (\d+) more", said)
+    assert said.count(", ") + 1 + int(left[1] if left else 0) >= len(numbers) - 1
+
+
+MAXMEMORY = "maxmemory: no limit is enforced and nothing is evicted"
+
+
+def test_a_limit_of_memory_is_remarked(fresh):
+    server = fresh(file="maxmemory 1gb\n")
+    server.start(maxmemory="2gb")
+    assert server.log().count(MAXMEMORY) == 1
+    client = server.connect()
+    assert client("CONFIG", "SET", "maxmemory", 0) == "OK"
+    assert server.log().count(MAXMEMORY) == 1
+    assert client("CONFIG", "SET", "maxmemory", "1mb") == "OK"
+    assert server.log().count(MAXMEMORY) == 2
+    server.restart(maxmemory=0)
+    assert server.log().count(MAXMEMORY) == 2
+
+
 def test_nothing_is_remarked_without_cause(own_server):
     # The tests' own directory may lie on tmpfs, and that is remarked with cause.
     said = "\n".join(line for line in own_server.log().splitlines() if "in memory" not in line)
@@ -354,6 +435,27 @@ def test_a_pid_file_that_is_left_over(fresh, tmp_path):
     server = fresh(pidfile=path)
     server.start()
     assert path.read_text() == f"{server.process.pid}\n"
+
+
+def test_a_pid_file_that_cannot_be_written(fresh, tmp_path):
+    path = tmp_path / "missing/ferric.pid"
+    server = fresh(pidfile=path)
+    server.start()
+    assert server.log().count(f" # pid file {path}: No such file") == 1
+    assert "give a --pidfile in a folder that this user may write" in server.log()
+    assert server.connect()("SET", "k", "v") == "OK"
+    path.parent.mkdir()
+    path.write_text("another's\n")
+    assert server.stop() == 0
+    assert path.read_text() == "another's\n"
+
+
+def test_a_log_file_that_cannot_be_opened(fresh, tmp_path):
+    server = fresh(logfile=tmp_path / "missing/ferric.log")
+    said = server.refuses_to_start(dir=tmp_path / "made")
+    assert f"log file {tmp_path}/missing/ferric.log: No such file" in said
+    assert "Give a --logfile in a folder that is there and that this user may write" in said
+    assert not (tmp_path / "made").exists()
 
 
 def test_a_log_file(fresh, tmp_path):

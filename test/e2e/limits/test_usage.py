@@ -46,6 +46,37 @@ def test_help_names_every_directive(own_server):
         assert own_server.connect()("CONFIG", "GET", hidden)[0] == hidden.encode()
 
 
+@pytest.mark.parametrize("words", ["--port 7000 --help", "missing.conf -h", "- --nosuch --help",
+                                   "--check-config --help", "--help --version"])
+def test_help_wherever_it_stands(words):
+    assert tell(*words.split()) == tell("--help")
+
+
+@pytest.mark.parametrize("words", ["--port 7000 --version", "missing.conf -v",
+                                   "--nosuch --version"])
+def test_version_wherever_it_stands(words):
+    assert tell(*words.split()) == tell("--version")
+
+
+@pytest.mark.parametrize("words", ["--requirepass -h", "--logfile -v"])
+def test_a_letter_may_be_a_value(words):
+    assert check(*words.split())[0] == 0
+
+
+@pytest.mark.parametrize(
+    "words, why",
+    [
+        ("--port 7000 my.conf", "'my.conf': a configuration file is the first argument"),
+        ("--bind 127.0.0.1 my.conf", "'my.conf': a configuration file is the first argument"),
+        ("--port 7000 mine", "'port': wrong number of arguments (a configuration file is"),
+        ("--port 7000 --check-config mine", "'mine': a configuration file is the first argument"),
+        ("-- mine", "command line: unknown directive ''"),
+    ],
+)
+def test_a_file_comes_first(words, why):
+    assert why in refusal(*words.split())
+
+
 @pytest.mark.parametrize("word", ["-p", "-x"])
 def test_a_dash_and_more_is_no_file(word):
     assert f"'{word}' is not a directive: write --name value" in refusal(word, "7000")
@@ -73,10 +104,25 @@ def test_a_good_configuration(tmp_path):
     assert list(tmp_path.iterdir()) == [file]
 
 
+@pytest.mark.parametrize("words", ["FILE --check-config", "FILE --port 7001 --check-config",
+                                   "FILE --check-config --port 7001", "--check-config FILE"])
+def test_check_config_wherever_it_stands(tmp_path, words):
+    file = tmp_path / "server.conf"
+    file.write_text("port 7000\n")
+    words = words.replace("FILE", str(file)).split()
+    assert tell(*words) == "the configuration can be served\n"
+    file.write_text("port seven\n")
+    assert f"{file}, line 1: 'port'" in refusal(*words)
+
+
 def test_what_is_taken_differently_is_said():
     status, said = check("--appendfsync", "no")
     assert status == 0
     assert "appendfsync: writes are always durable" in said
+    assert check("--maxmemory", "1gb", "--hz", "9")[1].splitlines()[:2] == [
+        "maxmemory: no limit is enforced and nothing is evicted; the directive is only remembered",
+        "only remembered, and without effect here: hz: see docs/remembered.md",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -114,6 +160,15 @@ def test_documents_have_the_directives():
     done = subprocess.run([ROOT / "tools/documents", "--check", "--server", binary()],
                           capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_the_manual_has_every_default():
+    lines = (ROOT / "docs/ferric-server.1").read_text().splitlines()
+    rows = dict(re.match(r'\.BI (\S+) " (.*)"$', line).groups() for line in lines
+                if line.startswith(".BI ") and '" ' in line and "old new" not in line)
+    plain = {name.replace("\\-", "-"): value.replace("\\-", "-") for name, value in rows.items()}
+    for name, (_, default, _) in directives_of_help().items():
+        assert plain[name] == default.replace("empty", r"\(dq\(dq"), name
 
 
 def test_the_sample_configuration_can_be_served(tmp_path):
