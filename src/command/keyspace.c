@@ -32,10 +32,11 @@ static int count_keys(struct call *call, bool is_use)
     int64_t count = 0;
     for (uint32_t i = 1; i < call->argc; i++) {
         struct item item;
-        int rc = is_use ? tx_get(call->tx, call->db, call->argv[i], &item)
-                        : tx_peek(call->tx, call->db, call->argv[i], &item);
+        int rc = tx_peek(call->tx, call->db, call->argv[i], &item);
         if (rc != 0)
             return rc;
+        if (is_use)
+            tx_touch(call->tx, &item);
         count += item.type != VALUE_NONE;
     }
     reply_int(call->reply, count);

@@ -34,7 +34,8 @@ struct work {
 
 enum op_flags {
     OP_LOGGED = 1, /* in the frame; otherwise in the batch's side buffer, a read */
-    OP_MULTI = 2   /* more than one shard */
+    OP_MULTI = 2,  /* more than one shard */
+    OP_LEAVES_USE = 4
 };
 
 struct op {

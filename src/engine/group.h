@@ -158,7 +158,7 @@ struct group_reload_request {
 void group_reload(struct group *group, struct group_reload_request *request);
 
 /* Whether time is logged for no other reason than that keys are due (R14); on at first. Off, they
- * go with the next write or with who meets them. For DEBUG. Thread: any. */
+ * go, all of them, with the next write or with who meets one. For DEBUG. Thread: any. */
 void group_set_active_expire(struct group *group, bool is_active);
 
 /* Until `until_ms` on the clock of the loops (loop_now_ms()) no key is taken out because it is due;

@@ -117,6 +117,7 @@ static void set_op(struct op *op, const struct port_request *request,
     op->shards = involved->shards;
     op->hash = involved->hash;
     op->client = request->client;
+    op->flags = request->leaves_use ? OP_LEAVES_USE : 0;
     op->db = request->db;
     op->proto = request->proto;
     op->size = (uint32_t)size;
@@ -136,7 +137,7 @@ bool port_add_write(struct port *port, const struct port_request *request,
     struct frame *frame = batch->frame;
     struct op *op = batch_add_op(batch);
     set_op(op, request, involved, size);
-    op->flags = OP_LOGGED;
+    op->flags |= OP_LOGGED;
     op->off = (uint32_t)frame->size;
     op->ordinal = (uint16_t)batch->logged_count++;
     command_encode(frame->data + frame->size, request->row->id, request->db, request->argv,

@@ -40,6 +40,7 @@ struct port_request {
     uint16_t db;
     uint8_t proto;
     uint64_t client; /* for events: who asks; 0: nobody */
+    bool leaves_use; /* reading a key does not count as a use of it */
     /* The connection has commands in flight that have not been executed: this one follows them. */
     bool must_follow;
     void *token;

@@ -47,12 +47,13 @@ struct fetch {
     } * values;
 };
 
-static void begin_inline(struct port *port)
+static void begin_inline(struct port *port, bool leaves_use)
 {
     uint64_t hlc_ms = atomic_load_explicit(&port->group->hlc_ms, memory_order_relaxed);
     uint64_t wall_ms = loop_wall_ms(port->loop);
-    tx_begin(port->tx,
-             &(struct tx_begin){.mode = TX_INLINE, .now_ms = hlc_ms > wall_ms ? hlc_ms : wall_ms});
+    tx_begin(port->tx, &(struct tx_begin){.mode = TX_INLINE,
+                                          .now_ms = hlc_ms > wall_ms ? hlc_ms : wall_ms,
+                                          .leaves_use = leaves_use});
 }
 
 /* ---- Warming rows on the shard's thread (R18) ---- */
@@ -275,7 +276,7 @@ static int run_inline(struct port *port, const struct port_request *request, com
                         .reply = reply};
     bool is_read = (request->row->flags & (CMD_READONLY | CMD_SHOWN_READ)) != 0;
     tx_want_events(port->tx, is_read ? events_wanted(&port->group->events) & EVENT_MISS : 0);
-    begin_inline(port);
+    begin_inline(port, request->leaves_use);
     int rc = run(&call);
     tx_want_events(port->tx, 0);
     if (tx_needs_clock(port->tx))
@@ -454,7 +455,7 @@ enum prefetch_outcome port_prefetch(struct port *port, const struct port_request
     if (!may_be_cold)
         return PREFETCH_NOTHING;
     struct cold_search search = {.port = port};
-    begin_inline(port);
+    begin_inline(port, true);
     enum keys_found found = command_keys(
         port->group->options.table, request->row,
         &(struct request){.argv = request->argv, .argc = request->argc, .db = request->db},
@@ -478,7 +479,7 @@ int port_version_of(struct port *port, uint16_t db, struct slice key,
                     struct port_version *out_version)
 {
     struct item item;
-    begin_inline(port);
+    begin_inline(port, true);
     int rc = tx_peek(port->tx, db, key, &item);
     if (rc == 0 && !tx_is_valid(port->tx))
         rc = ERR_RETRY;
@@ -511,7 +512,7 @@ size_t port_expected(struct port *port, const struct port_request *request)
     if ((row->flags & CMD_SHOWS_VALUE) == 0)
         return 0;
     struct expectation sum = {.tx = port->tx};
-    begin_inline(port);
+    begin_inline(port, true);
     struct request asked = {.argv = request->argv, .argc = request->argc, .db = request->db};
     if (command_keys(port->group->options.table, row, &asked, add_expected, &sum) == KEYS_MALFORMED)
         sum.bytes = 0;

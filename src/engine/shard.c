@@ -280,6 +280,9 @@ static bool run_phase(struct loop_phase *phase)
         reload_take_in(shard);
     shard_look_settled(shard);
     bool did = run_rounds(shard);
+    /* What a command has found expired is then gone when its reply comes, as in Redis. */
+    if (UNLIKELY(atomic_load_explicit(&shard->group->is_expire_passive, memory_order_relaxed)))
+        shard_sweep(shard);
     shard_post_replies(shard);
     if (shard->state != SHARD_RUNNING)
         return did;

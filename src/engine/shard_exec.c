@@ -220,6 +220,8 @@ static void requeue_clocked(const struct op *op, const struct round *round)
     again->row = op->row;
     again->token = op->token;
     again->shards = op->shards;
+    again->client = op->client;
+    again->flags = (uint16_t)(op->flags & OP_LEAVES_USE);
     again->proto = op->proto;
     again->size = op->size;
     buf_append_slice(&batch->side, coded_bytes(op, round));
@@ -250,6 +252,7 @@ static struct tx_begin begin_of(const struct round *round, const struct op *op)
         .time_ms = round->time_ms,
         .now_ms = round->now_ms,
         .position = position_of(is_logged ? round->index : 0, is_logged ? op->ordinal : 0),
+        .leaves_use = (op->flags & OP_LEAVES_USE) != 0,
     };
 }
 

@@ -217,6 +217,7 @@ static void run_data(struct session *session, const struct command_row *row,
         .proto = session->proto,
         .must_follow = session->ordering_count > 0,
         .client = session->id,
+        .leaves_use = session->is_no_touch,
         .token = pending,
     };
     if (UNLIKELY(session->tracker != NULL))

@@ -295,6 +295,7 @@ static void submit_exec(struct session *session, struct queued *queue, size_t qu
         .proto = session->proto,
         .must_follow = session->ordering_count > 0,
         .client = session->id,
+        .leaves_use = session->is_no_touch,
         .token = pending,
     };
     if (UNLIKELY(session->tracker != NULL))

@@ -58,7 +58,7 @@ struct session {
     bool is_deferred;  /* the running handler has taken a ticket */
     bool wants_retry;  /* the running command is to be parsed again later */
     bool closes_when_answered;
-    bool is_no_evict; /* as CLIENT NO-EVICT and NO-TOUCH said, for CLIENT LIST */
+    bool is_no_evict; /* as CLIENT NO-EVICT said, for CLIENT LIST */
     bool is_no_touch;
     bool waits_for_pause; /* ... until CLIENT PAUSE is over */
     bool is_monitor;

@@ -57,6 +57,7 @@ void tx_begin(struct tx *tx, const struct tx_begin *begin)
     if (UNLIKELY(tx->events.count > 0))
         event_list_clear(&tx->events);
     tx->is_counting = true;
+    tx->leaves_use = begin->leaves_use;
     tx->lookups = (struct tx_lookups){0};
 }
 
@@ -251,7 +252,9 @@ struct tx_use tx_use_of(const struct tx *tx, const struct item *item)
     ASSERT(item->row != NULL);
     const struct lfu_options *options = &tx->stores->shards[item->shard]->lfu;
     uint32_t word = atomic_load_explicit(&item->row->lfu, memory_order_relaxed);
-    return (struct tx_use){.idle_s = lfu_idle_s(word, tx->now_ms),
+    uint32_t idle_s = lfu_idle_s(word, tx->now_ms);
+    return (struct tx_use){.idle_s = idle_s,
+                           .seen_s = tx->now_s - idle_s,
                            .frequency = lfu_counter(word, tx->now_ms, options)};
 }
 
@@ -366,9 +369,15 @@ int tx_peek(struct tx *tx, uint16_t db, struct slice key, struct item *out_item)
 int tx_get(struct tx *tx, uint16_t db, struct slice key, struct item *out_item)
 {
     int rc = tx_peek(tx, db, key, out_item);
-    if (rc == 0 && out_item->row != NULL)
+    if (rc == 0 && out_item->row != NULL && LIKELY(!tx->leaves_use))
         touch_lfu(tx, out_item);
     return rc;
+}
+
+void tx_touch(struct tx *tx, const struct item *item)
+{
+    if (item->row != NULL)
+        touch_lfu(tx, item);
 }
 
 /* ---- Changing ---- */

@@ -33,6 +33,7 @@ struct tx_begin {
     uint64_t now_ms;  /* whether a key that expires between the two has expired is undecided (R22);
                          APPLY: equal to time_ms */
     struct position position; /* of the command; APPLY only */
+    bool leaves_use;          /* tx_get() is no use of the key: CLIENT NO-TOUCH */
 };
 
 /* Starts afresh; loaded cold values are kept until tx_reset(). */
@@ -43,8 +44,7 @@ void tx_commit(struct tx *tx);
 /* Drops changes, loaded values and everything borrowed. */
 void tx_reset(struct tx *tx);
 
-/* Whether lookups from here on count as found or missed, for statistics; they do after tx_begin().
- */
+/* Whether lookups count as found or missed, for statistics; they do after tx_begin(). */
 void tx_count_lookups(struct tx *tx, bool is_on);
 struct tx_lookups {
     uint64_t found;
@@ -102,9 +102,11 @@ int tx_load(struct tx *tx, const struct item *item, struct slice *out_value);
  * the same on every replica, after a start or from read to read. */
 struct tx_use {
     uint32_t idle_s;
+    uint32_t seen_s;   /* when that was, in seconds of the wall clock */
     uint8_t frequency; /* logarithmic, 0 to 255 */
 };
 struct tx_use tx_use_of(const struct tx *tx, const struct item *item);
+void tx_touch(struct tx *tx, const struct item *item); /* used now, whatever tx_begin() said */
 
 /* What the key takes of memory: its row with the value, as far as that is in memory, its slot and
  * the hint of its expiry. */

@@ -73,6 +73,7 @@ struct tx {
     bool is_torn; /* a publication word was odd */
     bool is_frozen;
     bool is_counting;
+    bool leaves_use;
     struct tx_lookups lookups;
     struct item frozen; /* what its key is for this run */
     uint64_t time_ms;

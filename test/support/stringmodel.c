@@ -10,8 +10,9 @@
 #include "base/mem.h"
 #include "base/num.h"
 
-#define MILLION 1000000
-#define UNIT    INT64_C(1000000000000000000) /* of a decimal number */
+#define MILLION      1000000
+#define UNIT         INT64_C(1000000000000000000) /* of a decimal number */
+#define KNOWN_DIGITS 20
 
 /* Holds every sum and product of two numbers of 64 bits. */
 __extension__ typedef __int128 wide;
@@ -398,6 +399,8 @@ static bool parse_decimal(struct slice text, wide *out)
     bool has_point = false;
     wide unit = UNIT;
     *out = 0;
+    if (text.len > KNOWN_DIGITS) /* then it is none, or nobody asks: stringmodel_knows() */
+        return false;
     if (at == text.len || !isdigit(text.data[at]))
         return false;
     for (size_t i = at; i < text.len; i++) {
@@ -454,7 +457,7 @@ static void run_incrbyfloat(struct stringmodel *model, const struct slice *argv,
 bool stringmodel_knows(const struct stringmodel *model, const struct slice *argv)
 {
     const struct model_key *key = find_in(model, model->db, argv[1]);
-    return !slice_is(argv[0], "incrbyfloat") || key == NULL || key->value.len <= 20 ||
+    return !slice_is(argv[0], "incrbyfloat") || key == NULL || key->value.len <= KNOWN_DIGITS ||
            !isdigit(key->value.data[key->value.len - 1]);
 }
 

@@ -20,6 +20,7 @@
 #define POPULATE_MAX_COUNT (10 * 1000 * 1000)
 #define POPULATE_MAX_BYTES (1024u * 1024 * 1024) /* of all values of one call (P7) */
 #define POPULATED_SIZE     32                    /* no "value:<n>" is longer */
+#define LRU_CLOCK_MASK     0xffffffu             /* Redis keeps the time of use in 24 bits */
 
 static void format_digest(char *to, uint64_t sum)
 {
@@ -98,9 +99,10 @@ static int run_object(struct call *call)
     struct tx_use use = tx_use_of(call->tx, &item);
     snprintf(text, sizeof(text),
              "Value at:%016" PRIx64 " refcount:%" PRId32
-             " encoding:%s serializedlength:%zu lru_seconds_idle:%" PRIu32 " lfu_freq:%u",
+             " encoding:%s serializedlength:%zu lru:%" PRIu32 " lru_seconds_idle:%" PRIu32
+             " lfu_freq:%u",
              tx_spot_of(call->tx, &item), look.refcount, look.encoding, rdb_string_size(value),
-             use.idle_s, use.frequency);
+             use.seen_s & LRU_CLOCK_MASK, use.idle_s, use.frequency);
     reply_status(call->reply, text);
     return 0;
 }
