@@ -267,7 +267,7 @@ int main(int argc, char **argv)
 {
     EXPECT(argc == 3);
     signal(SIGPIPE, SIG_IGN);
-    int port = atoi(argv[1]);
+    int port = (int)strtol(argv[1], NULL, 10);
     redisContext *context = connect_to(port);
     redisContext *other = checked(redisConnectUnixWithTimeout(argv[2], patience));
     commands(context);
