@@ -55,7 +55,7 @@ def pairs_of(line):
 
 def test_logfmt(fresh):
     server = fresh(log_format="logfmt", pidfile='"quoted\\" \\\\ name"')
-    said = server.refuses_to_start(logfile="", pidfile="/no/such/folder/pid")
+    said = server.refuses_to_start(logfile="", unixsocket="/no/such/folder/socket")
     lines = [pairs_of(line) for line in said.splitlines() if line.startswith("pid=")]
     assert [set(line) for line in lines] == [
         {"pid", "role", "timestamp", "level", "message"}
