@@ -10,15 +10,16 @@
 
 void config_put_usage(struct buf *to)
 {
-    buf_append_str(to,
-                   "usage: ferric-server [file | -] [--directive value ...]\n"
-                   "       ferric-server --check-config [file | -] [--directive value ...]\n"
-                   "       ferric-server --help | --version\n\n"
-                   "The file, or with - the standard input, has a directive a line; the command "
-                   "line wins over it.\n--check-config only says whether that can be served. "
-                   "rename-command OLD NEW, with \"\" for NEW to\ntake a command away, may stand "
-                   "there more than once. All others, with their defaults; * can be\nchanged by "
-                   "CONFIG SET.\n\n");
+    buf_append_str(
+        to,
+        "usage: ferric-server [file | -] [--directive value ...]\n"
+        "       ferric-server --check-config [file | -] [--directive value ...]\n"
+        "       ferric-server --help | --version\n\n"
+        "The file, or with - the standard input, has a directive a line; the command "
+        "line wins over it.\n--check-config only names mistakes in that, and opens nothing. "
+        "rename-command OLD NEW, with \"\" for NEW to\ntake a command away, may stand "
+        "there more than once. All others, with their defaults; * can be\nchanged by "
+        "CONFIG SET.\n\n");
     for (size_t i = 0; i < CONF_COUNT; i++) {
         const struct config_row *row = config_row((enum config_id)i);
         buf_append_format(to, "%c --%s %s\n      %s\n", row->is_live ? '*' : ' ', row->name,
