@@ -2,7 +2,7 @@
 /* What is done once all of the configuration has been read. */
 #include "base/err.h"
 #include "os/process.h"
-#include "server/config_internal.h"
+#include "server/config/config_internal.h"
 
 /* The server's own folder is told to others, and written to files that are read elsewhere. */
 static int settle_dir(struct config *config, struct diag *diag)
