@@ -36,7 +36,10 @@ static int check(struct config *config, struct diag *diag)
 {
     int rc = server_check(config, diag);
     if (rc == 0)
-        printf("%.*sthe configuration can be served\n", SLICE_FMT(buf_slice(&config->remarks)));
+        printf(
+            "%.*sno mistake found. Nothing was opened: whether addresses are free, and files and "
+            "data can be read and written, a start shows\n",
+            SLICE_FMT(buf_slice(&config->remarks)));
     config_free(config);
     if (rc != 0)
         fprintf(stderr, "ferric-server: %s\n", diag->text);

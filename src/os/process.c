@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <limits.h>
 #include <linux/membarrier.h>
 #include <signal.h>
@@ -107,6 +108,21 @@ int process_absolute_path(const char *path, struct buf *to)
     if (to->len == 0)
         buf_append_byte(to, '/');
     return 0;
+}
+
+int process_find_paths(const char *pattern, int (*visit)(void *ctx, const char *path), void *ctx)
+{
+    glob_t found;
+    memset(&found, 0, sizeof(found));
+    int rc = glob(pattern, 0, NULL, &found);
+    if (rc != 0) {
+        globfree(&found);
+        return rc == GLOB_NOMATCH ? 0 : rc == GLOB_NOSPACE ? -ENOMEM : -EIO;
+    }
+    for (size_t i = 0; i < found.gl_pathc && rc == 0; i++)
+        rc = visit(ctx, found.gl_pathv[i]);
+    globfree(&found);
+    return rc;
 }
 
 void process_executable(char *to, size_t size)

@@ -35,6 +35,11 @@ uint64_t process_machine_memory(void);
 MUST_CHECK
 int process_absolute_path(const char *path, struct buf *to);
 
+/* Calls back for each path that fits `pattern` as shells understand it, in order; a non-zero result
+ * ends that and is returned. None: 0. */
+MUST_CHECK
+int process_find_paths(const char *pattern, int (*visit)(void *ctx, const char *path), void *ctx);
+
 /* The path of the running program. Writes at most `size` bytes, zero-terminated. */
 void process_executable(char *to, size_t size);
 

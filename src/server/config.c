@@ -421,8 +421,7 @@ static int parse_value(enum config_id id, const struct slice *args, size_t count
     if (rc == 0 && row->check != NULL)
         rc = row->check(args, count, diag);
     if (rc == 0 && row->is_fixed && !is_default(row, args, count))
-        rc = diag_set(diag, ERR_INVALID, "Ferric has nothing of the kind: only '%s' is taken",
-                      row->initial);
+        rc = diag_set(diag, ERR_INVALID, "not supported: only '%s' is taken", row->initial);
     struct output_limits limits = {0};
     if (id == CONF_CLIENT_OUTPUT_LIMIT)
         rc = output_limits_parse(&limits, args, count, diag);

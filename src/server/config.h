@@ -72,7 +72,7 @@ void config_free(struct config *config);
 
 /* `id` goes up to CONFIG_ROWS. */
 const struct config_row *config_row(enum config_id id);
-/* config_known.c: the nth of those that are only remembered. */
+/* config/known.c: the nth of those that are only remembered. */
 const struct config_row *config_known(size_t nth);
 
 /* The row of a name (aliases too), or NULL. */
@@ -119,14 +119,14 @@ bool config_line_id(struct slice line, enum config_id *out_id);
 void config_put_line(const struct config *config, enum config_id id, struct buf *to);
 
 /* The file's text with every directive as it is now: a line whose value has changed is replaced,
- * what is neither in the file nor at its default comes at the end, all else stays (CONFIG REWRITE).
- * An error if the next start could not read it. */
+ * what neither it nor a file that it includes says comes at the end, all else stays (CONFIG
+ * REWRITE). An error if the next start could not read it. */
 MUST_CHECK
 int config_rewrite_text(const struct config *config, struct slice old, struct buf *to,
                         struct diag *diag);
 
-/* Rewrites the file the server was started with, in one step. Takes the lock. Thread: one that may
- * wait for a disk. */
+/* Rewrites the file the server was started with, in one step. Takes the lock for a moment. Thread:
+ * one that may wait for a disk. */
 MUST_CHECK
 int config_rewrite_file(struct config *config, struct diag *diag);
 

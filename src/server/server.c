@@ -224,12 +224,12 @@ static int make_table(const struct config *config, struct command_table **out_ta
     return rc;
 }
 
-int server_check(const struct config *config, struct diag *diag)
+int server_check(struct config *config, struct diag *diag)
 {
     struct command_table *table = NULL;
     int rc = make_table(config, &table, diag);
     command_table_free(table);
-    return rc == 0 ? server_check_bind(config, diag) : rc;
+    return rc == 0 ? server_check_places(config, diag) : rc;
 }
 
 static int open_parts(struct server *server, struct diag *diag)

@@ -79,6 +79,10 @@ void server_stop_listening(struct server *server);
 /* Can what `bind` names be listened on, as far as the words tell? */
 MUST_CHECK
 int server_check_bind(const struct config *config, struct diag *diag);
+/* check.c: are the places that it names where they can be? What a start would go on without is
+ * remarked. */
+MUST_CHECK
+int server_check_places(struct config *config, struct diag *diag);
 /* Finds the supervisor, if one is wanted. */
 void server_open_notify(struct server *server);
 /* Tells it how far things are. */

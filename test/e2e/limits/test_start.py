@@ -388,7 +388,7 @@ def test_what_is_remembered_outlives_rewrite_and_restart(fresh):
 def test_what_would_be_missed_is_refused(fresh, line):
     server = fresh(file=line + "\n")
     said = server.refuses_to_start(logfile="")
-    assert f"'{line.split()[0]}': Ferric has nothing of the kind: only '" in said
+    assert f"'{line.split()[0]}': not supported: only '" in said
 
 
 def test_a_file_that_cannot_be_rewritten(fresh):

@@ -96,11 +96,15 @@ def check(*words, said=""):
     return done.returncode, done.stdout + done.stderr
 
 
+FINE = ("no mistake found. Nothing was opened: whether addresses are free, and files and data can "
+        "be read and written, a start shows\n")
+
+
 def test_a_good_configuration(tmp_path):
     file = tmp_path / "server.conf"
     file.write_text("port 7000\nbind 127.0.0.1 -::1 * ::*\nrename-command FLUSHALL \"\"\n")
-    assert check(str(file), "--timeout", "5") == (0, "the configuration can be served\n")
-    assert check() == (0, "the configuration can be served\n")
+    assert check(str(file), "--timeout", "5") == (0, FINE)
+    assert check() == (0, FINE)
     assert list(tmp_path.iterdir()) == [file]
 
 
@@ -110,7 +114,7 @@ def test_check_config_wherever_it_stands(tmp_path, words):
     file = tmp_path / "server.conf"
     file.write_text("port 7000\n")
     words = words.replace("FILE", str(file)).split()
-    assert tell(*words) == "the configuration can be served\n"
+    assert tell(*words) == FINE
     file.write_text("port seven\n")
     assert f"{file}, line 1: 'port'" in refusal(*words)
 
@@ -125,12 +129,43 @@ def test_what_is_taken_differently_is_said():
     ]
 
 
+def test_what_counts_for_less_is_said():
+    said = "max-entry-bytes counts as 524288, half of log-segment-size\n"
+    assert check("--log-segment-size", "1mb") == (0, said + FINE)
+    assert check("--log-segment-size", "1mb", "--max-entry-bytes", "512kb") == (0, FINE)
+
+
+def test_a_folder_that_is_missing(tmp_path):
+    status, said = check("--pidfile", tmp_path / "no/ferric.pid")
+    assert status == 0
+    assert said == (f"'pidfile': the folder of {tmp_path}/no/ferric.pid is not there: none will be "
+                    f"written\n{FINE}")
+    for name in ("logfile", "unixsocket"):
+        status, said = check(f"--{name}", tmp_path / "no/such")
+        assert status == 1
+        assert said == f"ferric-server: '{name}': the folder of {tmp_path}/no/such is not there\n"
+        assert check(f"--{name}", tmp_path / "such") == (0, FINE)
+        assert check(f"--{name}", "such") == (0, FINE)
+
+
+def test_a_data_directory_that_cannot_be(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert check("--dir", f"{tmp_path}/no/data/") == (
+        1, f"ferric-server: 'dir': {tmp_path}/no/data/ cannot be made: make the folder above it "
+        "first\n")
+    assert check("--dir", tmp_path / "file") == (
+        1, f"ferric-server: 'dir': {tmp_path}/file is no folder\n")
+    assert check("--dir", f"{tmp_path}/data/") == (0, FINE)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 @pytest.mark.parametrize(
     "text, why",
     [
         ("port 70000", "standard input, line 1: 'port': argument must be between 0 and 65535"),
         ("\nnosuch 1", "standard input, line 2: unknown directive 'nosuch'"),
         ("bind example", "'bind': 'example' is no address"),
+        ('bind ""', "'bind' names no address, and there is no 'unixsocket'"),
         ("unixsocketperm 9", "'unixsocketperm': argument couldn't be parsed into an integer"),
         ("unixsocketperm 1000", "'unixsocketperm': argument must be between 0 and 777 inclusive"),
         ("rename-command get", "'rename-command': wrong number of arguments"),

@@ -151,6 +151,29 @@ static void paths_are_made_absolute(void **state)
     buf_fini(&text);
 }
 
+static int note_path(void *ctx, const char *path)
+{
+    struct buf *text = ctx;
+    buf_append_str(text, path);
+    buf_append_byte(text, '\n');
+    return strcmp(path, "/proc/self/limits") == 0 ? 7 : 0;
+}
+
+static void paths_are_found_in_order(void **state)
+{
+    (void)state;
+    struct buf text = {0};
+    assert_int_equal(process_find_paths("/proc/self/s[tm]at[!u]s", note_path, &text), 0);
+    assert_int_equal(process_find_paths("/proc/nosuch/*", note_path, &text), 0);
+    assert_int_equal(text.len, 0);
+    assert_int_equal(process_find_paths("/proc/self/stat*", note_path, &text), 0);
+    buf_append_byte(&text, '\0');
+    assert_string_equal((const char *)text.data,
+                        "/proc/self/stat\n/proc/self/statm\n/proc/self/status\n");
+    assert_int_equal(process_find_paths("/proc/self/limit?", note_path, &text), 7);
+    buf_fini(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -161,6 +184,7 @@ int main(void)
         cmocka_unit_test(variables_are_found_by_their_whole_name),
         cmocka_unit_test(input_is_read_to_its_end),
         cmocka_unit_test(paths_are_made_absolute),
+        cmocka_unit_test(paths_are_found_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,19 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Configuration from files. */
+/* A line of a configuration: its words, and what they say. */
 #include <ctype.h>
 
 #include "base/err.h"
-#include "os/fs.h"
-#include "server/config_internal.h"
+#include "server/config/config_internal.h"
 
 /* ---- Words of a line ---- */
-
-struct words {
-    struct slice argv[CONFIG_MAX_ARGS];
-    size_t count;
-    struct buf bytes;             /* unquoted */
-    size_t ends[CONFIG_MAX_ARGS]; /* in bytes, while it still grows */
-};
 
 static int hex_digit(uint8_t c)
 {
@@ -78,7 +70,7 @@ static bool read_word(struct slice line, size_t *at, struct buf *to)
     return quote == 0;
 }
 
-static bool split_line(struct slice line, struct words *words)
+bool config_split(struct slice line, struct config_line *words)
 {
     words->count = 0;
     words->bytes.len = 0;
@@ -100,7 +92,7 @@ static bool split_line(struct slice line, struct words *words)
     return true;
 }
 
-/* ---- Files ---- */
+/* ---- Directives ---- */
 
 /* `rename-command OLD NEW`, NEW empty for none. It is told the command table at the start, is no
  * value, and nobody is shown it: what it hides is to stay hidden. */
@@ -136,6 +128,25 @@ static bool is_retired(struct slice name)
            slice_is(name, "lua-replicate-commands");
 }
 
+/* What Redis has, and Ferric cannot even take; NULL for all else. */
+static const char *why_unsupported(struct slice name)
+{
+    static const struct {
+        const char *name;
+        const char *reason;
+    } rows[] = {
+        {"user", "there is no user but 'default', whose password is 'requirepass'"},
+        {"loadmodule", "there are no modules"},
+    };
+    if (name.len > 4 && slice_is(slice_sub(name, 0, 4), "tls-"))
+        return "there is no TLS";
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        if (slice_is(name, rows[i].name))
+            return rows[i].reason;
+    }
+    return NULL;
+}
+
 int config_apply(struct config *config, const struct slice *argv, size_t count, struct diag *diag)
 {
     enum config_id id;
@@ -143,6 +154,10 @@ int config_apply(struct config *config, const struct slice *argv, size_t count, 
         return add_rename(config, argv + 1, count - 1, diag);
     if (is_retired(argv[0]))
         return 0;
+    const char *reason = why_unsupported(argv[0]);
+    if (reason != NULL)
+        return diag_set(diag, ERR_INVALID, "'%.*s' is not supported: %s",
+                        SLICE_FMT(slice_sub(argv[0], 0, 100)), reason);
     if (config_find(argv[0], &id) == NULL)
         return diag_set(diag, ERR_NOT_FOUND,
                         "unknown directive '%.*s': 'ferric-server --help' lists those there are",
@@ -163,6 +178,12 @@ static struct slice trim_front(struct slice line)
     return slice_sub(line, first, SIZE_MAX);
 }
 
+bool config_line_is_blank(struct slice line)
+{
+    line = trim_front(line);
+    return line.len == 0 || line.data[0] == '#';
+}
+
 bool config_line_id(struct slice line, enum config_id *out_id)
 {
     line = trim_front(line);
@@ -170,55 +191,4 @@ bool config_line_id(struct slice line, enum config_id *out_id)
     while (len < line.len && !isspace(line.data[len]))
         len++;
     return len > 0 && line.data[0] != '#' && config_find(slice_sub(line, 0, len), out_id) != NULL;
-}
-
-int config_load_text(struct config *config, struct slice text, const char *origin,
-                     struct diag *diag)
-{
-    struct words words = {0};
-    unsigned line_number = 0;
-    int rc = 0;
-    while (rc == 0 && text.len > 0) {
-        const uint8_t *end = memchr(text.data, '\n', text.len);
-        size_t len = end == NULL ? text.len : (size_t)(end - text.data);
-        struct slice line = slice_sub(text, 0, len);
-        text = slice_sub(text, len + 1, SIZE_MAX);
-        line_number++;
-        struct slice trimmed = trim_front(line);
-        if (trimmed.len == 0 || trimmed.data[0] == '#')
-            continue;
-        struct diag why = {.text = "unbalanced quotes, or too many words"};
-        rc = split_line(line, &words) ? config_apply(config, words.argv, words.count, &why)
-                                      : ERR_INVALID;
-        if (rc != 0)
-            rc = diag_set(diag, rc, "%.200s, line %u: %.250s", origin, line_number, why.text);
-    }
-    buf_fini(&words.bytes);
-    return rc;
-}
-
-int config_read_file(const char *path, struct buf *to, struct diag *diag)
-{
-    struct file *file;
-    int rc = fs_open(fs_posix(), path, FS_READ, &file);
-    if (rc != 0)
-        return diag_set(diag, rc, "configuration file %.300s: %s", path, err_text(rc));
-    uint64_t size = 0;
-    rc = file_size(file, &size);
-    if (rc == 0 && size > CONFIG_MAX_FILE)
-        rc = ERR_TOO_BIG;
-    if (rc == 0)
-        rc = file_read_full(file, buf_extend(to, size), size, 0);
-    file_unref(file);
-    return rc == 0 ? 0 : diag_set(diag, rc, "configuration file %.300s: %s", path, err_text(rc));
-}
-
-int config_load_file(struct config *config, const char *path, struct diag *diag)
-{
-    struct buf text = {0};
-    int rc = config_read_file(path, &text, diag);
-    if (rc == 0)
-        rc = config_load_text(config, buf_slice(&text), path, diag);
-    buf_fini(&text);
-    return rc;
 }

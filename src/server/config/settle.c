@@ -2,7 +2,7 @@
 /* What is done once all of the configuration has been read. */
 #include "base/err.h"
 #include "os/process.h"
-#include "server/config_internal.h"
+#include "server/config/config_internal.h"
 
 /* The server's own folder is told to others, and written to files that are read elsewhere. */
 static int settle_dir(struct config *config, struct diag *diag)
@@ -64,10 +64,20 @@ static void remark_on_remembered(struct config *config)
     config_free(defaults);
 }
 
+static void remark_on_entry_size(struct config *config)
+{
+    uint64_t most = config_number(config, CONF_LOG_SEGMENT_SIZE) / 2;
+    if (config_number(config, CONF_MAX_ENTRY_BYTES) > most)
+        buf_append_format(&config->remarks,
+                          "max-entry-bytes counts as %llu, half of log-segment-size\n",
+                          (unsigned long long)most);
+}
+
 int config_settle(struct config *config, struct diag *diag)
 {
     config_remark(config, CONF_SAVE);
     config_remark(config, CONF_MAXMEMORY);
+    remark_on_entry_size(config);
     remark_on_remembered(config);
     return settle_dir(config, diag);
 }

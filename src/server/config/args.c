@@ -6,19 +6,21 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "os/process.h"
-#include "server/config_internal.h"
+#include "server/config/config_internal.h"
 
 void config_put_usage(struct buf *to)
 {
-    buf_append_str(to,
-                   "usage: ferric-server [file | -] [--directive value ...]\n"
-                   "       ferric-server --check-config [file | -] [--directive value ...]\n"
-                   "       ferric-server --help | --version\n\n"
-                   "The file, or with - the standard input, has a directive a line; the command "
-                   "line wins over it.\n--check-config only says whether that can be served. "
-                   "rename-command OLD NEW, with \"\" for NEW to\ntake a command away, may stand "
-                   "there more than once. All others, with their defaults; * can be\nchanged by "
-                   "CONFIG SET.\n\n");
+    buf_append_str(
+        to,
+        "usage: ferric-server [file | -] [--directive value ...]\n"
+        "       ferric-server --check-config [file | -] [--directive value ...]\n"
+        "       ferric-server --help | --version\n\n"
+        "The file, or with - the standard input, has a directive a line; the command line wins "
+        "over "
+        "it.\n--check-config only names mistakes in that, and opens nothing. As often as wanted: "
+        "rename-command\nOLD NEW, with \"\" for NEW to take a command away, and include FILE, "
+        "which "
+        "may be a pattern.\nAll others, with their defaults; * can be changed by CONFIG SET.\n\n");
     for (size_t i = 0; i < CONF_COUNT; i++) {
         const struct config_row *row = config_row((enum config_id)i);
         buf_append_format(to, "%c --%s %s\n      %s\n", row->is_live ? '*' : ' ', row->name,
@@ -99,7 +101,8 @@ static int load_directive(struct config *config, char **argv, size_t count, stru
         return 0;
     }
     struct diag why = {.text = ""};
-    int rc = config_apply(config, words, count, &why);
+    int rc = slice_is(words[0], "include") ? config_include(config, words, count, &why)
+                                           : config_apply(config, words, count, &why);
     if (rc == 0)
         return 0;
     return diag_set(diag, rc, "command line: %.400s%s", why.text,
