@@ -69,7 +69,8 @@ enum command_flags {
     CMD_COUNTS_READS = 1 << 26,  /* WRITE: its lookups are reads, too (keyspace_hits) */
     CMD_MAY_REPLICATE = 1 << 27, /* CLIENT PAUSE WRITE holds it like a write */
     CMD_SHOWN_READ = 1 << 28,    /* WRITE: clients are told that it is a read, as in Redis */
-    CMD_SUBSCRIBED = 1 << 29     /* a RESP2 connection that listens to channels may say it */
+    CMD_SUBSCRIBED = 1 << 29,    /* a RESP2 connection that listens to channels may say it */
+    CMD_PROTECTED = 1 << 30      /* for whom enable-debug-command lets */
 };
 
 enum command_scope {

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
+#include <limits.h>
 #include <linux/membarrier.h>
 #include <signal.h>
 #include <stdio.h>
@@ -74,6 +76,53 @@ uint64_t process_machine_memory(void)
     long pages = sysconf(_SC_PHYS_PAGES);
     long page_size = sysconf(_SC_PAGESIZE);
     return pages < 0 || page_size < 0 ? 0 : (uint64_t)pages * (uint64_t)page_size;
+}
+
+/* "." and what stands for nothing between slashes is left out; ".." may follow a link, and stays.
+ */
+static void append_steps(struct slice path, struct buf *to)
+{
+    while (path.len > 0) {
+        const uint8_t *slash = memchr(path.data, '/', path.len);
+        size_t len = slash == NULL ? path.len : (size_t)(slash - path.data);
+        struct slice step = slice_sub(path, 0, len);
+        path = slice_sub(path, len + 1, SIZE_MAX);
+        if (len == 0 || (len == 1 && step.data[0] == '.'))
+            continue;
+        buf_append_byte(to, '/');
+        buf_append_slice(to, step);
+    }
+}
+
+int process_absolute_path(const char *path, struct buf *to)
+{
+    if (path[0] == '/') {
+        buf_append_str(to, path);
+        return 0;
+    }
+    char folder[PATH_MAX];
+    if (getcwd(folder, sizeof(folder)) == NULL)
+        return -errno;
+    append_steps(slice_str(folder), to);
+    append_steps(slice_str(path), to);
+    if (to->len == 0)
+        buf_append_byte(to, '/');
+    return 0;
+}
+
+int process_find_paths(const char *pattern, int (*visit)(void *ctx, const char *path), void *ctx)
+{
+    glob_t found;
+    memset(&found, 0, sizeof(found));
+    int rc = glob(pattern, 0, NULL, &found);
+    if (rc != 0) {
+        globfree(&found);
+        return rc == GLOB_NOMATCH ? 0 : rc == GLOB_NOSPACE ? -ENOMEM : -EIO;
+    }
+    for (size_t i = 0; i < found.gl_pathc && rc == 0; i++)
+        rc = visit(ctx, found.gl_pathv[i]);
+    globfree(&found);
+    return rc;
 }
 
 void process_executable(char *to, size_t size)

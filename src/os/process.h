@@ -30,6 +30,16 @@ struct process_usage process_usage(void);
 /* Memory of the machine; 0 where it cannot be told. */
 uint64_t process_machine_memory(void);
 
+/* `path` as it is called from everywhere, appended: one that does not begin at the root begins at
+ * the working directory. Nothing need be there. */
+MUST_CHECK
+int process_absolute_path(const char *path, struct buf *to);
+
+/* Calls back for each path that fits `pattern` as shells understand it, in order; a non-zero result
+ * ends that and is returned. None: 0. */
+MUST_CHECK
+int process_find_paths(const char *pattern, int (*visit)(void *ctx, const char *path), void *ctx);
+
 /* The path of the running program. Writes at most `size` bytes, zero-terminated. */
 void process_executable(char *to, size_t size);
 

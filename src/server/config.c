@@ -94,7 +94,11 @@ static const struct config_row rows[CONF_COUNT] = {
     BYTES(CONF_DATA_FILE_SIZE, "data-file-size", false, MB, 4 * GB - MB, "256mb",
           "Data files are rotated at this size."),
     TEXT(CONF_DIR, "dir", false, false, "./data",
-         "The data directory. It is made if it is missing, in a folder that is there."),
+         "The data directory. It is made if it is missing, in a folder that is there. A relative "
+         "path begins where the server was started; it is shown and kept as an absolute one."),
+    CHOICE(CONF_ENABLE_DEBUG, "enable-debug-command", false, "no", "no, yes, local",
+           "Whether DEBUG is served, which can hold all clients up and fill the memory. local: to "
+           "connections from this machine and through the unix socket."),
     NUMBER(
         CONF_FLUSH_INTERVAL_MS, "flush-interval-ms", false, 1, 10000, "10",
         "A record waits no longer than this before it is handed to its data file. Durability does "
@@ -154,7 +158,7 @@ static const struct config_row rows[CONF_COUNT] = {
            "allkeys-random, noeviction",
            "Only remembered: no key is ever evicted."),
     TEXT(CONF_PIDFILE, "pidfile", false, false, "",
-         "Where the process id is written; empty: nowhere."),
+         "Where the process id is written; empty: nowhere. If it cannot be, the log says so."),
     NUMBER(CONF_PORT, "port", true, 0, 65535, "6379",
            "TCP port; 0: none if there is a unix socket, else any that is free, named in the log."),
     BOOL(CONF_PROTECTED_MODE, "protected-mode", true, "yes",
@@ -417,8 +421,7 @@ static int parse_value(enum config_id id, const struct slice *args, size_t count
     if (rc == 0 && row->check != NULL)
         rc = row->check(args, count, diag);
     if (rc == 0 && row->is_fixed && !is_default(row, args, count))
-        rc = diag_set(diag, ERR_INVALID, "Ferric has nothing of the kind: only '%s' is taken",
-                      row->initial);
+        rc = diag_set(diag, ERR_INVALID, "not supported: only '%s' is taken", row->initial);
     struct output_limits limits = {0};
     if (id == CONF_CLIENT_OUTPUT_LIMIT)
         rc = output_limits_parse(&limits, args, count, diag);
@@ -450,21 +453,28 @@ int config_check(enum config_id id, const struct slice *args, size_t count, stru
     return parse_value(id, args, count, &number, diag);
 }
 
-/* What the user may have meant differently is said in the log. */
-static void remark(struct config *config, enum config_id id)
+/* Is said where the directive is met: its value does not show that it was. */
+static void remark_on_promise(struct config *config, enum config_id id)
 {
-    if (id == CONF_APPENDFSYNC)
-        buf_append_str(&config->remarks,
-                       "appendfsync: writes are always durable before they are acknowledged; the "
-                       "directive changes nothing\n");
-    if (id == CONF_APPENDONLY)
-        buf_append_str(
-            &config->remarks,
-            "appendonly no: Ferric always writes its log; the directive changes nothing\n");
-    if (id == CONF_SAVE)
+    buf_append_str(&config->remarks,
+                   id == CONF_APPENDFSYNC
+                       ? "appendfsync: writes are always durable before they are acknowledged; the "
+                         "directive changes nothing\n"
+                       : "appendonly no: Ferric always writes its log; the directive changes "
+                         "nothing\n");
+}
+
+void config_remark(struct config *config, enum config_id id)
+{
+    const struct config_value *value = &config->values[id];
+    if (id == CONF_SAVE && value->text.len > 0)
         buf_append_str(
             &config->remarks,
             "save: every write is durable by itself; there are no snapshots to schedule\n");
+    if (id == CONF_MAXMEMORY && value->number > 0)
+        buf_append_str(&config->remarks,
+                       "maxmemory: no limit is enforced and nothing is evicted; the directive is "
+                       "only remembered\n");
 }
 
 /* What is said of one class leaves the others as they are. */
@@ -494,7 +504,7 @@ int config_set(struct config *config, enum config_id id, const struct slice *arg
     if (rc != 0)
         return rc;
     if (is_against_promise(id, number)) {
-        remark(config, id);
+        remark_on_promise(config, id);
         return 0;
     }
     struct config_value *value = &config->values[id];
@@ -513,8 +523,6 @@ int config_set(struct config *config, enum config_id id, const struct slice *arg
             buf_append_slice(&value->text, args[i]);
         }
     }
-    if (id == CONF_SAVE && value->text.len > 0)
-        remark(config, id);
     return 0;
 }
 

@@ -20,6 +20,7 @@
 #include "server/config_id.h"
 
 #define CONFIG_MAX_PERCENTILES 64
+#define CONFIG_MAX_FILE        (16u * 1024 * 1024)
 
 enum config_kind {
     CONFIG_NUMBER,
@@ -59,6 +60,7 @@ struct config {
     bool is_given[CONFIG_ROWS]; /* by file or command line */
     struct buf remarks;         /* for the log, one a line: what was taken differently */
     char *path;                 /* of the file, or NULL */
+    bool is_check;              /* --check-config: to be checked, and not served */
     struct buf renames;         /* of commands: old name, new name, each with a zero behind it */
 };
 
@@ -70,7 +72,7 @@ void config_free(struct config *config);
 
 /* `id` goes up to CONFIG_ROWS. */
 const struct config_row *config_row(enum config_id id);
-/* config_known.c: the nth of those that are only remembered. */
+/* config/known.c: the nth of those that are only remembered. */
 const struct config_row *config_known(size_t nth);
 
 /* The row of a name (aliases too), or NULL. */
@@ -89,6 +91,9 @@ int config_set(struct config *config, enum config_id id, const struct slice *arg
 /* Would the arguments do? Changes nothing. */
 MUST_CHECK
 int config_check(enum config_id id, const struct slice *args, size_t count, struct diag *diag);
+
+/* Notes what the user may have meant differently by the value that the directive has now. */
+void config_remark(struct config *config, enum config_id id);
 
 /* Is it the value that the directive has, as CONFIG GET shows it? */
 bool config_is_now(const struct config *config, enum config_id id, struct slice value);
@@ -114,14 +119,14 @@ bool config_line_id(struct slice line, enum config_id *out_id);
 void config_put_line(const struct config *config, enum config_id id, struct buf *to);
 
 /* The file's text with every directive as it is now: a line whose value has changed is replaced,
- * what is neither in the file nor at its default comes at the end, all else stays (CONFIG REWRITE).
- */
+ * what neither it nor a file that it includes says comes at the end, all else stays (CONFIG
+ * REWRITE). An error if the next start could not read it. */
 MUST_CHECK
 int config_rewrite_text(const struct config *config, struct slice old, struct buf *to,
                         struct diag *diag);
 
-/* Rewrites the file the server was started with, in one step. Takes the lock. Thread: one that may
- * wait for a disk. */
+/* Rewrites the file the server was started with, in one step. Takes the lock for a moment. Thread:
+ * one that may wait for a disk. */
 MUST_CHECK
 int config_rewrite_file(struct config *config, struct diag *diag);
 
@@ -132,7 +137,8 @@ bool config_next_rename(struct slice *rest, struct slice *out_from, struct slice
 /* What --help says: the command line, and every directive with its default. Appended. */
 void config_put_usage(struct buf *to);
 
-/* [file] [--directive value ...]; a file called "-" is the standard input. */
+/* [file] [--directive value ...]; a file called "-" is the standard input. --check-config may stand
+ * in front, or where a directive may. To be called once. */
 MUST_CHECK
 int config_load_args(struct config *config, int argc, char **argv, struct diag *diag);
 

@@ -196,8 +196,10 @@ static void make_change(const struct change *change)
         const struct config_row *row = config_find(change->argv[i], &id);
         struct slice words[CONFIG_MAX_WORDS];
         size_t count = config_words(row, change->argv[i + 1], words);
-        if (row->is_live)
+        if (row->is_live) {
             IGNORE(config_set(config, id, words, count, NULL), "checked above");
+            config_remark(config, id);
+        }
     }
     server_apply(change->server);
     server_log_remarks(change->server);

@@ -16,6 +16,7 @@ enum config_id {
     CONF_DATABASES,
     CONF_DATA_FILE_SIZE,
     CONF_DIR,
+    CONF_ENABLE_DEBUG,
     CONF_FLUSH_INTERVAL_MS,
     CONF_FRAMES_IN_FLIGHT,
     CONF_HOT_MAX_VALUE,
@@ -61,7 +62,7 @@ enum config_id {
     CONF_COUNT
 };
 
-#define CONFIG_KNOWN 128
+#define CONFIG_KNOWN 127
 #define CONFIG_ROWS  (CONF_COUNT + CONFIG_KNOWN)
 
 #endif

@@ -16,7 +16,10 @@ int log_open(struct log *log, const char *path, enum log_level level, struct dia
     log->fd = output_open(path);
     if (log->fd >= 0)
         return 0;
-    return diag_set(diag, log->fd, "log file %.300s: %s", path, err_text(log->fd));
+    return diag_set(diag, log->fd,
+                    "log file %.300s: %s. Give a --logfile in a folder that is there and that this "
+                    "user may write, or none for stdout",
+                    path, err_text(log->fd));
 }
 
 void log_close(struct log *log)

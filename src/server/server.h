@@ -16,9 +16,9 @@
 
 struct server;
 
-/* Can this be served, as far as the configuration alone tells? */
+/* Can this be served, as far as can be told without opening anything? May add remarks. */
 MUST_CHECK
-int server_check(const struct config *config, struct diag *diag);
+int server_check(struct config *config, struct diag *diag);
 
 /* Takes the configuration over, and clients in. 0, or a negative code with diag. */
 MUST_CHECK

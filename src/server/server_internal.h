@@ -32,6 +32,7 @@ struct server {
     int notify_fd;          /* of the supervisor, or negative */
     uint64_t sync_us;       /* what a durable write of one page took at the start */
     bool is_short_of_files; /* has been said */
+    bool has_pidfile;       /* has been written */
     uint64_t started_ms;
     size_t started_memory;           /* what the allocator held then */
     _Atomic uint64_t expired_before; /* keys, up to the last CONFIG RESETSTAT */
@@ -62,9 +63,10 @@ int server_open_group(struct server *server, struct diag *diag);
 MUST_CHECK
 int server_open_hub(struct server *server, struct diag *diag);
 
+/* server.c: for the group. */
+void server_on_ready(void *ctx);
 /* recover.c: for the group. */
 void server_on_progress(void *ctx, const char *what, uint64_t done, uint64_t total);
-void server_on_ready(void *ctx);
 /* Takes away what others find the server by. */
 void server_leave(struct server *server);
 
@@ -77,12 +79,16 @@ void server_stop_listening(struct server *server);
 /* Can what `bind` names be listened on, as far as the words tell? */
 MUST_CHECK
 int server_check_bind(const struct config *config, struct diag *diag);
+/* check.c: are the places that it names where they can be? What a start would go on without is
+ * remarked. */
+MUST_CHECK
+int server_check_places(struct config *config, struct diag *diag);
 /* Finds the supervisor, if one is wanted. */
 void server_open_notify(struct server *server);
 /* Tells it how far things are. */
 void server_notify(struct server *server, const char *format, ...) PRINTF_LIKE(2, 3);
-MUST_CHECK
-int server_write_pidfile(struct server *server, struct diag *diag);
+/* Goes on without one, with a warning, if it cannot be written. */
+void server_write_pidfile(struct server *server);
 void server_remove_pidfile(struct server *server);
 
 #endif

@@ -56,15 +56,18 @@ struct hub_settings {
     _Atomic bool is_cron_paused; /* DEBUG PAUSE-CRON: limits and figures wait */
 };
 
+enum debug_access { DEBUG_FOR_NONE, DEBUG_FOR_ALL, DEBUG_FOR_LOCAL };
+
 struct hub_options {
     struct group *group;
     const struct command_table *table;
     struct loop *loops[GROUP_MAX_LOOPS]; /* the group's io loops, in its order */
     uint32_t loop_count;
-    const char *server_version; /* redis_version for HELLO */
-    size_t max_held_bytes;      /* of commands not yet run, over all connections (R33) */
-    size_t max_multi_bytes;     /* of one transaction */
-    void *server;               /* of the layer above, for its handlers */
+    const char *server_version;     /* redis_version for HELLO */
+    size_t max_held_bytes;          /* of commands not yet run, over all connections (R33) */
+    size_t max_multi_bytes;         /* of one transaction */
+    enum debug_access debug_access; /* who may say what is CMD_PROTECTED */
+    void *server;                   /* of the layer above, for its handlers */
     /* For the log of the server: one line, level by Redis's letters. Thread: any loop's. */
     void (*on_log)(void *server, char level, const char *text);
 };

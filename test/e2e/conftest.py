@@ -3,7 +3,9 @@
 
 import os
 import pathlib
+import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -93,6 +95,13 @@ def start_server(tmp_path):
 
 
 @pytest.fixture
+def socket_path():
+    """Short enough for a socket's name, whatever the tests' own folder is called."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield os.path.join(folder, "socket")
+
+
+@pytest.fixture
 def connect(server):
     """Opens connections to the shared server: connect(), connect(protocol=3)."""
     return server.connect
@@ -114,3 +123,25 @@ def client3(server):
 def any_client(server, request):
     """The test runs once in each protocol."""
     return server.connect(protocol=request.param)
+
+
+@pytest.fixture
+def socket_path():
+    """Short enough for a socket's name, whatever the tests' own folder is called."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield os.path.join(folder, "socket")
+
+
+def own_address():
+    """An address of this machine that is not its loopback, or None."""
+    done = subprocess.run(["hostname", "-I"], capture_output=True, text=True)
+    found = [word for word in done.stdout.split() if "." in word]
+    return found[0] if found else None
+
+
+@pytest.fixture
+def address():
+    found = own_address()
+    if found is None:
+        pytest.skip("this machine has its loopback address only")
+    return found

@@ -311,7 +311,7 @@ static int run_protocol(struct call *call)
 
 /* ---- Rows ---- */
 
-#define DEBUG_FLAGS (CMD_ADMIN | CMD_NOSCRIPT)
+#define DEBUG_FLAGS (CMD_ADMIN | CMD_NOSCRIPT | CMD_PROTECTED)
 
 #define DEBUG_NODE_ROW(row_name, words, row_summary, row_syntax, row_run)                         \
     {                                                                                             \

@@ -204,7 +204,7 @@ static int run_set_skip_checksum(struct call *call)
 #define DEBUG_ROW(row_name, words, more_flags, row_complexity, row_summary, row_syntax, row_run) \
     {                                                                                            \
         .name = (row_name), .parent = "debug", .arity = {(words), (words)},                      \
-        .flags = CMD_ADMIN | CMD_NOSCRIPT | (more_flags), .scope = SCOPE_NODE,                   \
+        .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_PROTECTED | (more_flags), .scope = SCOPE_NODE,   \
         .categories = "admin slow dangerous", .group = "server", .since = "1.0.0",               \
         .complexity = (row_complexity), .summary = (row_summary), .syntax = (row_syntax),        \
         .run = (row_run),                                                                        \

@@ -9,6 +9,7 @@
 #include "server/event_flags.h"
 #include "server/output_limits.h"
 #include "server/server_internal.h"
+#include "store/manifest.h"
 
 #define PATH_SIZE       4096
 #define MAX_PLACED_CPUS 32 /* more loops than that have not been tried */
@@ -102,6 +103,46 @@ static void warn_of_place(struct server *server, const char *dir)
             dir);
 }
 
+/* ---- Files of Redis where Ferric's are to be ---- */
+
+#define FOREIGN_NAMES_SIZE 200
+
+static bool ends_with(struct slice name, const char *end)
+{
+    size_t len = strlen(end);
+    return name.len > len && slice_is(slice_sub(name, name.len - len, SIZE_MAX), end);
+}
+
+static int on_name(void *ctx, const char *name)
+{
+    struct buf *found = ctx;
+    struct slice text = slice_str(name);
+    bool is_redis =
+        ends_with(text, ".rdb") || ends_with(text, ".aof") || slice_is(text, "appendonlydir");
+    if (is_redis && found->len < FOREIGN_NAMES_SIZE)
+        buf_append_format(found, "%s%.100s", found->len > 0 ? ", " : "", name);
+    return 0;
+}
+
+/* Who gives Ferric the folder of a Redis, and has an empty server, is told why. */
+static void warn_of_foreign(struct server *server, const char *dir)
+{
+    char path[PATH_SIZE];
+    struct fs_stat st;
+    int len = snprintf(path, sizeof(path), "%s/" MANIFEST_NAME, dir);
+    if (len < 0 || (size_t)len >= sizeof(path) || fs_stat(server->os.fs, path, &st) == 0)
+        return;
+    struct buf found = {0};
+    IGNORE(fs_list(server->os.fs, dir, on_name, &found), "what cannot be read is refused below");
+    if (found.len > 0)
+        log_line(&server->log, LOG_WARNING,
+                 "data directory %.300s has files of Redis (%.*s), which are left alone and not "
+                 "read: Ferric starts without their data. Give it a folder of its own, and bring "
+                 "strings from a running Redis key by key, with DUMP there and RESTORE here",
+                 dir, SLICE_FMT(buf_slice(&found)));
+    buf_fini(&found);
+}
+
 /* What every write will wait for. The log's folder may be a mount of its own. */
 static int measure_sync(struct server *server, const char *dir, struct diag *diag)
 {
@@ -133,6 +174,7 @@ int server_open_group(struct server *server, struct diag *diag)
         return diag_set(diag, rc, "data directory %.300s: cannot be made: %s%s", dir, err_text(rc),
                         rc == -ENOENT ? ". Make the folder above it first" : "");
     warn_of_place(server, dir);
+    warn_of_foreign(server, dir);
     rc = aio_open(kinds[config_number(config, CONF_LOG_WRITER)], dir, frames + 8, &server->aio,
                   diag);
     if (rc == 0)
@@ -190,6 +232,7 @@ int server_open_hub(struct server *server, struct diag *diag)
         .server_version = FERRIC_REDIS_VERSION,
         .max_held_bytes = config_number(server->config, CONF_MAX_IN_FLIGHT),
         .max_multi_bytes = config_number(server->config, CONF_MAX_ENTRY_BYTES),
+        .debug_access = (enum debug_access)config_number(server->config, CONF_ENABLE_DEBUG),
         .server = server,
         .on_log = on_log,
     };

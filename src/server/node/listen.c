@@ -269,28 +269,39 @@ void server_fit_max_clients(struct server *server)
              (unsigned long long)fits);
 }
 
-int server_write_pidfile(struct server *server, struct diag *diag)
+static int write_number(struct fs *fs, const char *path)
+{
+    struct file *file;
+    int rc = fs_open(fs, path, FS_WRITE | FS_CREATE, &file);
+    if (rc != 0)
+        return rc;
+    char text[32];
+    int len = snprintf(text, sizeof(text), "%d\n", process_id());
+    size_t done;
+    rc = file_truncate(file, 0);
+    if (rc == 0)
+        rc = file_write_full(file, text, (size_t)len, 0, &done);
+    file_unref(file);
+    return rc;
+}
+
+void server_write_pidfile(struct server *server)
 {
     const char *path = config_text(server->config, CONF_PIDFILE);
     if (path[0] == '\0')
-        return 0;
-    struct file *file;
-    int rc = fs_open(server->os.fs, path, FS_WRITE | FS_CREATE, &file);
-    if (rc == 0) {
-        char text[32];
-        int len = snprintf(text, sizeof(text), "%d\n", process_id());
-        size_t done;
-        rc = file_truncate(file, 0);
-        if (rc == 0)
-            rc = file_write_full(file, text, (size_t)len, 0, &done);
-        file_unref(file);
-    }
-    return rc == 0 ? 0 : diag_set(diag, rc, "pid file %.300s: %s", path, err_text(rc));
+        return;
+    int rc = write_number(server->os.fs, path);
+    server->has_pidfile = rc == 0;
+    if (rc != 0)
+        log_line(&server->log, LOG_WARNING,
+                 "pid file %.300s: %s. There is none: give a --pidfile in a folder that this user "
+                 "may write",
+                 path, err_text(rc));
 }
 
 void server_remove_pidfile(struct server *server)
 {
-    const char *path = config_text(server->config, CONF_PIDFILE);
-    if (path[0] != '\0')
-        IGNORE(fs_unlink(server->os.fs, path), "the process ends all the same");
+    if (server->has_pidfile)
+        IGNORE(fs_unlink(server->os.fs, config_text(server->config, CONF_PIDFILE)),
+               "the process ends all the same");
 }

@@ -4,7 +4,6 @@
 import re
 import signal
 import socket
-import subprocess
 import time
 
 import pytest
@@ -27,12 +26,18 @@ def by_signal(number):
     return lambda server, client: server.process.send_signal(number)
 
 
+def by_two_signals(server, client):
+    server.process.send_signal(signal.SIGTERM)
+    server.process.send_signal(signal.SIGTERM)
+
+
 def by_command(*words):
     return lambda server, client: client.send_command("SHUTDOWN", *words)
 
 
 ENDS = {
     "SIGTERM": by_signal(signal.SIGTERM),
+    "SIGTERM twice": by_two_signals,
     "SIGINT": by_signal(signal.SIGINT),
     "SHUTDOWN": by_command(),
     "SHUTDOWN NOSAVE": by_command("NOSAVE"),
@@ -120,21 +125,6 @@ def test_a_closed_terminal_is_no_reason_to_end(own_server):
 
 
 # ---- Who may come in
-
-
-def own_address():
-    """An address of this machine that is not its loopback, or None."""
-    done = subprocess.run(["hostname", "-I"], capture_output=True, text=True)
-    found = [word for word in done.stdout.split() if "." in word]
-    return found[0] if found else None
-
-
-@pytest.fixture
-def address():
-    found = own_address()
-    if found is None:
-        pytest.skip("this machine has its loopback address only")
-    return found
 
 
 def test_protected_mode(start_server, address):

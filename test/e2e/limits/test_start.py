@@ -9,7 +9,8 @@ import tempfile
 
 import pytest
 
-from support.server import Server, common_options
+from support.client import wait_until
+from support.server import ROOT, Server, common_options
 
 pytestmark = pytest.mark.ferric_only("the texts are Ferric's own")
 
@@ -75,6 +76,24 @@ def test_another_number_of_shards(fresh):
     assert server.connect()("GET", "k") == b"v"
 
 
+def test_damage_says_where_and_what_to_do(own_server):
+    client = own_server.connect()
+    assert client("SET", "k", "v" * 100) == "OK"
+    assert client("SAVE") == "OK"
+    own_server.kill()
+    (path,) = (f for f in own_server.directory.glob("data/shard_*/*") if b"vvvv" in f.read_bytes())
+    good = path.read_bytes()
+    path.write_bytes(good.replace(b"vvvv", b"vvxv", 1))
+    said = own_server.refuses_to_start()
+    assert f"{path.name}: the record at offset" in said and "restore it from a backup" in said
+    path.unlink()
+    said = own_server.refuses_to_start()
+    assert f"{path.name}: missing" in said and "restore it from a backup" in said
+    path.write_bytes(good)
+    own_server.start()
+    assert own_server.connect()("STRLEN", "k") == 100
+
+
 def test_a_manifest_of_another_version(own_server):
     own_server.connect()("SET", "k", "v")
     own_server.stop()
@@ -90,6 +109,50 @@ def test_a_manifest_of_another_version(own_server):
 def test_a_directory_that_cannot_be_made(fresh):
     said = fresh().refuses_to_start(dir="/proc/no/such/place")
     assert "data directory /proc/no/such/place: cannot be made" in said
+
+
+@pytest.mark.parametrize("given, meant", [("new", "/new"), ("./new/", "/new"), (".", "")])
+def test_a_directory_is_told_as_an_absolute_path(fresh, given, meant):
+    server = fresh(file="timeout 17\n")
+    server.start(dir=given)
+    meant = str(server.directory) + meant
+    client = server.connect()
+    assert client("CONFIG", "GET", "dir") == [b"dir", meant.encode()]
+    assert client("SET", "k", "v") == "OK"
+    assert client("CONFIG", "REWRITE") == "OK"
+    assert f"\ndir {meant}\n" in server.file.read_text()
+    server.restart(dir=meant)
+    assert server.connect()("GET", "k") == b"v"
+
+
+FOREIGN = "files of Redis (%s), which are left alone and not read"
+
+
+@pytest.mark.parametrize("name", ["dump.rdb", "appendonlydir/x", "appendonly.aof"])
+def test_files_of_redis_are_left_alone_with_a_warning(fresh, name):
+    server = fresh()
+    file = server.directory / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(b"REDIS0011")
+    (server.directory / "notes.txt").write_text("mine")
+    server.start()
+    assert server.log().count(FOREIGN % name.split("/")[0]) == 1
+    assert "with DUMP there and RESTORE here" in server.log()
+    client = server.connect()
+    assert client("DBSIZE") == 0
+    assert client("SET", "k", "v") == "OK"
+    server.restart()
+    assert server.log().count("files of Redis") == 1  # the directory is Ferric's now
+    assert server.connect()("GET", "k") == b"v"
+    assert file.read_bytes() == b"REDIS0011"
+
+
+def test_other_files_of_others_are_no_news(fresh):
+    server = fresh()
+    for name in ("notes.txt", "rdb", ".aof", "dump.rdb.txt"):
+        (server.directory / name).write_text("mine")
+    server.start()
+    assert "files of Redis" not in server.log()
 
 
 def test_a_directory_that_is_a_file(fresh, tmp_path):
@@ -221,6 +284,43 @@ def test_the_promise_cannot_be_set_away(own_server):
         assert own_server.log().count(said) == 1
 
 
+def test_what_is_only_remembered_is_named(fresh):
+    server = fresh(file="list-max-ziplist-size 7\nhz 50\nactivedefrag no\nmaxmemory-samples 9\n")
+    server.start(activedefrag="yes", maxmemory_samples=5, maxmemory_policy="allkeys-lru")
+    lines = [line for line in server.log().splitlines() if "only remembered" in line]
+    assert len(lines) == 1 and lines[0].endswith(
+        " # only remembered, and without effect here: hz, maxmemory-policy, activedefrag, "
+        "list-max-listpack-size: see docs/remembered.md"
+    )
+
+
+def test_the_names_of_very_many_fit_into_one_line(fresh):
+    remembered = (ROOT / "docs/remembered.md").read_text()
+    numbers = re.findall(r"^\| \*?`([a-z-]+)`\*? \|.*\| `(\d+)` \|$", remembered, re.MULTILINE)
+    server = fresh(file="\n".join(f"{name} {int(value) + 1}" for name, value in numbers))
+    server.start(client_default_resp=2)
+    said = server.log().split("without effect here: ")[1].splitlines()[0]
+    assert said.endswith(": see docs/remembered.md")
+    left = re.search(r" and (\d+) more", said)
+    assert said.count(", ") + 1 + int(left[1] if left else 0) >= len(numbers) - 1
+
+
+MAXMEMORY = "maxmemory: no limit is enforced and nothing is evicted"
+
+
+def test_a_limit_of_memory_is_remarked(fresh):
+    server = fresh(file="maxmemory 1gb\n")
+    server.start(maxmemory="2gb")
+    assert server.log().count(MAXMEMORY) == 1
+    client = server.connect()
+    assert client("CONFIG", "SET", "maxmemory", 0) == "OK"
+    assert server.log().count(MAXMEMORY) == 1
+    assert client("CONFIG", "SET", "maxmemory", "1mb") == "OK"
+    assert server.log().count(MAXMEMORY) == 2
+    server.restart(maxmemory=0)
+    assert server.log().count(MAXMEMORY) == 2
+
+
 def test_nothing_is_remarked_without_cause(own_server):
     # The tests' own directory may lie on tmpfs, and that is remarked with cause.
     said = "\n".join(line for line in own_server.log().splitlines() if "in memory" not in line)
@@ -288,7 +388,7 @@ def test_what_is_remembered_outlives_rewrite_and_restart(fresh):
 def test_what_would_be_missed_is_refused(fresh, line):
     server = fresh(file=line + "\n")
     said = server.refuses_to_start(logfile="")
-    assert f"'{line.split()[0]}': Ferric has nothing of the kind: only '" in said
+    assert f"'{line.split()[0]}': not supported: only '" in said
 
 
 def test_a_file_that_cannot_be_rewritten(fresh):
@@ -298,6 +398,23 @@ def test_a_file_that_cannot_be_rewritten(fresh):
     reply = server.connect()("CONFIG", "REWRITE")
     assert reply.startswith("ERR Rewriting config file: ")
     assert server.file.read_text() == "timeout abc\n"
+
+
+def test_what_the_next_start_would_refuse_is_not_written(fresh):
+    server = fresh(file="timeout 17\n")
+    server.start()
+    client = server.connect()
+    many = " ".join(["1 1"] * 200)
+    for name, value in [("save", many), ("proc-title-template", "x" * (17 << 20))]:
+        assert client("CONFIG", "SET", name, value) == "OK"
+        assert client("CONFIG", "REWRITE").startswith("ERR Rewriting config file: ")
+        assert server.file.read_text() == "timeout 17\n"
+        assert client("CONFIG", "SET", name, "") == "OK"
+    percentiles = " ".join(str(n) for n in range(64)).encode()
+    assert client("CONFIG", "SET", "latency-tracking-info-percentiles", percentiles) == "OK"
+    assert client("CONFIG", "REWRITE") == "OK"
+    server.restart()
+    assert server.connect()("CONFIG", "GET", "latency-tracking-*")[1] == percentiles
 
 
 # ---- Files for people
@@ -320,14 +437,35 @@ def test_a_pid_file_that_is_left_over(fresh, tmp_path):
     assert path.read_text() == f"{server.process.pid}\n"
 
 
+def test_a_pid_file_that_cannot_be_written(fresh, tmp_path):
+    path = tmp_path / "missing/ferric.pid"
+    server = fresh(pidfile=path)
+    server.start()
+    assert server.log().count(f" # pid file {path}: No such file") == 1
+    assert "give a --pidfile in a folder that this user may write" in server.log()
+    assert server.connect()("SET", "k", "v") == "OK"
+    path.parent.mkdir()
+    path.write_text("another's\n")
+    assert server.stop() == 0
+    assert path.read_text() == "another's\n"
+
+
+def test_a_log_file_that_cannot_be_opened(fresh, tmp_path):
+    server = fresh(logfile=tmp_path / "missing/ferric.log")
+    said = server.refuses_to_start(dir=tmp_path / "made")
+    assert f"log file {tmp_path}/missing/ferric.log: No such file" in said
+    assert "Give a --logfile in a folder that is there and that this user may write" in said
+    assert not (tmp_path / "made").exists()
+
+
 def test_a_log_file(fresh, tmp_path):
     path = tmp_path / "ferric.log"
     server = fresh(logfile=path)
     server.start()
-    assert "ready on port" in path.read_text()
+    wait_until(lambda: "ready on port" in path.read_text())
     assert "ready on port" not in server.log()
     server.restart()
-    assert path.read_text().count("ready on port") == 2
+    wait_until(lambda: path.read_text().count("ready on port") == 2)
     assert "cannot listen" in (
         fresh(logfile=path).refuses_to_start(port=server.port) and path.read_text()
     )
@@ -337,6 +475,7 @@ def test_a_log_file(fresh, tmp_path):
 def test_log_levels(fresh, level, levels):
     server = fresh(loglevel=level, appendonly="no")
     server.start()
+    wait_until(lambda: "*" not in levels or "ready on port" in server.log())
     server.stop()
     lines = server.log().splitlines()
     pattern = r"\d+:M \d\d \w{3} \d{4} \d\d:\d\d:\d\d\.\d{3} ([.\-*#]) \S"

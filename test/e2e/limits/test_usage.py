@@ -46,6 +46,37 @@ def test_help_names_every_directive(own_server):
         assert own_server.connect()("CONFIG", "GET", hidden)[0] == hidden.encode()
 
 
+@pytest.mark.parametrize("words", ["--port 7000 --help", "missing.conf -h", "- --nosuch --help",
+                                   "--check-config --help", "--help --version"])
+def test_help_wherever_it_stands(words):
+    assert tell(*words.split()) == tell("--help")
+
+
+@pytest.mark.parametrize("words", ["--port 7000 --version", "missing.conf -v",
+                                   "--nosuch --version"])
+def test_version_wherever_it_stands(words):
+    assert tell(*words.split()) == tell("--version")
+
+
+@pytest.mark.parametrize("words", ["--requirepass -h", "--logfile -v"])
+def test_a_letter_may_be_a_value(words):
+    assert check(*words.split())[0] == 0
+
+
+@pytest.mark.parametrize(
+    "words, why",
+    [
+        ("--port 7000 my.conf", "'my.conf': a configuration file is the first argument"),
+        ("--bind 127.0.0.1 my.conf", "'my.conf': a configuration file is the first argument"),
+        ("--port 7000 mine", "'port': wrong number of arguments (a configuration file is"),
+        ("--port 7000 --check-config mine", "'mine': a configuration file is the first argument"),
+        ("-- mine", "command line: unknown directive ''"),
+    ],
+)
+def test_a_file_comes_first(words, why):
+    assert why in refusal(*words.split())
+
+
 @pytest.mark.parametrize("word", ["-p", "-x"])
 def test_a_dash_and_more_is_no_file(word):
     assert f"'{word}' is not a directive: write --name value" in refusal(word, "7000")
@@ -65,18 +96,67 @@ def check(*words, said=""):
     return done.returncode, done.stdout + done.stderr
 
 
+FINE = ("no mistake found. Nothing was opened: whether addresses are free, and files and data can "
+        "be read and written, a start shows\n")
+
+
 def test_a_good_configuration(tmp_path):
     file = tmp_path / "server.conf"
     file.write_text("port 7000\nbind 127.0.0.1 -::1 * ::*\nrename-command FLUSHALL \"\"\n")
-    assert check(str(file), "--timeout", "5") == (0, "the configuration can be served\n")
-    assert check() == (0, "the configuration can be served\n")
+    assert check(str(file), "--timeout", "5") == (0, FINE)
+    assert check() == (0, FINE)
     assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("words", ["FILE --check-config", "FILE --port 7001 --check-config",
+                                   "FILE --check-config --port 7001", "--check-config FILE"])
+def test_check_config_wherever_it_stands(tmp_path, words):
+    file = tmp_path / "server.conf"
+    file.write_text("port 7000\n")
+    words = words.replace("FILE", str(file)).split()
+    assert tell(*words) == FINE
+    file.write_text("port seven\n")
+    assert f"{file}, line 1: 'port'" in refusal(*words)
 
 
 def test_what_is_taken_differently_is_said():
     status, said = check("--appendfsync", "no")
     assert status == 0
     assert "appendfsync: writes are always durable" in said
+    assert check("--maxmemory", "1gb", "--hz", "9")[1].splitlines()[:2] == [
+        "maxmemory: no limit is enforced and nothing is evicted; the directive is only remembered",
+        "only remembered, and without effect here: hz: see docs/remembered.md",
+    ]
+
+
+def test_what_counts_for_less_is_said():
+    said = "max-entry-bytes counts as 524288, half of log-segment-size\n"
+    assert check("--log-segment-size", "1mb") == (0, said + FINE)
+    assert check("--log-segment-size", "1mb", "--max-entry-bytes", "512kb") == (0, FINE)
+
+
+def test_a_folder_that_is_missing(tmp_path):
+    status, said = check("--pidfile", tmp_path / "no/ferric.pid")
+    assert status == 0
+    assert said == (f"'pidfile': the folder of {tmp_path}/no/ferric.pid is not there: none will be "
+                    f"written\n{FINE}")
+    for name in ("logfile", "unixsocket"):
+        status, said = check(f"--{name}", tmp_path / "no/such")
+        assert status == 1
+        assert said == f"ferric-server: '{name}': the folder of {tmp_path}/no/such is not there\n"
+        assert check(f"--{name}", tmp_path / "such") == (0, FINE)
+        assert check(f"--{name}", "such") == (0, FINE)
+
+
+def test_a_data_directory_that_cannot_be(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert check("--dir", f"{tmp_path}/no/data/") == (
+        1, f"ferric-server: 'dir': {tmp_path}/no/data/ cannot be made: make the folder above it "
+        "first\n")
+    assert check("--dir", tmp_path / "file") == (
+        1, f"ferric-server: 'dir': {tmp_path}/file is no folder\n")
+    assert check("--dir", f"{tmp_path}/data/") == (0, FINE)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize(
@@ -85,6 +165,7 @@ def test_what_is_taken_differently_is_said():
         ("port 70000", "standard input, line 1: 'port': argument must be between 0 and 65535"),
         ("\nnosuch 1", "standard input, line 2: unknown directive 'nosuch'"),
         ("bind example", "'bind': 'example' is no address"),
+        ('bind ""', "'bind' names no address, and there is no 'unixsocket'"),
         ("unixsocketperm 9", "'unixsocketperm': argument couldn't be parsed into an integer"),
         ("unixsocketperm 1000", "'unixsocketperm': argument must be between 0 and 777 inclusive"),
         ("rename-command get", "'rename-command': wrong number of arguments"),
@@ -114,6 +195,15 @@ def test_documents_have_the_directives():
     done = subprocess.run([ROOT / "tools/documents", "--check", "--server", binary()],
                           capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_the_manual_has_every_default():
+    lines = (ROOT / "docs/ferric-server.1").read_text().splitlines()
+    rows = dict(re.match(r'\.BI (\S+) " (.*)"$', line).groups() for line in lines
+                if line.startswith(".BI ") and '" ' in line and "old new" not in line)
+    plain = {name.replace("\\-", "-"): value.replace("\\-", "-") for name, value in rows.items()}
+    for name, (_, default, _) in directives_of_help().items():
+        assert plain[name] == default.replace("empty", r"\(dq\(dq"), name
 
 
 def test_the_sample_configuration_can_be_served(tmp_path):

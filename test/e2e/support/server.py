@@ -29,7 +29,6 @@ PEER_OPTIONS = {
     "save": "",
     "appendonly": "yes",
     "appendfsync": "always",
-    "enable-debug-command": "yes",
 }
 
 
@@ -201,6 +200,7 @@ class Server:
 
     def _spawn(self, options):
         used = {"port": self.port, "bind": "127.0.0.1", "dir": self.directory}
+        used["enable-debug-command"] = "yes"
         if self.kind != "ferric":
             used |= PEER_OPTIONS
         else:

@@ -117,6 +117,63 @@ static void input_is_read_to_its_end(void **state)
     buf_fini(&text);
 }
 
+static const char *absolute(const char *path, struct buf *to)
+{
+    to->len = 0;
+    assert_int_equal(process_absolute_path(path, to), 0);
+    buf_append_byte(to, '\0');
+    return (const char *)to->data;
+}
+
+static void paths_are_made_absolute(void **state)
+{
+    (void)state;
+    struct buf text = {0};
+    char *before = getcwd(NULL, 0);
+    assert_int_equal(chdir("/proc/self"), 0);
+    char *here = getcwd(NULL, 0);
+    assert_string_equal(absolute("/a/./b/", &text), "/a/./b/");
+    const struct {
+        const char *path;
+        const char *steps;
+    } cases[] = {{"a", "/a"}, {"./a//b/", "/a/b"}, {".", ""}, {"../a/.", "/../a"}, {"..a", "/..a"}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *found = absolute(cases[i].path, &text);
+        assert_int_equal(strncmp(found, here, strlen(here)), 0);
+        assert_string_equal(found + strlen(here), cases[i].steps);
+    }
+    assert_int_equal(chdir("/"), 0);
+    assert_string_equal(absolute("data", &text), "/data");
+    assert_string_equal(absolute(".", &text), "/");
+    assert_int_equal(chdir(before), 0);
+    free(before);
+    free(here);
+    buf_fini(&text);
+}
+
+static int note_path(void *ctx, const char *path)
+{
+    struct buf *text = ctx;
+    buf_append_str(text, path);
+    buf_append_byte(text, '\n');
+    return strcmp(path, "/proc/self/limits") == 0 ? 7 : 0;
+}
+
+static void paths_are_found_in_order(void **state)
+{
+    (void)state;
+    struct buf text = {0};
+    assert_int_equal(process_find_paths("/proc/self/s[tm]at[!u]s", note_path, &text), 0);
+    assert_int_equal(process_find_paths("/proc/nosuch/*", note_path, &text), 0);
+    assert_int_equal(text.len, 0);
+    assert_int_equal(process_find_paths("/proc/self/stat*", note_path, &text), 0);
+    buf_append_byte(&text, '\0');
+    assert_string_equal((const char *)text.data,
+                        "/proc/self/stat\n/proc/self/statm\n/proc/self/status\n");
+    assert_int_equal(process_find_paths("/proc/self/limit?", note_path, &text), 7);
+    buf_fini(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -126,6 +183,8 @@ int main(void)
         cmocka_unit_test(output_appends),
         cmocka_unit_test(variables_are_found_by_their_whole_name),
         cmocka_unit_test(input_is_read_to_its_end),
+        cmocka_unit_test(paths_are_made_absolute),
+        cmocka_unit_test(paths_are_found_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

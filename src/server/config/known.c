@@ -117,7 +117,6 @@ static const struct config_row rows[CONFIG_KNOWN] = {
     {TEXT("dbfilename", "dump.rdb"), .is_live = true},
     {BOOL("disable-thp", "yes")},
     {BOOL("dynamic-hz", "yes"), .is_live = true},
-    {CHOICE("enable-debug-command", "yes", "no, yes, local")},
     {CHOICE("enable-module-command", "no", "no, yes, local"), .is_fixed = true},
     {CHOICE("enable-protected-configs", "yes", "no, yes, local")},
     {NUMBER("hash-max-listpack-entries", 0, INT64_MAX, "512"), .is_live = true,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CONFIG REWRITE. The file is read, put together anew and replaced by a thread of the pool: a loop
  * does not wait for a disk. What the lines of the file say is found by loading it into a
- * configuration of its own; a line stays, byte for byte, if that comes to what counts now.
+ * configuration of its own; a line stays, byte for byte, if that comes to what counts now. Lines
+ * that include other files stay, and those files are only read.
  */
 #include <stdio.h>
 #include <string.h>
@@ -84,7 +85,6 @@ struct rewrite {
     const struct config *now;
     const struct config *was; /* as the file says */
     size_t lines_left[CONFIG_ROWS];
-    bool is_there[CONFIG_ROWS];
     struct buf *to;
 };
 
@@ -95,7 +95,6 @@ static void count_line(void *ctx, struct slice line)
     if (!config_line_id(line, &id))
         return;
     rewrite->lines_left[id]++;
-    rewrite->is_there[id] = true;
 }
 
 /* Of several lines for one directive the last one counts. */
@@ -111,35 +110,52 @@ static void put_line(void *ctx, struct slice line)
     buf_append_byte(rewrite->to, '\n');
 }
 
-static void put_missing(struct rewrite *rewrite, const struct config *defaults)
+/* What the text as it is now does not say: what was set and is not at its default, or what a file
+ * that it includes says otherwise. Behind all else it wins. */
+static int put_missing(const struct config *now, struct buf *to, struct diag *diag)
 {
+    struct config *said = config_new();
+    int rc = config_load_text(said, buf_slice(to), "the file", diag);
     bool has_begun = false;
-    for (size_t i = 0; i < CONFIG_ROWS; i++) {
+    for (size_t i = 0; rc == 0 && i < CONFIG_ROWS; i++) {
         enum config_id id = (enum config_id)i;
-        if (rewrite->is_there[id] || is_same(rewrite->now, defaults, id))
+        if (is_same(now, said, id))
             continue;
         if (!has_begun)
-            buf_append_str(rewrite->to, "# Written by CONFIG REWRITE\n");
+            buf_append_str(to, "# Written by CONFIG REWRITE\n");
         has_begun = true;
-        config_put_line(rewrite->now, id, rewrite->to);
-        buf_append_byte(rewrite->to, '\n');
+        config_put_line(now, id, to);
+        buf_append_byte(to, '\n');
     }
+    config_free(said);
+    return rc;
+}
+
+/* Nothing is written that the next start would refuse. */
+static int check_readable(struct slice text, struct diag *diag)
+{
+    if (text.len > CONFIG_MAX_FILE)
+        return diag_set(diag, ERR_TOO_BIG, "it would be larger than %u bytes", CONFIG_MAX_FILE);
+    struct config *again = config_new();
+    int rc = config_load_text(again, text, "what would be written", diag);
+    config_free(again);
+    return rc;
 }
 
 int config_rewrite_text(const struct config *config, struct slice old, struct buf *to,
                         struct diag *diag)
 {
     struct config *was = config_new();
-    struct config *defaults = config_new();
     int rc = config_load_text(was, old, "the file", diag);
     if (rc == 0) {
         struct rewrite rewrite = {.now = config, .was = was, .to = to};
         each_line(old, count_line, &rewrite);
         each_line(old, put_line, &rewrite);
-        put_missing(&rewrite, defaults);
+        rc = put_missing(config, to, diag);
+        if (rc == 0)
+            rc = check_readable(buf_slice(to), diag);
     }
     config_free(was);
-    config_free(defaults);
     return rc;
 }
 
@@ -179,6 +195,20 @@ static int replace(struct fs *fs, const char *path, struct slice text)
     return rc == 0 ? fs_sync_dir(fs, dir) : rc;
 }
 
+/* So that nobody waits for the lock while files are read. */
+static struct config *copy_of(struct config *config)
+{
+    struct config *copy = config_new();
+    lock_take(&config->lock);
+    for (size_t i = 0; i < CONFIG_ROWS; i++) {
+        copy->values[i].number = config->values[i].number;
+        copy->values[i].text.len = 0;
+        buf_append_slice(&copy->values[i].text, buf_slice(&config->values[i].text));
+    }
+    lock_drop(&config->lock);
+    return copy;
+}
+
 int config_rewrite_file(struct config *config, struct diag *diag)
 {
     struct buf old = {0};
@@ -186,9 +216,9 @@ int config_rewrite_file(struct config *config, struct diag *diag)
     struct fs *fs = fs_posix();
     int rc = config_read_file(config->path, &old, diag);
     if (rc == 0) {
-        lock_take(&config->lock);
-        rc = config_rewrite_text(config, buf_slice(&old), &text, diag);
-        lock_drop(&config->lock);
+        struct config *now = copy_of(config);
+        rc = config_rewrite_text(now, buf_slice(&old), &text, diag);
+        config_free(now);
     }
     if (rc == 0) {
         rc = replace(fs, config->path, buf_slice(&text));
