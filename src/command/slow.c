@@ -15,10 +15,9 @@ static bool is_secret_option(struct slice name)
 }
 
 /* Is it the value of CONFIG SET's option before it? */
-static bool is_secret_value(const struct slice *argv, uint32_t argc, uint32_t nth)
+static bool is_secret_value(const struct slice *argv, uint32_t nth)
 {
-    return argc >= 4 && slice_is(argv[1], "set") && nth >= 3 && nth % 2 == 1 &&
-           is_secret_option(argv[nth - 1]);
+    return nth >= 3 && nth % 2 == 1 && is_secret_option(argv[nth - 1]);
 }
 
 /* HELLO 3 AUTH user password. */
@@ -28,15 +27,23 @@ static bool is_secret_of_hello(const struct slice *argv, uint32_t nth)
            (nth >= 4 && slice_is(argv[nth - 2], "auth"));
 }
 
-bool slow_is_secret(const struct slice *argv, uint32_t argc, uint32_t nth)
+static bool is_row(const struct command_row *row, const char *parent, const char *name)
 {
-    if (nth == 0)
+    return strcmp(row->name, name) == 0 &&
+           (row->parent == NULL ? parent == NULL
+                                : parent != NULL && strcmp(row->parent, parent) == 0);
+}
+
+bool slow_is_secret(const struct command_row *row, const struct slice *argv, uint32_t nth)
+{
+    /* By the row: clients may know the command by another name. */
+    if (nth == 0 || row->scope != SCOPE_NODE)
         return false;
-    if (slice_is(argv[0], "auth"))
+    if (is_row(row, NULL, "auth"))
         return true;
-    if (slice_is(argv[0], "hello"))
+    if (is_row(row, NULL, "hello"))
         return is_secret_of_hello(argv, nth);
-    return slice_is(argv[0], "config") && is_secret_value(argv, argc, nth);
+    return is_row(row, "config", "set") && is_secret_value(argv, nth);
 }
 
 static void put_one(struct reply *reply, struct slice arg)
@@ -79,7 +86,7 @@ void slow_put_argv(struct buf *to, const struct command_row *row, const struct s
         } else if (i == 0 && argv[0].len == 0) {
             /* As it stands in the log, without its name. */
             reply_bulk_str(&reply, row->parent != NULL ? row->parent : row->name);
-        } else if (slow_is_secret(argv, argc, i)) {
+        } else if (slow_is_secret(row, argv, i)) {
             reply_bulk_str(&reply, "(redacted)");
         } else {
             put_one(&reply, argv[i]);

@@ -87,7 +87,7 @@ void slow_put_argv(struct buf *to, const struct command_row *row, const struct s
 /* Its name in capitals. */
 void slow_shout(struct slow_command *slow);
 /* Must argument `nth` not be shown? */
-bool slow_is_secret(const struct slice *argv, uint32_t argc, uint32_t nth);
+bool slow_is_secret(const struct command_row *row, const struct slice *argv, uint32_t nth);
 
 /* ---- Sums ---- */
 

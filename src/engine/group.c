@@ -126,7 +126,8 @@ static void on_sweep(struct loop_post *post)
         sweep->on_done(sweep);
         return;
     }
-    shard_sweep(&sweep->group->shards[sweep->shard++]);
+    if (!shard_sweep(&sweep->group->shards[sweep->shard]))
+        sweep->shard++;
     bool is_last = sweep->shard == sweep->shard_count;
     loop_post(is_last ? sweep->loop : sweep->group->shards[sweep->shard].loop, &sweep->post);
 }
@@ -227,7 +228,7 @@ void group_tally(const struct group *group, struct tally_sum *sum)
 {
     for (uint32_t i = 0; i < group->options.io_loop_count; i++)
         tally_add_to(group->ports[i].tally, sum);
-    for (uint32_t i = 0; i < group->stores.count; i++)
+    for (uint32_t i = 0; i < group_shard_count(group); i++)
         tally_add_to(group->shards[i].tally, sum);
 }
 

@@ -109,8 +109,7 @@ static int refuse_data(const struct group_options *options, struct diag *diag)
     if (rc == ERR_EXISTS)
         return diag_set(diag, ERR_CORRUPT,
                         "%.200s has data files, but %.100s/" MANIFEST_NAME
-                        ", which says what they hold, is missing: restore it from a backup, or "
-                        "start with an empty directory",
+                        ", which says what they hold, is missing; another directory starts empty",
                         search.found, options->dir);
     return rc == 0 ? 0 : diag_set(diag, rc, "%.300s cannot be listed: %s", path, err_text(rc));
 }

@@ -205,6 +205,16 @@ const char *port_write(struct port *port, const struct port_request *request, ch
     return NULL;
 }
 
+/* `text`, NULL: the reply is written already. */
+static enum port_result refuse(struct port *port, const struct port_request *request,
+                               struct reply *reply, const char *text)
+{
+    tally_reject(port->tally, request->row);
+    if (text != NULL)
+        reply_error(reply, text);
+    return PORT_ANSWERED;
+}
+
 static enum port_result execute_write(struct port *port, const struct port_request *request,
                                       struct reply *reply)
 {
@@ -212,15 +222,14 @@ static enum port_result execute_write(struct port *port, const struct port_reque
         return PORT_ANSWERED;
     if ((request->row->flags & CMD_LOADS_VALUE) != 0) {
         enum prefetch_outcome outcome = port_prefetch(port, request, BATCH_ORDERED, reply);
-        if (outcome != PREFETCH_NOTHING)
-            return outcome == PREFETCH_TAKEN ? PORT_TAKEN_ALONE : PORT_ANSWERED;
+        if (outcome == PREFETCH_REFUSED)
+            return refuse(port, request, reply, NULL);
+        if (outcome == PREFETCH_TAKEN)
+            return PORT_TAKEN_ALONE;
     }
     char text[160];
     const char *refusal = port_write(port, request, text, sizeof(text));
-    if (refusal == NULL)
-        return PORT_TAKEN;
-    reply_error(reply, refusal);
-    return PORT_ANSWERED;
+    return refusal == NULL ? PORT_TAKEN : refuse(port, request, reply, refusal);
 }
 
 static enum port_result queue_read(struct port *port, const struct port_request *request,
@@ -233,10 +242,7 @@ static enum port_result queue_read(struct port *port, const struct port_request 
         refusal = TEXT_BAD_KEYS;
     else if (!port_add_read(port, request, &involved, kind))
         refusal = TEXT_NO_MEMORY;
-    if (refusal == NULL)
-        return PORT_TAKEN;
-    reply_error(reply, refusal);
-    return PORT_ANSWERED;
+    return refusal == NULL ? PORT_TAKEN : refuse(port, request, reply, refusal);
 }
 
 /* A read that is executed by the shards. What it needs of a disk is read before, so that nobody
@@ -253,10 +259,8 @@ static enum port_result place_read(struct port *port, const struct port_request 
 enum port_result port_execute(struct port *port, const struct port_request *request,
                               struct reply *reply)
 {
-    if (UNLIKELY(group_state(port->group) == GROUP_REPLAYING)) {
-        reply_error(reply, TEXT_LOADING);
-        return PORT_ANSWERED;
-    }
+    if (UNLIKELY(group_state(port->group) == GROUP_REPLAYING))
+        return refuse(port, request, reply, TEXT_LOADING);
     unsigned flags = request->row->flags;
     if ((flags & CMD_WRITE) != 0)
         return execute_write(port, request, reply);

@@ -56,7 +56,7 @@ enum port_result {
 };
 
 /* Executes a data command (scope KEYS or ALL) whose arity fits. Refusals (-LOADING, -MISCONF, too
- * big, ...) are replies. */
+ * big, ...) are replies, and counted in the port's tally. */
 #define TEXT_LOADING "LOADING Ferric is loading the dataset in memory"
 
 enum port_result port_execute(struct port *port, const struct port_request *request,

@@ -276,7 +276,7 @@ static bool take_commits(struct sequencer *sequencer)
 static void tell_replayed(const struct sequencer *sequencer)
 {
     if (sequencer->replayed > 0)
-        group_log(sequencer->group, '*', "the log is replayed (commands: %llu); all are served",
+        group_log(sequencer->group, '*', "the log is replayed (commands: %llu)",
                   (unsigned long long)sequencer->replayed);
 }
 
@@ -290,8 +290,8 @@ static void note_ready(struct sequencer *sequencer)
     if (consensus_is_ready(sequencer->consensus) && sequencer->rounds_out == 0) {
         hlc_resume(&sequencer->hlc);
         atomic_store(&group->hlc_ms, hlc_ms(sequencer->hlc.word));
-        group_set_state(group, GROUP_READY);
         tell_replayed(sequencer);
+        group_set_state(group, GROUP_READY);
         if (group->options.on_ready != NULL)
             group->options.on_ready(group->options.ctx);
         if (sequencer->wanted != NULL)

@@ -247,22 +247,41 @@ static void publish_expired(struct shard *shard)
         atomic_store_explicit(&shard->stats.expired_keys, count, memory_order_relaxed);
 }
 
+static bool is_expiry_held(const struct shard *shard)
+{
+    uint64_t held_ms = atomic_load_explicit(&shard->group->expiry_held_ms, memory_order_relaxed);
+    return UNLIKELY(held_ms != 0) && held_ms > loop_now_ms(shard->loop);
+}
+
 /* What a turn does beside commands; true if more is left. */
 static bool step_store(struct shard *shard)
 {
-    uint64_t held_ms = atomic_load_explicit(&shard->group->expiry_held_ms, memory_order_relaxed);
-    store_hold_expiry(shard->store, UNLIKELY(held_ms != 0) && held_ms > loop_now_ms(shard->loop));
+    /* Each one that goes is an event, and those that wait for it have had enough for now (G15). */
+    store_hold_expiry(shard->store,
+                      is_expiry_held(shard) || events_are_behind(&shard->group->events));
     bool has_more = store_step(shard->store, STEP_BUDGET);
     publish_expired(shard);
     return has_more;
 }
 
-void shard_sweep(struct shard *shard)
+bool shard_sweep(struct shard *shard)
 {
-    if (shard->state != SHARD_RUNNING)
-        return;
-    store_sweep(shard->store);
+    if (shard->state != SHARD_RUNNING || events_are_behind(&shard->group->events))
+        return false;
+    bool has_more = store_sweep(shard->store, STEP_BUDGET);
     publish_expired(shard);
+    return has_more;
+}
+
+/* What a command has found expired is then gone when its reply comes, as in Redis. */
+static void sweep_passive(struct shard *shard)
+{
+    if (!atomic_load_explicit(&shard->group->is_expire_passive, memory_order_relaxed) ||
+        is_expiry_held(shard))
+        return;
+    while (shard_sweep(shard)) {
+        /* All of it: this is for DEBUG alone. */
+    }
 }
 
 static bool run_phase(struct loop_phase *phase)
@@ -280,9 +299,7 @@ static bool run_phase(struct loop_phase *phase)
         reload_take_in(shard);
     shard_look_settled(shard);
     bool did = run_rounds(shard);
-    /* What a command has found expired is then gone when its reply comes, as in Redis. */
-    if (UNLIKELY(atomic_load_explicit(&shard->group->is_expire_passive, memory_order_relaxed)))
-        shard_sweep(shard);
+    sweep_passive(shard);
     shard_post_replies(shard);
     if (shard->state != SHARD_RUNNING)
         return did;

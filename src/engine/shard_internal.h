@@ -119,8 +119,10 @@ void shard_fini(struct shard *shard);
 /* Hands collected records to the append lane now, unless a write is out. */
 void shard_flush(struct shard *shard);
 void shard_publish_stats(struct shard *shard);
-/* Takes out what is due and decided, now. Thread: of the shard. */
-void shard_sweep(struct shard *shard);
+/* Takes out what is due and decided, a slice of it; true if more is left and can be taken out now.
+ * Thread: of the shard. */
+MUST_CHECK
+bool shard_sweep(struct shard *shard);
 /* stop.c: in its phase, while it is being waited for. */
 void shard_look_settled(struct shard *shard);
 /* Takes a part of a round. Thread: any, through loop_post(shard->loop, &part->post). */

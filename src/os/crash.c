@@ -4,9 +4,10 @@
  * allocated.
  *
  * The thread that crashes first reports, its own stack first. Then it asks the others for theirs,
- * one by one, by a signal: a thread that does not answer in a while (it may wait for a disk) is
- * passed over. A second crash meanwhile, of the reporting thread, ends the process at once; of
- * another one, it waits for the end there.
+ * one by one, by a signal, and a thread that has answered does nothing more: what it knows may be
+ * wrong. One that does not answer in a while (it may wait for a disk) is passed over, one of the
+ * kernel's (io_uring has some) at once: it hears no signal. A second crash meanwhile, of the
+ * reporting thread, ends the process at once; of another one, it waits for the end there.
  *
  * The end is the signal's own: its action is put back, and it comes again by itself (the faulting
  * instruction is tried again; abort() raises it a second time) or is sent again.
@@ -35,6 +36,7 @@
 #define ASK_SIGNAL   SIGSYS /* not blocked by any thread, see thread_start() */
 #define ASK_TRIES    5000   /* of a millisecond, for a thread */
 #define ALL_TRIES    10000  /* for all of them */
+#define NAME_SIZE    17     /* of a thread, with the line feed that the kernel puts behind it */
 
 static const struct {
     int number;
@@ -151,25 +153,35 @@ static int thread_id(void)
     return (int)syscall(SYS_gettid);
 }
 
-static void put_thread(struct text *text, int id)
+static void read_name(int id, char to[NAME_SIZE])
 {
     struct text path = {.len = 0};
-    char name[16] = "";
     put(&path, "/proc/self/task/");
     put_number(&path, (uint64_t)id, 10);
     put(&path, "/comm");
     path.bytes[path.len] = '\0';
     int fd = open(path.bytes, O_RDONLY | O_CLOEXEC);
-    ssize_t len = fd < 0 ? 0 : read(fd, name, sizeof(name) - 1);
+    ssize_t len = fd < 0 ? 0 : read(fd, to, NAME_SIZE - 1);
     if (fd >= 0)
         close(fd);
-    if (len > 0 && name[len - 1] == '\n')
-        name[len - 1] = '\0';
+    len = len < 0 ? 0 : len;
+    to[len > 0 && to[len - 1] == '\n' ? len - 1 : len] = '\0';
+}
+
+static void put_thread(struct text *text, int id, const char *name)
+{
     put(text, "thread ");
     put_number(text, (uint64_t)id, 10);
     put(text, " (");
     put(text, name);
     put(text, ")");
+}
+
+static void wait_for_the_end(void)
+{
+    const struct timespec day = {.tv_sec = 86400};
+    for (;;)
+        nanosleep(&day, NULL);
 }
 
 static void on_asked(int number)
@@ -180,15 +192,21 @@ static void on_asked(int number)
     void *frames[MAX_FRAMES];
     send_frames(frames, backtrace(frames, MAX_FRAMES));
     atomic_store(&crash.has_answered, true);
+    wait_for_the_end();
 }
 
 static void ask(int id)
 {
     const struct timespec while_waiting = {.tv_nsec = 1000000};
     struct text text = {.len = 0};
-    put_thread(&text, id);
-    put(&text, ":\n");
+    char name[NAME_SIZE];
+    read_name(id, name);
+    put_thread(&text, id, name);
+    bool is_kernels = strncmp(name, "iou-", 4) == 0;
+    put(&text, is_kernels ? ": one of the kernel's\n" : ":\n");
     send(&text);
+    if (is_kernels)
+        return;
     atomic_store(&crash.has_answered, false);
     atomic_store(&crash.asked, id);
     if (syscall(SYS_tgkill, getpid(), id, ASK_SIGNAL) != 0)
@@ -310,7 +328,9 @@ static void report(int number, const siginfo_t *info)
     void *frames[MAX_FRAMES];
     send_program();
     send_cause(number, info);
-    put_thread(&text, thread_id());
+    char name[NAME_SIZE];
+    read_name(thread_id(), name);
+    put_thread(&text, thread_id(), name);
     put(&text, ", which crashed:\n");
     send(&text);
     int count = backtrace(frames, MAX_FRAMES);
@@ -319,13 +339,6 @@ static void report(int number, const siginfo_t *info)
     send_other_threads();
     put(&text, "=== end of crash report ===\n");
     send(&text);
-}
-
-static void wait_for_the_end(void)
-{
-    const struct timespec day = {.tv_sec = 86400};
-    for (;;)
-        nanosleep(&day, NULL);
 }
 
 static void on_crash(int number, siginfo_t *info, void *context)

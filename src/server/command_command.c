@@ -31,7 +31,6 @@ static const struct {
     {CMD_SKIP_SLOWLOG, "skip_slowlog"},
     {CMD_ALLOW_BUSY, "allow_busy"},
     {CMD_NO_ASYNC_LOADING, "no_async_loading"},
-    {CMD_MAY_REPLICATE, "may_replicate"},
 };
 
 /* The flags that clients are told of. */

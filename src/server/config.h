@@ -20,6 +20,7 @@
 #include "server/config_id.h"
 
 #define CONFIG_MAX_PERCENTILES 64
+#define CONFIG_MAX_FILE        (16u * 1024 * 1024)
 
 enum config_kind {
     CONFIG_NUMBER,
@@ -119,8 +120,7 @@ void config_put_line(const struct config *config, enum config_id id, struct buf 
 
 /* The file's text with every directive as it is now: a line whose value has changed is replaced,
  * what neither it nor a file that it includes says comes at the end, all else stays (CONFIG
- * REWRITE).
- */
+ * REWRITE). An error if the next start could not read it. */
 MUST_CHECK
 int config_rewrite_text(const struct config *config, struct slice old, struct buf *to,
                         struct diag *diag);

@@ -174,9 +174,10 @@ void server_shutdown(struct server *server, bool with_checkpoint)
 static void on_signal(void *ctx, int signum)
 {
     struct server *server = ctx;
-    if (atomic_load(&server->is_stopping)) {
+    /* A second SIGTERM may belong to the same stop, sent to the process and to its group. */
+    if (atomic_load(&server->is_stopping) && signum == SIGINT) {
         log_line(&server->log, LOG_WARNING,
-                 "second signal: ending at once. Nothing acknowledged is lost");
+                 "SIGINT while stopping: ending at once. Nothing acknowledged is lost");
         _Exit(1);
     }
     log_line(&server->log, LOG_NOTICE, "received %s", signum == SIGINT ? "SIGINT" : "SIGTERM");
@@ -289,8 +290,9 @@ int server_new(struct config *config, struct server **out_server, struct diag *d
     return 0;
 }
 
-static void tell_ready(struct server *server)
+void server_on_ready(void *ctx)
 {
+    struct server *server = ctx;
     char where[NET_ADDR_SIZE + 32];
     const char *path = config_text(server->config, CONF_UNIX_SOCKET);
     if (server->port == 0)
@@ -305,6 +307,7 @@ static void tell_ready(struct server *server)
              "%llu.%03llu ms here",
              config_text(server->config, CONF_DIR), (unsigned long long)(server->sync_us / 1000),
              (unsigned long long)(server->sync_us % 1000));
+    server_notify(server, "READY=1\nSTATUS=Serving; every acknowledged write is durable");
 }
 
 int server_run(struct server *server)
@@ -313,7 +316,6 @@ int server_run(struct server *server)
         if (loop_start(server->loops[i]) != 0)
             assert_fail("a thread cannot be started", __FILE__, __LINE__, __func__);
     }
-    tell_ready(server);
     loop_run(server->loops[0]);
     for (uint32_t i = 1; i < server->loop_count; i++)
         loop_join(server->loops[i]);

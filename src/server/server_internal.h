@@ -63,9 +63,10 @@ int server_open_group(struct server *server, struct diag *diag);
 MUST_CHECK
 int server_open_hub(struct server *server, struct diag *diag);
 
+/* server.c: for the group. */
+void server_on_ready(void *ctx);
 /* recover.c: for the group. */
 void server_on_progress(void *ctx, const char *what, uint64_t done, uint64_t total);
-void server_on_ready(void *ctx);
 /* Takes away what others find the server by. */
 void server_leave(struct server *server);
 

@@ -254,7 +254,7 @@ static const struct command_row rows[] = {
     CLIENT_SUB("no-touch", 3, 3, CMD_NOSCRIPT, "", NULL, "7.2.0", run_no_touch,
                "Sets whether the connection's reads are to count as uses of keys; for CLIENT LIST.",
                "<ON | OFF>"),
-    CLIENT_SUB("pause", 3, ARITY_ANY, CMD_NOSCRIPT | CMD_ADMIN, FOR_ADMINS, ON_EVERY_NODE, "3.0.0",
+    CLIENT_SUB("pause", 3, ARITY_ANY, CMD_NOSCRIPT | CMD_ADMIN, FOR_ADMINS, NULL, "3.0.0",
                client_pause, "Suspends commands processing.", "timeout [WRITE | ALL]"),
     CLIENT_SUB("reply", 3, 3, CMD_NOSCRIPT, "", NULL, "3.2.0", run_reply,
                "Instructs the server whether to reply to commands.", "<ON | OFF | SKIP>"),
@@ -266,8 +266,8 @@ static const struct command_row rows[] = {
     CLIENT_SUB("unblock", 3, ARITY_ANY, CMD_NOSCRIPT | CMD_ADMIN, FOR_ADMINS, NULL, "5.0.0",
                client_unblock, "Ends the WAIT or WAITAOF of another client.",
                "client-id [TIMEOUT | ERROR]"),
-    CLIENT_SUB("unpause", 2, 2, CMD_NOSCRIPT | CMD_ADMIN, FOR_ADMINS, ON_EVERY_NODE, "6.2.0",
-               client_unpause, "Resumes processing commands from paused clients.", ""),
+    CLIENT_SUB("unpause", 2, 2, CMD_NOSCRIPT | CMD_ADMIN, FOR_ADMINS, NULL, "6.2.0", client_unpause,
+               "Resumes processing commands from paused clients.", ""),
 };
 
 const struct command_family client_family = {

@@ -198,6 +198,11 @@ void session_run_node(struct session *session, const struct command_row *row,
     size_t mark = reply->out->len;
     tally_before(tally, row, 0);
     IGNORE(row->run(&call), "a NODE handler answers its errors itself");
+    if (UNLIKELY(session->wants_retry)) {
+        /* It has not run yet. */
+        tally_other(tally);
+        return;
+    }
     struct slice text =
         session->is_deferred ? SLICE_EMPTY : slice_sub(buf_slice(reply->out), mark, SIZE_MAX);
     tally_after(tally,
@@ -216,18 +221,14 @@ static struct buf *out_for(struct session *session, bool is_direct)
     return &session->host->scratch;
 }
 
-/* What the port has answered is counted there; what it has refused or taken, here. */
-static void count_submitted(struct session *session, const struct command_row *row,
-                            enum port_result result)
+/* What the port has answered or refused is counted there; what it has taken, here. */
+static void count_submitted(struct session *session, enum port_result result)
 {
     struct tally *tally = port_tally(session->host->port);
-    if (result != PORT_ANSWERED) {
+    if (result == PORT_ANSWERED)
+        insight_note_slow(session, tally);
+    else
         tally_other(tally);
-        return;
-    }
-    if ((row->flags & CMD_WRITE) != 0)
-        tally_reject(tally, row);
-    insight_note_slow(session, tally);
 }
 
 static void run_data(struct session *session, const struct command_row *row,
@@ -253,7 +254,7 @@ static void run_data(struct session *session, const struct command_row *row,
         tracking_note_read(session, row,
                            &(struct request){.argv = argv, .argc = argc, .db = session->db});
     enum port_result result = port_execute(session->host->port, &request, &reply);
-    count_submitted(session, row, result);
+    count_submitted(session, result);
     if (result == PORT_ANSWERED) {
         session_count_error(session, &reply, mark);
         if (is_direct)
@@ -287,7 +288,7 @@ static void run_here(struct session *session, const struct command_row *row,
     else
         session_run_node(session, row, argv, argc, &reply);
     /* What the session answers itself is shown as it leaves it, EXEC behind what it runs. */
-    if (!is_queued)
+    if (!is_queued && !session->wants_retry)
         monitor_show(session, row, argv, argc);
     if (is_queued || is_exec)
         session_count_error(session, &reply, mark);

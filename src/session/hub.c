@@ -86,7 +86,8 @@ static void check_session(struct host *host, struct session *session)
         session->last_ms = loop_now_ms(host->loop);
     }
     uint64_t timeout_s = atomic_load_explicit(&settings->idle_timeout_s, memory_order_relaxed);
-    if (timeout_s > 0 && session->first == NULL && !session_is_subscribed(session) &&
+    bool listens = session->is_monitor || session_is_subscribed(session);
+    if (timeout_s > 0 && session->first == NULL && !listens &&
         loop_now_ms(host->loop) - session->last_ms > timeout_s * 1000)
         session_close_now(session);
 }
@@ -109,12 +110,9 @@ static void publish_port(struct host *host)
 /* How much there was a second since the last time. */
 static void publish_rates(struct host *host)
 {
-    const uint64_t values[] = {
-        atomic_load_explicit(&host->stats.commands, memory_order_relaxed),
-        atomic_load_explicit(&host->stats.bytes_in, memory_order_relaxed) +
-            atomic_load_explicit(&host->stats.open_bytes_in, memory_order_relaxed),
-        atomic_load_explicit(&host->stats.bytes_out, memory_order_relaxed) +
-            atomic_load_explicit(&host->stats.open_bytes_out, memory_order_relaxed)};
+    const uint64_t values[] = {atomic_load_explicit(&host->stats.commands, memory_order_relaxed),
+                               atomic_load_explicit(&host->stats.bytes_in, memory_order_relaxed),
+                               atomic_load_explicit(&host->stats.bytes_out, memory_order_relaxed)};
     uint64_t now_ms = loop_now_ms(host->loop);
     uint64_t passed_ms = now_ms - host->rates.at_ms;
     bool is_idle = list_is_empty(&host->sessions);
@@ -140,8 +138,6 @@ static void note_peak(struct hub *hub)
 
 static void look_after(struct host *host)
 {
-    uint64_t bytes_in = 0;
-    uint64_t bytes_out = 0;
     uint64_t memory = 0;
     uint64_t max_input = 0;
     uint64_t max_output = 0;
@@ -150,16 +146,13 @@ static void look_after(struct host *host)
     LIST_EACH(node, next, &host->sessions)
     {
         struct session *session = LIST_ENTRY(node, struct session, node);
-        bytes_in += session->conn.bytes_in;
-        bytes_out += session->conn.bytes_out;
+        session_count_bytes(session);
         memory += session_bytes(session);
         max_input = larger(max_input, session->conn.unread.cap + session->unfinished_bytes);
         max_output = larger(max_output, conn_queued(&session->conn));
         if (!session->conn.is_closing)
             check_session(host, session);
     }
-    set_word(&host->stats.open_bytes_in, bytes_in);
-    set_word(&host->stats.open_bytes_out, bytes_out);
     set_word(&host->stats.client_bytes, memory);
     set_word(&host->stats.max_input_bytes, max_input);
     set_word(&host->stats.max_output_bytes, max_output);
@@ -214,8 +207,6 @@ static uint64_t read_word(const _Atomic uint64_t *word)
     return atomic_load_explicit(word, memory_order_relaxed);
 }
 
-/* A session that closes moves its bytes from the one word to the other, and the first follows a
- * second later: what is taken for both meanwhile is taken off again by the next look. */
 static struct hub_stats sum_up(const struct hub *hub)
 {
     struct hub_stats sum = {0};
@@ -225,8 +216,8 @@ static struct hub_stats sum_up(const struct hub *hub)
         sum.connections_received += read_word(&host->stats.received);
         sum.rejected_connections += read_word(&host->stats.rejected);
         sum.commands_processed += read_word(&host->stats.commands);
-        sum.bytes_in += read_word(&host->stats.bytes_in) + read_word(&host->stats.open_bytes_in);
-        sum.bytes_out += read_word(&host->stats.bytes_out) + read_word(&host->stats.open_bytes_out);
+        sum.bytes_in += read_word(&host->stats.bytes_in);
+        sum.bytes_out += read_word(&host->stats.bytes_out);
         sum.output_limit_closes += read_word(&host->stats.output_closes);
         sum.query_limit_closes += read_word(&host->stats.query_closes);
         tracking_add_stats(host->tracking, &sum);
@@ -277,12 +268,7 @@ struct hub_stats hub_stats(struct hub *hub)
     take_off(&stats.writes, base.writes);
     note_peak(hub);
     stats.peak_memory = read_word(&hub->peak_memory);
-    uint64_t now_ms = clock_mono_us(clock_posix()) / 1000;
-    uint64_t until_ms = read_word(&hub->pause_until_ms);
-    if (until_ms > now_ms) {
-        stats.pause_kind = atomic_load(&hub->pause_kind);
-        stats.pause_left_ms = stats.pause_kind == 0 ? 0 : until_ms - now_ms;
-    }
+    pause_add_stats(hub, &stats);
     return stats;
 }
 

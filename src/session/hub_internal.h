@@ -46,15 +46,13 @@ struct host {
         _Atomic uint64_t received;
         _Atomic uint64_t rejected;
         _Atomic uint64_t commands;
-        _Atomic uint64_t bytes_in;
+        _Atomic uint64_t bytes_in; /* as session_count_bytes() last saw it */
         _Atomic uint64_t bytes_out;
         _Atomic uint64_t output_closes;
         _Atomic uint64_t query_closes;
         _Atomic uint64_t pubsub_clients;
         _Atomic uint64_t blocked; /* wait for something that another client does */
         _Atomic uint64_t monitors;
-        _Atomic uint64_t open_bytes_in; /* of connections that are open, as last counted */
-        _Atomic uint64_t open_bytes_out;
         _Atomic uint64_t client_bytes; /* of memory; as last counted */
         _Atomic uint64_t max_input_bytes;
         _Atomic uint64_t max_output_bytes;
@@ -86,8 +84,7 @@ struct hub {
     struct insight insight;
     _Atomic uint64_t peak_memory; /* of the allocator */
     _Atomic uint32_t monitor_count;
-    _Atomic uint32_t pause_kind; /* enum pause_kind */
-    _Atomic uint64_t pause_until_ms;
+    _Atomic uint64_t pause; /* its kind and end: pause.c; 0: none */
     const struct command_row *exec_row;
     const struct command_row *exists_row;
     _Atomic uint64_t next_id;

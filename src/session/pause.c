@@ -7,18 +7,39 @@
 
 enum pause_kind { PAUSE_NONE, PAUSE_WRITES, PAUSE_ALL };
 
+/* Kind and end are one word: no thread sees those of two pauses mixed. */
+#define KIND_BITS    2
+#define MAX_UNTIL_MS (UINT64_MAX >> KIND_BITS)
+
 static uint64_t now_ms(void)
 {
     return clock_mono_us(clock_posix()) / 1000;
 }
 
+struct pause {
+    enum pause_kind kind;
+    uint64_t left_ms;
+};
+
 /* What counts now; an end that has passed is none. */
-static enum pause_kind current_kind(const struct hub *hub)
+static struct pause current(const struct hub *hub)
 {
-    uint32_t kind = atomic_load_explicit(&hub->pause_kind, memory_order_relaxed);
-    if (LIKELY(kind == PAUSE_NONE) || now_ms() >= atomic_load(&hub->pause_until_ms))
-        return PAUSE_NONE;
-    return (enum pause_kind)kind;
+    uint64_t word = atomic_load_explicit(&hub->pause, memory_order_relaxed);
+    if (LIKELY(word == 0))
+        return (struct pause){.kind = PAUSE_NONE};
+    uint64_t until_ms = word >> KIND_BITS;
+    uint64_t now = now_ms();
+    if (now >= until_ms)
+        return (struct pause){.kind = PAUSE_NONE};
+    return (struct pause){.kind = (enum pause_kind)(word & ((1u << KIND_BITS) - 1)),
+                          .left_ms = until_ms - now};
+}
+
+void pause_add_stats(const struct hub *hub, struct hub_stats *stats)
+{
+    struct pause pause = current(hub);
+    stats->pause_kind = pause.kind;
+    stats->pause_left_ms = pause.left_ms;
 }
 
 static bool is_write(const struct command_row *row)
@@ -38,19 +59,17 @@ static bool has_queued_writes(const struct session *session)
 bool pause_holds(struct session *session, const struct command_row *row)
 {
     struct host *host = session->host;
-    enum pause_kind kind = current_kind(host->hub);
-    if (LIKELY(kind == PAUSE_NONE))
+    struct pause pause = current(host->hub);
+    if (LIKELY(pause.kind == PAUSE_NONE))
         return false;
     bool ends_writes = row == host->hub->exec_row && has_queued_writes(session);
-    if (kind == PAUSE_WRITES && !is_write(row) && !ends_writes)
+    if (pause.kind == PAUSE_WRITES && !is_write(row) && !ends_writes)
         return false;
     session->waits_for_pause = true;
     list_push_back(&host->paused, &session->pause_node);
     count_up(&host->stats.blocked, 1);
-    uint64_t until_ms = atomic_load(&host->hub->pause_until_ms);
-    uint64_t now = now_ms();
-    if (!loop_timer_is_armed(&host->pause_end))
-        loop_timer_arm(&host->pause_end, until_ms > now ? until_ms - now : 1);
+    /* It may still be armed for the end of a pause that UNPAUSE has ended, a longer one. */
+    loop_timer_arm(&host->pause_end, pause.left_ms);
     return true;
 }
 
@@ -79,16 +98,26 @@ static void release(struct host *host)
 void host_on_pause_end(struct loop_timer *timer)
 {
     struct host *host = CONTAINER_OF(timer, struct host, pause_end);
-    uint64_t until_ms = atomic_load(&host->hub->pause_until_ms);
-    uint64_t now = now_ms();
-    bool is_over = current_kind(host->hub) == PAUSE_NONE;
-    if (is_over)
+    struct pause pause = current(host->hub);
+    if (pause.kind == PAUSE_NONE)
         release(host);
     else
-        loop_timer_arm(timer, until_ms > now ? until_ms - now : 1);
+        loop_timer_arm(timer, pause.left_ms);
 }
 
 /* ---- The commands ---- */
+
+/* Of two pauses the stricter and the longer count. */
+static void begin(struct hub *hub, enum pause_kind kind, uint64_t for_ms, uint64_t loop_ms)
+{
+    lock_take(&hub->lock);
+    struct pause before = current(hub);
+    kind = before.kind > kind ? before.kind : kind;
+    for_ms = before.left_ms > for_ms ? before.left_ms : for_ms;
+    atomic_store(&hub->pause, (now_ms() + for_ms) << KIND_BITS | kind);
+    group_hold_expiry(hub->options.group, loop_ms + for_ms);
+    lock_drop(&hub->lock);
+}
 
 int client_pause(struct call *call)
 {
@@ -107,8 +136,7 @@ int client_pause(struct call *call)
         }
         kind = is_writes ? PAUSE_WRITES : PAUSE_ALL;
     }
-    uint64_t now = now_ms();
-    if (!num_parse_i64(call->argv[2], &timeout_ms) || timeout_ms > INT64_MAX - (int64_t)now) {
+    if (!num_parse_i64(call->argv[2], &timeout_ms)) {
         reply_error(call->reply, "ERR timeout is not an integer or out of range");
         return 0;
     }
@@ -116,17 +144,11 @@ int client_pause(struct call *call)
         reply_error(call->reply, "ERR timeout is negative");
         return 0;
     }
-    /* Of two pauses the stricter and the longer count. */
-    lock_take(&hub->lock);
-    enum pause_kind before = current_kind(hub);
-    uint64_t until_ms = now + (uint64_t)timeout_ms;
-    if (before != PAUSE_NONE && atomic_load(&hub->pause_until_ms) > until_ms)
-        until_ms = atomic_load(&hub->pause_until_ms);
-    atomic_store(&hub->pause_until_ms, until_ms);
-    atomic_store(&hub->pause_kind, before > kind ? before : kind);
-    group_hold_expiry(hub->options.group,
-                      loop_now_ms(session_loop(call->session)) + (until_ms - now));
-    lock_drop(&hub->lock);
+    if ((uint64_t)timeout_ms > MAX_UNTIL_MS - now_ms()) {
+        reply_error(call->reply, "ERR timeout is out of range");
+        return 0;
+    }
+    begin(hub, kind, (uint64_t)timeout_ms, loop_now_ms(session_loop(call->session)));
     reply_ok(call->reply);
     return 0;
 }
@@ -160,7 +182,7 @@ int client_unpause(struct call *call)
 {
     struct hub *hub = call->session->host->hub;
     lock_take(&hub->lock);
-    atomic_store(&hub->pause_kind, PAUSE_NONE);
+    atomic_store(&hub->pause, 0);
     group_hold_expiry(hub->options.group, 0);
     lock_drop(&hub->lock);
     for (uint32_t i = 0; i < hub->options.loop_count; i++) {

@@ -8,6 +8,16 @@
 
 /* ---- Life ---- */
 
+void session_count_bytes(struct session *session)
+{
+    struct host *host = session->host;
+    const struct conn *conn = &session->conn;
+    count_up(&host->stats.bytes_in, conn->bytes_in - session->counted_in);
+    count_up(&host->stats.bytes_out, conn->bytes_out - session->counted_out);
+    session->counted_in = conn->bytes_in;
+    session->counted_out = conn->bytes_out;
+}
+
 void session_on_conn_closed(struct conn *conn, int error)
 {
     (void)error;
@@ -30,8 +40,7 @@ void session_on_conn_closed(struct conn *conn, int error)
     buf_fini(&session->name);
     buf_fini(&session->lib_name);
     buf_fini(&session->lib_version);
-    count_up(&host->stats.bytes_in, conn->bytes_in);
-    count_up(&host->stats.bytes_out, conn->bytes_out);
+    session_count_bytes(session);
     count_up(&host->stats.clients, (uint64_t)-1);
     atomic_fetch_sub(&host->hub->client_count, 1);
     mem_free(session);

@@ -82,6 +82,8 @@ struct session {
     struct subscriber *subscriber; /* NULL: it listens to nothing */
     uint64_t over_soft_since_ms;   /* more than the soft limit has waited for it; 0: it has not */
     uint64_t last_bytes_out;       /* as the last second saw it */
+    uint64_t counted_in;           /* in host->stats */
+    uint64_t counted_out;
     uint64_t command_count;
     const struct command_row *last_row;
     struct buf name;
@@ -93,6 +95,8 @@ struct session {
 int session_open(struct host *host, int fd);
 void session_close_now(struct session *session);
 void session_on_conn_closed(struct conn *conn, int error);
+/* Adds to the host's figures what has passed since the last time. They never go back. */
+void session_count_bytes(struct session *session);
 
 /* dispatch.c */
 /* False: nothing has been done, the command is to be parsed again later. */
@@ -131,6 +135,7 @@ void budget_drop(struct session *session);
 /* Is the command, or what it ends, held by CLIENT PAUSE? Then the session waits. */
 bool pause_holds(struct session *session, const struct command_row *row);
 void pause_forget(struct session *session);
+void pause_add_stats(const struct hub *hub, struct hub_stats *stats);
 void host_on_pause_end(struct loop_timer *timer);
 int client_pause(struct call *call);
 int client_unpause(struct call *call);

@@ -225,7 +225,7 @@ static struct store *make_store(const struct store_options *options)
     store->database_count = options->database_count;
     store->epoch = options->epoch;
     store->hash_seed = options->hash_seed;
-    store->hot_max_value = options->hot_max_value;
+    atomic_init(&store->hot_max_value, options->hot_max_value);
     store->lfu = options->lfu;
     list_init(&store->dropped);
     store->dropped_bag = store_new_dropped_bag(store);

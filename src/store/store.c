@@ -39,7 +39,7 @@ uint32_t store_database_count(const struct store *store)
 
 void store_set_hot_max_value(struct store *store, size_t bytes)
 {
-    store->hot_max_value = bytes;
+    atomic_store_explicit(&store->hot_max_value, bytes, memory_order_relaxed);
 }
 
 const struct keydir *store_keydir(const struct store *store, uint16_t db)
@@ -72,6 +72,11 @@ uint16_t store_database_id(const struct store *store, uint16_t db)
 bool store_has_cold(const struct store *store)
 {
     return atomic_load_explicit(&store->cold_rows, memory_order_relaxed) > 0;
+}
+
+static size_t hot_max_value(const struct store *store)
+{
+    return atomic_load_explicit(&store->hot_max_value, memory_order_relaxed);
 }
 
 void store_count_cold(struct db *db, int64_t change)
@@ -165,7 +170,7 @@ void store_publish(struct store *store, struct db *db, struct row *row, const st
     if (old != NULL && !row_is_hot(old))
         store_count_cold(db, -1);
     store_note_expiry(db, row, old, hash);
-    if (row_is_hot(row) && row->value_size > store->hot_max_value)
+    if (row_is_hot(row) && row->value_size > hot_max_value(store))
         push_chill(&store->chills, (struct chill){.hash = hash,
                                                   .place = row_place(row).word,
                                                   .version = row->version,
@@ -471,16 +476,20 @@ void store_hold_expiry(struct store *store, bool is_held)
     store->is_expiry_held = is_held;
 }
 
-void store_sweep(struct store *store)
+bool store_sweep(struct store *store, size_t budget)
 {
+    bool has_more = false;
     for (uint32_t i = 0; i < store->database_count; i++) {
         struct db *db = store_db(store, (uint16_t)i);
         struct due_walk walk = {.store = store, .db = db, .now_ms = store_applied_ms(store)};
         if (expiry_count(db->expiry) == 0)
             continue;
-        IGNORE(expiry_advance(db->expiry, walk.now_ms, SIZE_MAX, on_due, &walk), "all of it");
-        expiry_look_ahead(db->expiry, on_due, &walk);
+        if (expiry_advance(db->expiry, walk.now_ms, budget, on_due, &walk))
+            has_more = true;
+        else
+            expiry_look_ahead(db->expiry, on_due, &walk);
     }
+    return has_more;
 }
 
 uint64_t store_expired_keys(const struct store *store)
@@ -507,7 +516,7 @@ void store_warm(struct store *store, const struct store_warmth *warmth)
     const struct row *row = keydir_find(db->dir, warmth->key, hash);
     if (row == NULL || row_is_hot(row) || row->version != warmth->version.word ||
         row_place(row).word != warmth->place.word || row->value_size != warmth->value.len ||
-        warmth->value.len > store->hot_max_value)
+        warmth->value.len > hot_max_value(store))
         return;
     struct row *hot = row_new(&(struct row_desc){
         .key = warmth->key,

@@ -114,9 +114,10 @@ typedef void (*store_expired_fn)(void *ctx, uint16_t db, struct slice key);
 void store_on_expired(struct store *store, store_expired_fn on_expired, void *ctx);
 /* Held: what is due stays in the tables, counts as gone, and is not counted in expired_keys. */
 void store_hold_expiry(struct store *store, bool is_held);
-/* Removes all that has expired by the applied time, however much it is, to the millisecond; steps
- * do so by the second. */
-void store_sweep(struct store *store);
+/* Removes what has expired by the applied time, held or not and to the millisecond; steps do so by
+ * the second. True if more is left. */
+MUST_CHECK
+bool store_sweep(struct store *store, size_t budget);
 uint64_t store_expired_keys(const struct store *store);
 
 /* When a key will next be due, at the earliest; UINT64_MAX for none. */

@@ -42,7 +42,7 @@ struct store {
     struct epoch *epoch;
     struct bitcask *bitcask;
     uint64_t hash_seed;
-    size_t hot_max_value;
+    _Atomic size_t hot_max_value; /* read by whoever the store is lent to */
     struct lfu_options lfu;
     struct epoch_bag *dropped_bag;
     struct list_node dropped;

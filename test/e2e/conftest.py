@@ -95,6 +95,13 @@ def start_server(tmp_path):
 
 
 @pytest.fixture
+def socket_path():
+    """Short enough for a socket's name, whatever the tests' own folder is called."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield os.path.join(folder, "socket")
+
+
+@pytest.fixture
 def connect(server):
     """Opens connections to the shared server: connect(), connect(protocol=3)."""
     return server.connect

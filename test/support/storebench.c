@@ -340,3 +340,35 @@ void storebench_expect(struct storebench *bench, uint16_t db, const char *key, c
     }
     tx_reset(bench->tx);
 }
+
+/* ---- For tests of transactions ---- */
+
+struct storebench *storebench_hot(uint32_t shard_count)
+{
+    return storebench_new(&(struct storebench_options){
+        .seed = 11, .shard_count = shard_count, .hot_max_value = SIZE_MAX, .has_threads = true});
+}
+
+void storebench_tx_put(struct tx *tx, uint16_t db, const char *key, const char *value)
+{
+    tx_put(tx, db, slice_str(key),
+           &(struct tx_value){.type = VALUE_STRING, .bytes = slice_str(value)});
+}
+
+struct item storebench_item(struct tx *tx, uint16_t db, const char *key)
+{
+    struct item item;
+    assert_int_equal(tx_get(tx, db, slice_str(key), &item), 0);
+    return item;
+}
+
+void storebench_tx_expect(struct tx *tx, uint16_t db, const char *key, const char *want)
+{
+    struct slice value;
+    struct item item = storebench_item(tx, db, key);
+    assert_int_equal(item.type != VALUE_NONE, want != NULL);
+    if (want == NULL)
+        return;
+    assert_int_equal(tx_load(tx, &item, &value), 0);
+    assert_true(slice_eq(value, slice_str(want)));
+}

@@ -84,4 +84,12 @@ void storebench_del(struct storebench *bench, uint16_t db, const char *key);
 /* The test has failed unless the key's string is `want`; NULL: absent. */
 void storebench_expect(struct storebench *bench, uint16_t db, const char *key, const char *want);
 
+/* ---- Within a transaction ---- */
+
+struct storebench *storebench_hot(uint32_t shard_count); /* one whose values all stay in memory */
+void storebench_tx_put(struct tx *tx, uint16_t db, const char *key, const char *value);
+struct item storebench_item(struct tx *tx, uint16_t db, const char *key);
+/* As storebench_expect(); nothing of it may be cold. */
+void storebench_tx_expect(struct tx *tx, uint16_t db, const char *key, const char *want);
+
 #endif

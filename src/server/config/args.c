@@ -48,7 +48,7 @@ void config_put_usage(struct buf *to)
 static int load_input(struct config *config, struct diag *diag)
 {
     struct buf text = {0};
-    int rc = input_read(&text, CONFIG_MAX_FILE_SIZE);
+    int rc = input_read(&text, CONFIG_MAX_FILE);
     if (rc == 0)
         rc = config_load_text(config, buf_slice(&text), "standard input", diag);
     else

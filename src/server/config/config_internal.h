@@ -5,8 +5,7 @@
 
 #include "server/config.h"
 
-#define CONFIG_MAX_ARGS      64
-#define CONFIG_MAX_FILE_SIZE (16u * 1024 * 1024)
+#define CONFIG_MAX_ARGS 256
 
 /* The words of one line, unquoted. All zero at first; `bytes` is the user's to end. */
 struct config_line {

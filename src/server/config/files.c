@@ -42,7 +42,7 @@ int config_read_file(const char *path, struct buf *to, struct diag *diag)
         return diag_set(diag, rc, "configuration file %.300s: %s", path, err_text(rc));
     uint64_t size = 0;
     rc = file_size(file, &size);
-    if (rc == 0 && size > CONFIG_MAX_FILE_SIZE)
+    if (rc == 0 && size > CONFIG_MAX_FILE)
         rc = ERR_TOO_BIG;
     if (rc == 0)
         rc = file_read_full(file, buf_extend(to, size), size, 0);

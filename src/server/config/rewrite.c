@@ -131,6 +131,17 @@ static int put_missing(const struct config *now, struct buf *to, struct diag *di
     return rc;
 }
 
+/* Nothing is written that the next start would refuse. */
+static int check_readable(struct slice text, struct diag *diag)
+{
+    if (text.len > CONFIG_MAX_FILE)
+        return diag_set(diag, ERR_TOO_BIG, "it would be larger than %u bytes", CONFIG_MAX_FILE);
+    struct config *again = config_new();
+    int rc = config_load_text(again, text, "what would be written", diag);
+    config_free(again);
+    return rc;
+}
+
 int config_rewrite_text(const struct config *config, struct slice old, struct buf *to,
                         struct diag *diag)
 {
@@ -141,6 +152,8 @@ int config_rewrite_text(const struct config *config, struct slice old, struct bu
         each_line(old, count_line, &rewrite);
         each_line(old, put_line, &rewrite);
         rc = put_missing(config, to, diag);
+        if (rc == 0)
+            rc = check_readable(buf_slice(to), diag);
     }
     config_free(was);
     return rc;

@@ -106,8 +106,10 @@ static bool wants(const struct call *call, const struct section *section)
 static int run_info(struct call *call)
 {
     struct info info;
+    struct config *config = server_config(session_server(call->session));
     info_begin(&info, session_server(call->session), call->table);
     struct buf text = {0};
+    lock_take(&config->lock);
     for (size_t i = 0; i < ARRAY_COUNT(sections); i++) {
         if (!wants(call, &sections[i]))
             continue;
@@ -117,6 +119,7 @@ static int run_info(struct call *call)
         else
             info_put_fields(&info, sections[i].name, &text);
     }
+    lock_drop(&config->lock);
     reply_verbatim(call->reply, "txt", buf_slice(&text));
     buf_fini(&text);
     info_end(&info);

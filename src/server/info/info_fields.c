@@ -94,7 +94,10 @@ NUMBER_FIELD(show_hz, config_number(server_config(info->server), CONF_HZ))
 NUMBER_FIELD(show_last_save, server_last_save_ms(info->server) / 1000)
 NUMBER_FIELD(show_is_saving, server_is_saving(info->server))
 NUMBER_FIELD(show_last_save_took_s, info->group.last_checkpoint_took_us / 1000000)
-NUMBER_FIELD(show_changes, info->group.applied_index - info->group.checkpoint_index)
+/* A checkpoint may be known before what the shards have counted for it. */
+NUMBER_FIELD(show_changes, info->group.applied_index > info->group.checkpoint_index
+                               ? info->group.applied_index - info->group.checkpoint_index
+                               : 0)
 
 static void show_executable(UNUSED const struct info *info, struct buf *to)
 {

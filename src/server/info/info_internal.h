@@ -32,7 +32,8 @@ uint64_t info_overhead(const struct info *info);
 /* "1.50M", appended. */
 void info_put_human(struct buf *to, uint64_t bytes);
 
-/* info_fields.c: the fields of a section that has fixed ones. */
+/* All that follow are called with the lock of the configuration held.
+ * info_fields.c: the fields of a section that has fixed ones. */
 void info_put_fields(const struct info *info, const char *section, struct buf *to);
 
 /* info_stats.c: sections whose fields depend on what has happened. */

@@ -52,10 +52,7 @@ static void put_percentile(double percentile, struct buf *to)
 void info_put_latencystats(const struct info *info, struct buf *to)
 {
     double percentiles[CONFIG_MAX_PERCENTILES];
-    struct config *config = server_config(info->server);
-    lock_take(&config->lock);
-    size_t count = config_percentiles(config, percentiles);
-    lock_drop(&config->lock);
+    size_t count = config_percentiles(server_config(info->server), percentiles);
     for (uint32_t i = 0; i < info->tally.row_count; i++) {
         const struct tally_sum_row *row = &info->tally.rows[i];
         if (tally_timed(row) == 0)

@@ -3,6 +3,9 @@
  * first loop runs meanwhile, and its connections get -LOADING for all that needs data. No other
  * loop runs yet, so that all components can be put to work afterwards as if nobody were there.
  */
+#include <stdio.h>
+#include <string.h>
+
 #include "base/assert.h"
 #include "base/err.h"
 #include "server/server_internal.h"
@@ -40,12 +43,6 @@ void server_on_progress(void *ctx, const char *what, uint64_t done, uint64_t tot
     server_notify(server, "STATUS=Loading: %s %llu %%", what, (unsigned long long)percent);
 }
 
-void server_on_ready(void *ctx)
-{
-    struct server *server = ctx;
-    server_notify(server, "READY=1\nSTATUS=Serving; every acknowledged write is durable");
-}
-
 struct server_loading server_loading(const struct server *server)
 {
     uint64_t now_ms = clock_wall_ms(server->os.clock);
@@ -80,6 +77,16 @@ static void recover(void *ctx)
     loop_stop(recovery->server->loops[0]);
 }
 
+/* Damage is refused and never mended on the way (P5): people decide. */
+static void add_advice(struct diag *diag)
+{
+    size_t len = strlen(diag->text);
+    snprintf(
+        diag->text + len, sizeof(diag->text) - len,
+        ". What is damaged was left as it is: keep a copy of the directory, then restore it from "
+        "a backup");
+}
+
 int server_recover(struct server *server, struct diag *diag)
 {
     struct recovery recovery = {.server = server, .diag = diag};
@@ -90,6 +97,8 @@ int server_recover(struct server *server, struct diag *diag)
     thread_join(&recovery.thread);
     server->is_recovering = false;
     int rc = recovery.error;
+    if (rc == ERR_CORRUPT)
+        add_advice(diag);
     if (rc == 0)
         rc = group_start(server->group, diag);
     if (rc != 0) {

@@ -14,37 +14,54 @@
 
 /* ---- A line ---- */
 
+/* What stands for a byte; returns how many. */
+static size_t quote_byte(uint8_t c, char to[4])
+{
+    static const char digits[] = "0123456789abcdef";
+    static const char letters[] = {['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't', ['\a'] = 'a',
+                                   ['\b'] = 'b', ['"'] = '"',  ['\\'] = '\\'};
+    bool has_letter = c < ARRAY_COUNT(letters) && letters[c] != '\0';
+    if (!has_letter && c >= ' ' && c < 0x7f) {
+        to[0] = (char)c;
+        return 1;
+    }
+    to[0] = '\\';
+    to[1] = has_letter ? letters[c] : 'x';
+    to[2] = digits[c >> 4];
+    to[3] = digits[c & 15];
+    return has_letter ? 2 : 4;
+}
+
+/* Beyond what a monitor may be behind there is nobody to show the rest to. */
 static void put_quoted(struct slice text, struct buf *to)
 {
-    static const char *const short_forms[] = {
-        ['\n'] = "\\n", ['\r'] = "\\r", ['\t'] = "\\t", ['\a'] = "\\a", ['\b'] = "\\b"};
     buf_append_byte(to, '"');
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = text.data[i];
-        if (c == '"' || c == '\\')
-            buf_append_format(to, "\\%c", c);
-        else if (c < ARRAY_COUNT(short_forms) && short_forms[c] != NULL)
-            buf_append_str(to, short_forms[c]);
-        else if (c < ' ' || c >= 0x7f)
-            buf_append_format(to, "\\x%02x", c);
-        else
-            buf_append_byte(to, c);
+    for (size_t i = 0; i < text.len && to->len <= MAX_BEHIND; i++) {
+        char quoted[4];
+        buf_append(to, quoted, quote_byte(text.data[i], quoted));
     }
     buf_append_byte(to, '"');
 }
 
-static void put_line(const struct session *session, uint16_t db, const struct slice *argv,
-                     uint32_t argc, struct buf *to)
+struct shown {
+    const struct command_row *row;
+    const struct slice *argv;
+    uint32_t argc;
+    uint16_t db;
+};
+
+static void put_line(const struct session *session, const struct shown *shown, struct buf *to)
 {
     char peer[NET_ADDR_SIZE];
     char local[NET_ADDR_SIZE];
     uint64_t us = clock_posix_wall_us();
     conn_addresses(&session->conn, peer, local);
     buf_append_format(to, "+%llu.%06llu [%u %s]", (unsigned long long)(us / 1000000),
-                      (unsigned long long)(us % 1000000), db, peer);
-    for (uint32_t i = 0; i < argc; i++) {
+                      (unsigned long long)(us % 1000000), shown->db, peer);
+    for (uint32_t i = 0; i < shown->argc; i++) {
+        bool is_secret = slow_is_secret(shown->row, shown->argv, i);
         buf_append_byte(to, ' ');
-        put_quoted(slow_is_secret(argv, argc, i) ? SLICE_LIT("(redacted)") : argv[i], to);
+        put_quoted(is_secret ? SLICE_LIT("(redacted)") : shown->argv[i], to);
     }
     buf_append_str(to, "\r\n");
 }
@@ -123,7 +140,8 @@ void monitor_show(struct session *session, const struct command_row *row, const 
     if (LIKELY(!is_shown(hub, row)))
         return;
     struct buf line = {0};
-    put_line(session, session->db, argv, argc, &line);
+    put_line(session, &(struct shown){.row = row, .argv = argv, .argc = argc, .db = session->db},
+             &line);
     spread(hub, buf_slice(&line));
     buf_fini(&line);
 }
@@ -137,7 +155,9 @@ void monitor_show_queue(struct session *session)
             continue;
         uint32_t argc;
         struct slice *argv = queued_argv(queued, &argc);
-        put_line(session, queued->db, argv, argc, &lines);
+        put_line(session,
+                 &(struct shown){.row = queued->row, .argv = argv, .argc = argc, .db = queued->db},
+                 &lines);
         mem_free(argv);
     }
     if (lines.len > 0)

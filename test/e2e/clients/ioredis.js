@@ -58,6 +58,50 @@ async function walks(client) {
   assert.equal(found.size, 5000);
 }
 
+async function messages(client) {
+  const subscriber = connect();
+  const got = [];
+  let done;
+  const all = new Promise((resolve) => (done = resolve));
+  const note = (...args) => {
+    if (got.push(args.map(String)) === 102) done();
+  };
+  subscriber.on('message', note);
+  subscriber.on('pmessage', note);
+  subscriber.on('smessage', note);
+  assert.equal(await subscriber.subscribe('c', 'd'), 2);
+  assert.equal(await subscriber.psubscribe('news.*'), 3);
+  assert.equal(await subscriber.ssubscribe('shard'), 1);
+  const pipe = client.pipeline();
+  for (let i = 0; i < 100; i++) pipe.publish('c', `m${i}`);
+  pipe.publish('news.today', 'rain').spublish('shard', 'here');
+  assert.ok((await pipe.exec()).every(([error, heard]) => error === null && heard === 1));
+  await all;
+  const wanted = Array.from({ length: 100 }, (_, i) => ['c', `m${i}`]);
+  assert.deepEqual(got, [...wanted, ['news.*', 'news.today', 'rain'], ['shard', 'here']]);
+  await subscriber.unsubscribe('c');
+  assert.equal(await client.publish('c', 'unheard'), 0);
+  await subscriber.quit();
+}
+
+// Tracking by another connection, which ioredis can hear in RESP2: as a message.
+async function copies(client) {
+  if (protocol !== 2) return;
+  const listener = connect();
+  const told = new Promise((resolve) => {
+    listener.on('message', (channel, keys) => resolve([channel, [keys].flat()]));
+  });
+  const id = await listener.client('ID');
+  await listener.subscribe('__redis__:invalidate');
+  const reader = connect();
+  assert.equal(await reader.client('TRACKING', 'ON', 'REDIRECT', id), 'OK');
+  await reader.get('k');
+  await client.set('k', 'changed');
+  assert.deepEqual(await told, ['__redis__:invalidate', ['k']]);
+  await reader.quit();
+  await listener.quit();
+}
+
 async function server(client) {
   assert.match(await client.info(), /redis_version:7\.2/);
   const mine = await client.client('INFO');
@@ -67,9 +111,11 @@ async function server(client) {
   assert.equal(await client.select(0), 'OK');
 }
 
+const steps = [strings, pipeline, transactions, walks, messages, copies, server];
+
 async function main() {
   const client = connect();
-  for (const step of [strings, pipeline, transactions, walks, server]) await step(client);
+  for (const step of steps) await step(client);
   await client.flushall();
   await client.quit();
   console.log('all is well');

@@ -3,7 +3,7 @@
 'use strict';
 
 const assert = require('node:assert/strict');
-const { createClient } = require('redis');
+const { BasicClientSideCache, createClient } = require('redis');
 
 const [port, protocol] = process.argv.slice(2).map(Number);
 const options = { socket: { port, host: '127.0.0.1', reconnectStrategy: false }, RESP: protocol };
@@ -61,6 +61,55 @@ async function walks(client) {
   assert.equal(found.size, 5000);
 }
 
+// What `listen` is called with until it has been `count` times.
+function heard(count) {
+  const calls = [];
+  let done;
+  const all = new Promise((resolve) => (done = resolve));
+  const listen = (...args) => {
+    if (calls.push(args) === count) done(calls);
+  };
+  return { listen, all };
+}
+
+async function messages(client) {
+  const subscriber = await connect();
+  const plain = heard(100);
+  const patterns = heard(1);
+  const sharded = heard(1);
+  await subscriber.subscribe('c', plain.listen);
+  await subscriber.pSubscribe('news.*', patterns.listen);
+  await subscriber.sSubscribe('shard', sharded.listen);
+  for (let i = 0; i < 100; i++) assert.equal(await client.publish('c', `m${i}`), 1);
+  assert.equal(await client.publish('news.today', 'rain'), 1);
+  assert.equal(await client.sPublish('shard', 'here'), 1);
+  assert.deepEqual(
+    (await plain.all).map(([text]) => text),
+    Array.from({ length: 100 }, (_, i) => `m${i}`),
+  );
+  assert.deepEqual(await patterns.all, [['rain', 'news.today']]);
+  assert.deepEqual(await sharded.all, [['here', 'shard']]);
+  assert.equal(protocol === 3 ? await subscriber.ping() : 'PONG', 'PONG');
+  await subscriber.unsubscribe('c');
+  assert.equal(await client.publish('c', 'unheard'), 0);
+  await subscriber.close();
+}
+
+// Its own client-side caching: what others change is asked for again.
+async function copies(client) {
+  if (protocol !== 3) return;
+  const cache = new BasicClientSideCache({ ttl: 0, maxEntries: 0, evictPolicy: 'LRU' });
+  const reader = await connect({ clientSideCache: cache });
+  await client.set('cached', 'old');
+  for (let i = 0; i < 10; i++) assert.equal(await reader.get('cached'), 'old');
+  assert.equal(cache.stats().missCount, 1);
+  assert.equal(cache.stats().hitCount, 9);
+  await client.set('cached', 'new');
+  while ((await reader.get('cached')) !== 'new') await new Promise(setImmediate);
+  assert.equal(cache.stats().missCount, 2);
+  await reader.close();
+}
+
 async function server(client) {
   assert.match(await client.info('server'), /redis_version:7\.2/);
   assert.ok((await client.dbSize()) > 5000);
@@ -73,9 +122,11 @@ async function server(client) {
   assert.equal(Array.isArray(hello) ? hello[5] : hello.proto, protocol);
 }
 
+const steps = [strings, times, pipeline, transactions, walks, messages, copies, server];
+
 async function main() {
   const client = await connect({ name: 'tested' });
-  for (const step of [strings, times, pipeline, transactions, walks, server]) await step(client);
+  for (const step of steps) await step(client);
   assert.equal(await client.clientGetName(), 'tested');
   await client.flushAll();
   await client.close();

@@ -15,6 +15,8 @@ import warnings
 
 import pytest
 
+from support.server import die_with_parent
+
 HERE = pathlib.Path(__file__).parent
 NODE = HERE.parents[2] / "build" / "node"
 PACKAGES = {"redis": "6.3.1", "ioredis": "6.0.0"}
@@ -73,3 +75,28 @@ def test_client(packages, server, script, protocol):
     )
     assert done.returncode == 0, done.stdout
     assert done.stdout.endswith("all is well\n"), done.stdout
+
+
+@pytest.mark.parametrize("protocol", [2, 3], ids=["resp2", "resp3"])
+@pytest.mark.parametrize("client", ["redis", "ioredis"])
+def test_reconnection(packages, start_server, socket_path, client, protocol):
+    """After a crash; at a unix socket, since somebody else may take a port meanwhile."""
+    server = start_server(unixsocket=socket_path)
+    script = subprocess.Popen(
+        ["node", str(HERE / "reconnect.js"), client, socket_path, str(protocol)],
+        env=os.environ | {"NODE_PATH": str(NODE / "node_modules")},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=die_with_parent,
+    )
+    try:
+        line = script.stdout.readline()
+        assert line == "restart it\n", line + script.communicate(timeout=60)[0]
+        server.crash_and_restart()
+        said, _ = script.communicate("it is back\n", timeout=120)
+        assert (script.returncode, said) == (0, "all is well\n")
+    finally:
+        script.kill()
+        script.wait()

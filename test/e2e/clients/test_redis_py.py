@@ -2,8 +2,11 @@
 """redis-py as Debian ships it, unmodified: what an application does with it."""
 
 import threading
+import time
 
 import pytest
+
+from support.client import TIMEOUT, wait_until
 
 redis = pytest.importorskip("redis")
 
@@ -218,6 +221,122 @@ def test_scan_iter_finds_every_key(r):
     assert list(r.scan_iter(_type="list")) == []
 
 
+def test_scan_by_hand_while_keys_come(r):
+    r.mset({f"k{i}": "x" for i in range(2000)})
+    found, cursor, turn = set(), None, 0
+    while cursor != 0:
+        cursor, keys = r.scan(cursor or 0, count=50)
+        found.update(keys)
+        r.set(f"new{turn}", "x")
+        turn += 1
+    assert {f"k{i}" for i in range(2000)} <= found
+
+
+# ---- Messages
+
+
+def listen(pubsub, count):
+    """The next messages, confirmations too."""
+    found = []
+    deadline = time.monotonic() + TIMEOUT
+    while len(found) < count:
+        assert time.monotonic() < deadline, found
+        message = pubsub.get_message(timeout=1)
+        if message is not None:
+            found.append(message)
+    return found
+
+
+def test_messages(r):
+    with r.pubsub() as pubsub:
+        pubsub.subscribe("c", "d")
+        pubsub.psubscribe("news.*")
+        assert [m["data"] for m in listen(pubsub, 3)] == [1, 2, 3]
+        with r.pipeline(transaction=False) as pipe:
+            for i in range(100):
+                pipe.publish("c", i)
+            assert pipe.execute() == [1] * 100
+        assert r.publish("news.today", "rain") == 1
+        assert [m["data"] for m in listen(pubsub, 100)] == [str(i) for i in range(100)]
+        assert listen(pubsub, 1) == [
+            {"type": "pmessage", "pattern": "news.*", "channel": "news.today", "data": "rain"}
+        ]
+        assert sorted(r.pubsub_channels()) == ["c", "d"]
+        assert r.pubsub_numsub("c", "nobody") == [("c", 1), ("nobody", 0)]
+        assert r.pubsub_numpat() == 1
+        pubsub.ping()
+        assert listen(pubsub, 1)[0]["type"] == "pong"
+        pubsub.unsubscribe("c")
+        assert listen(pubsub, 1)[0]["type"] == "unsubscribe"
+        assert r.publish("c", "unheard") == 0
+
+
+def test_messages_within_a_transaction(r):
+    with r.pubsub() as pubsub:
+        pubsub.subscribe("c")
+        listen(pubsub, 1)
+        with r.pipeline() as pipe:
+            assert pipe.set("k", "v").publish("c", "done").execute() == [True, 1]
+        assert listen(pubsub, 1)[0]["data"] == "done"
+
+
+def test_a_thread_that_listens(r):
+    got = []
+    done = threading.Event()
+
+    def note(message):
+        got.append(message["data"])
+        if len(got) == 100:
+            done.set()
+
+    pubsub = r.pubsub()
+    pubsub.subscribe(c=note)
+    thread = pubsub.run_in_thread(sleep_time=0.01)
+    wait_until(lambda: r.pubsub_numsub("c") == [("c", 1)])
+    for i in range(100):
+        assert r.publish("c", i) == 1
+    assert done.wait(TIMEOUT)
+    thread.stop()
+    thread.join()
+    assert got == [str(i) for i in range(100)]
+
+
+def test_keyspace_events(r):
+    r.config_set("notify-keyspace-events", "KEA")
+    with r.pubsub() as pubsub:
+        pubsub.psubscribe("__key*@0__:*")
+        listen(pubsub, 1)
+        r.set("k", "v")
+        r.delete("k")
+        told = [(m["channel"], m["data"]) for m in listen(pubsub, 4)]
+    r.config_set("notify-keyspace-events", "")
+    assert told == [
+        ("__keyspace@0__:k", "set"),
+        ("__keyevent@0__:set", "k"),
+        ("__keyspace@0__:k", "del"),
+        ("__keyevent@0__:del", "k"),
+    ]
+
+
+def test_tracking(server, r):
+    """Invalidations in RESP2: as messages to the connection to which they are redirected."""
+    with r.pubsub() as pubsub:
+        pubsub.execute_command("CLIENT", "ID")
+        target = pubsub.parse_response()
+        pubsub.subscribe("__redis__:invalidate")
+        listen(pubsub, 1)
+        reader = redis.Redis(port=server.port, decode_responses=True, single_connection_client=True)
+        assert reader.client_tracking_on(clientid=target) == "OK"
+        assert reader.client_trackinginfo()[3] == target
+        r.mset({"a": 1, "b": 2, "other": 3})
+        assert reader.mget("a", "b") == ["1", "2"]
+        r.set("other", 4)
+        r.set("a", 5)
+        r.delete("b")
+        assert sorted(m["data"] for m in listen(pubsub, 2)) == [["a"], ["b"]]
+        reader.close()
+
+
 # ---- Connections
 
 
@@ -259,3 +378,26 @@ def test_shutdown(own_server):
     redis.Redis(port=own_server.port).set("k", "v")
     redis.Redis(port=own_server.port).shutdown()
     assert own_server.process.wait(timeout=30) == 0
+
+
+def test_it_reconnects_when_the_server_comes_back(start_server, socket_path):
+    """At a unix socket: somebody else may take a port meanwhile."""
+    server = start_server(unixsocket=socket_path)
+    r = redis.Redis(unix_socket_path=socket_path, decode_responses=True)
+    pubsub = r.pubsub()
+    pubsub.subscribe("c")
+    listen(pubsub, 1)
+    r.set("k", "kept")
+    server.kill()
+    with pytest.raises(redis.ConnectionError):
+        r.get("k")
+    with pytest.raises(redis.ConnectionError):
+        listen(pubsub, 1)
+    server.start()
+    assert r.get("k") == "kept"
+    # It subscribes again by itself.
+    assert listen(pubsub, 1)[0]["type"] == "subscribe"
+    assert r.publish("c", "again") == 1
+    assert listen(pubsub, 1)[0]["data"] == "again"
+    pubsub.close()
+    r.close()

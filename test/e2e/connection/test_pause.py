@@ -39,6 +39,17 @@ def test_a_pause_ends_by_itself(own_server, admin):
     assert admin("SET", "k", "v") == "OK"
 
 
+def test_a_short_pause_behind_one_that_was_ended(own_server, admin):
+    writer = own_server.connect()
+    admin("CLIENT", "PAUSE", 1000000, "WRITE")
+    writer.send_command("SET", "k", "v")
+    wait_until(lambda: blocked(admin) == 1)
+    admin("CLIENT", "UNPAUSE")
+    assert writer.read_reply() == "OK"
+    admin("CLIENT", "PAUSE", 200, "WRITE")
+    assert writer("SET", "k", "w") == "OK"
+
+
 def test_all_holds_reads_too(own_server, admin):
     other = own_server.connect()
     admin("CLIENT", "PAUSE", 100)
@@ -63,6 +74,22 @@ def test_what_falls_due_meanwhile_goes_afterwards(own_server, admin):
     admin("CLIENT", "UNPAUSE")
     assert admin("MGET", "a{t}", "b{t}") == [None, None]
     assert expired(admin) == before + 2
+
+
+def test_nothing_goes_meanwhile_however_keys_go(own_server, admin):
+    before = expired(admin)
+    admin("DEBUG", "SET-ACTIVE-EXPIRE", 0)
+    admin("MULTI")
+    admin("SET", "a{t}", "1", "PX", 10)
+    admin("CLIENT", "PAUSE", 1000000, "WRITE")
+    admin("EXEC")
+    wait_until(lambda: admin("MGET", "a{t}", "b{t}") == [None, None])
+    assert admin("DBSIZE") == 1
+    assert expired(admin) == before
+    admin("CLIENT", "UNPAUSE")
+    assert admin("GET", "a{t}") is None
+    admin("DEBUG", "SET-ACTIVE-EXPIRE", 1)
+    assert expired(admin) == before + 1
 
 
 def test_what_follows_in_the_pipeline_waits_as_well(own_server, admin):

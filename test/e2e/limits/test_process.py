@@ -26,12 +26,18 @@ def by_signal(number):
     return lambda server, client: server.process.send_signal(number)
 
 
+def by_two_signals(server, client):
+    server.process.send_signal(signal.SIGTERM)
+    server.process.send_signal(signal.SIGTERM)
+
+
 def by_command(*words):
     return lambda server, client: client.send_command("SHUTDOWN", *words)
 
 
 ENDS = {
     "SIGTERM": by_signal(signal.SIGTERM),
+    "SIGTERM twice": by_two_signals,
     "SIGINT": by_signal(signal.SIGINT),
     "SHUTDOWN": by_command(),
     "SHUTDOWN NOSAVE": by_command("NOSAVE"),

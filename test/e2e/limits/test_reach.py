@@ -2,6 +2,7 @@
 """How the server is reached, and what it goes by: sockets, addresses, names of commands."""
 
 import os
+import socket
 import stat
 
 import pytest
@@ -79,9 +80,14 @@ def test_no_port_beside_a_unix_socket(fresh, socket_path, options):
     assert not {f"socket:[{inode}]" for inode in inodes} & mine
 
 
+def is_listening(path):
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
+
+
 def wait_for_socket(server, path):
     """Until somebody listens there, or the server has ended."""
-    wait_until(lambda: os.path.exists(path) or server.process.poll() is not None, timeout=60)
+    wait_until(lambda: is_listening(path) or server.process.poll() is not None, timeout=60)
     assert server.process.poll() is None, server.log()
 
 

@@ -2,6 +2,7 @@
 """Clients that do not read, or do not finish what they say: they cost what the limits say, and the
 others do not notice (P7, R33)."""
 
+import re
 import socket
 import threading
 import time
@@ -40,10 +41,14 @@ def assert_serves(server):
         assert client("GET", f"other:{i}") == str(i).encode()
 
 
-def deaf_client(server):
-    client = server.connect()
-    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+def hears_little(client, size=4096):
+    """What is not read soon waits in the server: below 64 KB it is hardly read at all."""
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
     return client
+
+
+def deaf_client(server):
+    return hears_little(server.connect())
 
 
 # ---- They do not read
@@ -118,6 +123,134 @@ def test_a_limit_may_be_set_on_what_waits_for_a_client(own_server):
     wait_until(lambda: client("CLIENT", "LIST").count(b"id=") == 1)
     assert "client-output-buffer-limit" in own_server.log()
     assert own_server.info()["client_output_buffer_limit_disconnections"] == "1"
+
+
+# ---- They listen and do not read
+
+
+LIMIT = 4 * MB
+PUBSUB_LIMIT = {"client_output_buffer_limit": f"pubsub {LIMIT} 0 0"}
+
+
+def listener(server, *command, protocol=2, size=4096):
+    client = hears_little(server.connect(protocol=protocol), size)
+    client("CLIENT", "SETNAME", "deaf")
+    client.send_command(*command)
+    client.read()
+    return client
+
+
+def waiting_for(client):
+    """Bytes that wait for each listener that has not been closed."""
+    lines = client("CLIENT", "LIST").decode().splitlines()
+    return [int(re.search(r" omem=(\d+)", line)[1]) for line in lines if " name=deaf " in line]
+
+
+class Peak:
+    """How much more memory there was than at the beginning, at most."""
+
+    def __init__(self, server):
+        self.server = server
+        self.before = server.memory()
+        self.bytes = 0
+
+    def look(self):
+        self.bytes = max(self.bytes, self.server.growth(self.before))
+
+
+def assert_they_are_closed(server, count, say):
+    """say() until nobody listens any more: nobody has ever had more than the limit allows."""
+    client = server.connect()
+    assert len(waiting_for(client)) == count
+    peak = Peak(server)
+    most = 0
+    while waiting := waiting_for(client):
+        most = max(most, *waiting)
+        say(client)
+        peak.look()
+    assert MB < most <= LIMIT + MB
+    # Buffers double, and what is on its way from thread to thread counts as well.
+    assert peak.bytes < count * 2 * LIMIT + SLACK
+    assert server.info()["client_output_buffer_limit_disconnections"] == str(count)
+    assert server.log().count("client-output-buffer-limit") == count
+    assert_serves(server)
+
+
+@pytest.mark.parametrize("size, times", [(100, 5000), (100000, 5)], ids=["small", "large"])
+@pytest.mark.parametrize("command", ["SUBSCRIBE c", "PSUBSCRIBE ?"], ids=["channel", "pattern"])
+def test_subscribers_that_do_not_read(start_server, command, size, times):
+    server = start_server(**PUBSUB_LIMIT)
+    deaf = [listener(server, *command.split()) for _ in range(5)]
+    messages = [("PUBLISH", "c", b"x" * size)] * times
+    assert_they_are_closed(server, len(deaf), lambda client: client.pipeline(*messages))
+
+
+def test_listeners_to_events_that_do_not_read(start_server):
+    server = start_server(notify_keyspace_events="KEA", **PUBSUB_LIMIT)
+    deaf = [listener(server, "PSUBSCRIBE", "__key*") for _ in range(3)]
+    writes = [("SET", b"k" * 10000, i) for i in range(20)]
+    assert_they_are_closed(server, len(deaf), lambda client: client.pipeline(*writes))
+
+
+def test_caches_that_do_not_read(start_server):
+    """What is invalid is told to those who only listen for it."""
+    server = start_server(**PUBSUB_LIMIT)
+    deaf = [listener(server, "CLIENT", "TRACKING", "ON", "BCAST", protocol=3) for _ in range(3)]
+    writes = [("SET", b"k" * 10000, i) for i in range(20)]
+    assert_they_are_closed(server, len(deaf), lambda client: client.pipeline(*writes))
+
+
+def test_a_monitor_that_does_not_read(own_server):
+    deaf = listener(own_server, "MONITOR")
+    client = own_server.connect()
+    peak = Peak(own_server)
+    commands = [("ECHO", b"x" * 100000)] * 20
+    while waiting := waiting_for(client):
+        assert waiting[0] <= 33 * MB
+        client.pipeline(*commands)
+        peak.look()
+    assert peak.bytes < 2 * 33 * MB + SLACK
+    assert "does not read what it monitors" in own_server.log()
+    assert_serves(own_server)
+    assert deaf is not None
+
+
+def test_a_slow_subscriber_gets_all_within_the_limit(start_server):
+    """It is behind all the time and keeps up in the long run: nothing is lost, little is held."""
+    server = start_server(**PUBSUB_LIMIT)
+    slow = listener(server, "SUBSCRIBE", "c", size=MB)
+    publisher = server.connect()
+    peak = Peak(server)
+    sent = received = 0
+    while sent < 600:
+        while max(waiting_for(publisher)) < MB:
+            assert publisher("PUBLISH", "c", b"%06d" % sent + b"x" * 50000) == 1
+            sent += 1
+        for _ in range(10):
+            assert slow.read()[2][:6] == b"%06d" % received
+            received += 1
+        peak.look()
+    while received < sent:
+        assert slow.read()[2][:6] == b"%06d" % received
+        received += 1
+    assert peak.bytes < 2 * LIMIT + SLACK
+    assert server.info()["client_output_buffer_limit_disconnections"] == "0"
+
+
+def test_a_slow_reader_gets_all(own_server):
+    """It asks for four times as much as it reads, in the end for 150 MB; then it reads the rest."""
+    own_server.connect()("SET", "k", b"x" * 50000)
+    peak = Peak(own_server)
+    slow = hears_little(own_server.connect(), MB)
+    for _ in range(20):
+        slow.send(encode("GET", "k") * 200)
+        for _ in range(50):
+            assert len(slow.read()) == 50000
+        peak.look()
+    for _ in range(3000):
+        assert len(slow.read()) == 50000
+    peak.look()
+    assert peak.bytes < SHARED + SLACK
 
 
 # ---- They do not finish

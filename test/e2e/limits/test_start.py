@@ -9,6 +9,7 @@ import tempfile
 
 import pytest
 
+from support.client import wait_until
 from support.server import ROOT, Server, common_options
 
 pytestmark = pytest.mark.ferric_only("the texts are Ferric's own")
@@ -73,6 +74,24 @@ def test_another_number_of_shards(fresh):
     assert server.connect()("GET", "k") == b"v"
     server.restart(shards=0)
     assert server.connect()("GET", "k") == b"v"
+
+
+def test_damage_says_where_and_what_to_do(own_server):
+    client = own_server.connect()
+    assert client("SET", "k", "v" * 100) == "OK"
+    assert client("SAVE") == "OK"
+    own_server.kill()
+    (path,) = (f for f in own_server.directory.glob("data/shard_*/*") if b"vvvv" in f.read_bytes())
+    good = path.read_bytes()
+    path.write_bytes(good.replace(b"vvvv", b"vvxv", 1))
+    said = own_server.refuses_to_start()
+    assert f"{path.name}: the record at offset" in said and "restore it from a backup" in said
+    path.unlink()
+    said = own_server.refuses_to_start()
+    assert f"{path.name}: missing" in said and "restore it from a backup" in said
+    path.write_bytes(good)
+    own_server.start()
+    assert own_server.connect()("STRLEN", "k") == 100
 
 
 def test_a_manifest_of_another_version(own_server):
@@ -381,6 +400,23 @@ def test_a_file_that_cannot_be_rewritten(fresh):
     assert server.file.read_text() == "timeout abc\n"
 
 
+def test_what_the_next_start_would_refuse_is_not_written(fresh):
+    server = fresh(file="timeout 17\n")
+    server.start()
+    client = server.connect()
+    many = " ".join(["1 1"] * 200)
+    for name, value in [("save", many), ("proc-title-template", "x" * (17 << 20))]:
+        assert client("CONFIG", "SET", name, value) == "OK"
+        assert client("CONFIG", "REWRITE").startswith("ERR Rewriting config file: ")
+        assert server.file.read_text() == "timeout 17\n"
+        assert client("CONFIG", "SET", name, "") == "OK"
+    percentiles = " ".join(str(n) for n in range(64)).encode()
+    assert client("CONFIG", "SET", "latency-tracking-info-percentiles", percentiles) == "OK"
+    assert client("CONFIG", "REWRITE") == "OK"
+    server.restart()
+    assert server.connect()("CONFIG", "GET", "latency-tracking-*")[1] == percentiles
+
+
 # ---- Files for people
 
 
@@ -426,10 +462,10 @@ def test_a_log_file(fresh, tmp_path):
     path = tmp_path / "ferric.log"
     server = fresh(logfile=path)
     server.start()
-    assert "ready on port" in path.read_text()
+    wait_until(lambda: "ready on port" in path.read_text())
     assert "ready on port" not in server.log()
     server.restart()
-    assert path.read_text().count("ready on port") == 2
+    wait_until(lambda: path.read_text().count("ready on port") == 2)
     assert "cannot listen" in (
         fresh(logfile=path).refuses_to_start(port=server.port) and path.read_text()
     )
@@ -439,6 +475,7 @@ def test_a_log_file(fresh, tmp_path):
 def test_log_levels(fresh, level, levels):
     server = fresh(loglevel=level, appendonly="no")
     server.start()
+    wait_until(lambda: "*" not in levels or "ready on port" in server.log())
     server.stop()
     lines = server.log().splitlines()
     pattern = r"\d+:M \d\d \w{3} \d{4} \d\d:\d\d:\d\d\.\d{3} ([.\-*#]) \S"

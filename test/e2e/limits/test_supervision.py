@@ -55,7 +55,7 @@ def pairs_of(line):
 
 def test_logfmt(fresh):
     server = fresh(log_format="logfmt", pidfile='"quoted\\" \\\\ name"')
-    said = server.refuses_to_start(logfile="", pidfile="/no/such/folder/pid")
+    said = server.refuses_to_start(logfile="", unixsocket="/no/such/folder/socket")
     lines = [pairs_of(line) for line in said.splitlines() if line.startswith("pid=")]
     assert [set(line) for line in lines] == [
         {"pid", "role", "timestamp", "level", "message"}
@@ -183,6 +183,42 @@ def test_info_while_loading(loading):
     assert float(info["loading_loaded_perc"]) <= 100
 
 
+@pytest.fixture
+def reading_data(own_server):
+    """A server that is kept from opening a data file, so that it has got as far as that: a lease
+    that others hold is given up first, and the kernel waits for that 45 seconds long."""
+    own_server.connect()("SET", "k", "v")
+    own_server.stop()
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)
+    with open(next(own_server.directory.glob("data/*/*.log")), "r+b") as file:
+        try:
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        except OSError as error:
+            pytest.skip(f"no lease is to be had: {error}")
+        own_server.begin()
+        wait_until(lambda: is_listening(own_server), timeout=60)
+        is_held = lambda: fcntl.fcntl(file, fcntl.F_GETLEASE) == fcntl.F_WRLCK
+        wait_until(lambda: not is_held(), timeout=60)
+        yield own_server
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    signal.signal(signal.SIGIO, before)
+    client = own_server.connect()
+    wait_until(lambda: client("PING") == "PONG", timeout=60)
+    assert client("GET", "k") == b"v"
+
+
+def test_statistics_while_data_files_are_read(reading_data):
+    client = reading_data.connect()
+    assert client("PING") == LOADING
+    assert b"cmdstat_ping" in client("INFO", "everything")
+    assert client("LATENCY", "HISTOGRAM") != []
+    assert client("CONFIG", "RESETSTAT") == "OK"
+    assert client("SLOWLOG", "GET") == []
+    assert client("CLIENT", "PAUSE", 1, "WRITE") == "OK"
+    assert client("CLIENT", "UNPAUSE") == "OK"
+    assert client("CONFIG", "SET", "slowlog-log-slower-than", 1, "hot-cache-max-value", 1) == "OK"
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, "SHUTDOWN", "SHUTDOWN NOSAVE"])
 def test_the_end_while_loading(loading, how):
     if isinstance(how, str):
@@ -236,6 +272,7 @@ def test_a_crash_is_reported(own_server, name):
     assert re.search(rf"^signal {number:d} \({name}\) sent by process \d+$", said, re.MULTILINE)
     assert re.search(r"\), which crashed:\n  0x", said)
     assert "(append-0):\n" in said
+    assert not re.search(r"\(iou-[^)]*\):\n", said)  # nobody waits for the kernel's own
     assert said.rstrip().endswith("=== end of crash report ===")
     own_server.start()
     assert own_server.connect()("GET", "k") == b"v"

@@ -24,6 +24,21 @@ def test_every_directive_takes_its_own_value(own_server):
     assert settings(client) == before
 
 
+@pytest.mark.ferric_only("it has several threads, and a report of a race ends it")
+def test_settings_change_while_others_look_at_them(start_server):
+    server = start_server(io_threads=2, shard_threads=2, shards=3)
+    clients = [server.connect() for _ in range(4)]
+    rounds = [[("CONFIG", "SET", "maxmemory", n, "hot-cache-max-value-size", n),
+               ("INFO", "everything"),
+               ("MSET", *(word for i in range(8) for word in (f"k{i}", "v" * 100))),
+               ("MEMORY", "STATS")] for n in range(1, 101)]
+    for requests in rounds:
+        for client, request in zip(clients, requests):
+            client.send_command(*request)
+        for client in clients:
+            assert not isinstance(client.read_reply(), Error)
+
+
 @pytest.fixture
 def taken():
     """A port at which somebody listens."""

@@ -59,19 +59,31 @@ def test_commandstats(client):
     client("SET", "k", "v")
     assert client("INCR", "k") == Error("ERR value is not an integer or out of range")
     assert client("SET", "k") == Error("ERR wrong number of arguments for 'set' command")
+    assert "WRONGTYPE" in client("PFCOUNT", "k")
     client("CLIENT", "ID")
     stats = section(client, "commandstats")
     of_set = numbers(stats["cmdstat_set"])
     assert (of_set["calls"], of_set["rejected_calls"], of_set["failed_calls"]) == (2, 1, 0)
     of_incr = numbers(stats["cmdstat_incr"])
     assert (of_incr["calls"], of_incr["rejected_calls"], of_incr["failed_calls"]) == (1, 0, 1)
+    of_pf = numbers(stats["cmdstat_pfcount"])
+    assert (of_pf["calls"], of_pf["rejected_calls"], of_pf["failed_calls"]) == (1, 0, 1)
     assert numbers(stats["cmdstat_client|id"])["calls"] == 1
     assert set(stats) == {
         "cmdstat_set",
         "cmdstat_incr",
+        "cmdstat_pfcount",
         "cmdstat_client|id",
         "cmdstat_config|resetstat",
     }
+
+
+@pytest.mark.ferric_only("the limit is Ferric's own")
+def test_a_write_that_is_too_large_is_rejected(start_server):
+    client = start_server(max_entry_bytes="1mb").connect()
+    assert "larger than max-entry-bytes" in client("SET", "k", b"x" * (2 << 20))
+    of_set = numbers(section(client, "commandstats")["cmdstat_set"])
+    assert (of_set["calls"], of_set["rejected_calls"], of_set["failed_calls"]) == (0, 1, 0)
 
 
 def test_commandstats_of_a_transaction(client):

@@ -213,16 +213,21 @@ static void what_is_shown_is_short_and_has_no_secrets(void **state)
     assert_non_null(strstr((char *)to.data, "xxx... (72 more bytes)\r\n"));
     assert_non_null(strstr((char *)to.data, "... (9 more arguments)\r\n"));
     buf_fini(&to);
-    struct slice auth[] = {SLICE_LIT("AUTH"), SLICE_LIT("me"), SLICE_LIT("pw")};
-    assert_true(slow_is_secret(auth, 3, 1) && slow_is_secret(auth, 3, 2));
+    /* Whatever clients call it. */
+    const struct command_row auth_row = {.name = "auth", .scope = SCOPE_NODE};
+    struct slice auth[] = {SLICE_LIT("OPEN"), SLICE_LIT("me"), SLICE_LIT("pw")};
+    assert_true(slow_is_secret(&auth_row, auth, 1) && slow_is_secret(&auth_row, auth, 2));
+    const struct command_row hello_row = {.name = "hello", .scope = SCOPE_NODE};
     struct slice hello[] = {SLICE_LIT("hello"), SLICE_LIT("3"), SLICE_LIT("auth"), SLICE_LIT("me"),
                             SLICE_LIT("pw")};
-    assert_false(slow_is_secret(hello, 5, 1) || slow_is_secret(hello, 5, 2));
-    assert_true(slow_is_secret(hello, 5, 3) && slow_is_secret(hello, 5, 4));
+    assert_false(slow_is_secret(&hello_row, hello, 1) || slow_is_secret(&hello_row, hello, 2));
+    assert_true(slow_is_secret(&hello_row, hello, 3) && slow_is_secret(&hello_row, hello, 4));
+    const struct command_row set_row = {.name = "set", .parent = "config", .scope = SCOPE_NODE};
     struct slice config[] = {SLICE_LIT("config"), SLICE_LIT("SET"), SLICE_LIT("requirepass"),
                              SLICE_LIT("pw")};
-    assert_false(slow_is_secret(config, 4, 2));
-    assert_true(slow_is_secret(config, 4, 3));
+    assert_false(slow_is_secret(&set_row, config, 2));
+    assert_true(slow_is_secret(&set_row, config, 3));
+    assert_false(slow_is_secret(row_of(rig, "set"), auth, 1));
 }
 
 int main(void)

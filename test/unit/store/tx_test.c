@@ -8,44 +8,14 @@
 #include "support/cmocka.h"
 #include "support/storebench.h"
 
-static struct storebench *hot_bench(uint32_t shard_count)
-{
-    return storebench_new(&(struct storebench_options){
-        .seed = 11, .shard_count = shard_count, .hot_max_value = SIZE_MAX, .has_threads = true});
-}
-
-static void put(struct tx *tx, uint16_t db, const char *key, const char *value)
-{
-    tx_put(tx, db, slice_str(key),
-           &(struct tx_value){.type = VALUE_STRING, .bytes = slice_str(value)});
-}
-
-static struct item get(struct tx *tx, uint16_t db, const char *key)
-{
-    struct item item;
-    assert_int_equal(tx_get(tx, db, slice_str(key), &item), 0);
-    return item;
-}
-
-static void check_value(struct tx *tx, uint16_t db, const char *key, const char *want)
-{
-    struct slice value;
-    struct item item = get(tx, db, key);
-    assert_int_equal(item.type != VALUE_NONE, want != NULL);
-    if (want == NULL)
-        return;
-    assert_int_equal(tx_load(tx, &item, &value), 0);
-    assert_true(slice_eq(value, slice_str(want)));
-}
-
 /* ---- Use ---- */
 
 static uint8_t counter_after_reads(struct storebench *bench, unsigned reads)
 {
     storebench_begin(bench, TX_READ);
     for (unsigned i = 0; i < reads; i++)
-        get(bench->tx, 0, "k");
-    const struct row *row = get(bench->tx, 0, "k").row;
+        storebench_item(bench->tx, 0, "k");
+    const struct row *row = storebench_item(bench->tx, 0, "k").row;
     uint8_t counter = atomic_load(&row->lfu) & 255;
     tx_reset(bench->tx);
     return counter;
@@ -55,7 +25,7 @@ static uint8_t counter_after_reads(struct storebench *bench, unsigned reads)
 static void use_is_counted_by_the_options(void **state)
 {
     (void)state;
-    struct storebench *bench = hot_bench(1);
+    struct storebench *bench = storebench_hot(1);
     storebench_put(bench, 0, "k", SLICE_LIT("1"), 0);
     bench->stores.shards[0]->lfu = (struct lfu_options){.log_factor = 0, .decay_time = 0};
     assert_int_equal(counter_after_reads(bench, 5000), LFU_INITIAL + 50);
@@ -72,29 +42,29 @@ static void use_is_counted_by_the_options(void **state)
 static void changes_are_seen_by_themselves_only(void **state)
 {
     (void)state;
-    struct storebench *bench = hot_bench(3);
+    struct storebench *bench = storebench_hot(3);
     struct tx *other = tx_new(&bench->stores);
     storebench_put(bench, 0, "old", SLICE_LIT("1"), 0);
     storebench_begin(bench, TX_APPLY);
-    put(bench->tx, 0, "new", "2");
-    put(bench->tx, 0, "old", "3");
-    put(bench->tx, 1, "old", "4");
+    storebench_tx_put(bench->tx, 0, "new", "2");
+    storebench_tx_put(bench->tx, 0, "old", "3");
+    storebench_tx_put(bench->tx, 1, "old", "4");
     tx_del(bench->tx, 0, SLICE_LIT("none"));
-    check_value(bench->tx, 0, "new", "2");
-    check_value(bench->tx, 0, "old", "3");
-    check_value(bench->tx, 1, "old", "4");
+    storebench_tx_expect(bench->tx, 0, "new", "2");
+    storebench_tx_expect(bench->tx, 0, "old", "3");
+    storebench_tx_expect(bench->tx, 1, "old", "4");
     assert_int_equal(tx_count(bench->tx, 0), 2);
     tx_begin(other, &(struct tx_begin){.mode = TX_INLINE, .now_ms = bench->now_ms});
-    check_value(other, 0, "new", NULL);
-    check_value(other, 0, "old", "1");
-    check_value(other, 1, "old", NULL);
+    storebench_tx_expect(other, 0, "new", NULL);
+    storebench_tx_expect(other, 0, "old", "1");
+    storebench_tx_expect(other, 1, "old", NULL);
     assert_true(tx_is_valid(other));
     storebench_commit(bench);
     /* What was read is no longer one instant. */
     assert_false(tx_is_valid(other));
     tx_begin(other, &(struct tx_begin){.mode = TX_INLINE, .now_ms = bench->now_ms});
-    check_value(other, 0, "new", "2");
-    check_value(other, 0, "old", "3");
+    storebench_tx_expect(other, 0, "new", "2");
+    storebench_tx_expect(other, 0, "old", "3");
     assert_true(tx_is_valid(other));
     tx_free(other);
     storebench_free(bench);
@@ -103,16 +73,16 @@ static void changes_are_seen_by_themselves_only(void **state)
 static void what_is_not_committed_is_dropped(void **state)
 {
     (void)state;
-    struct storebench *bench = hot_bench(2);
+    struct storebench *bench = storebench_hot(2);
     storebench_put(bench, 0, "k", SLICE_LIT("1"), 0);
     uint64_t digest = storebench_digest(bench);
     storebench_begin(bench, TX_APPLY);
-    put(bench->tx, 0, "k", "2");
-    put(bench->tx, 0, "l", "3");
+    storebench_tx_put(bench->tx, 0, "k", "2");
+    storebench_tx_put(bench->tx, 0, "l", "3");
     tx_flush(bench->tx, 1);
     storebench_begin_again(bench);
-    check_value(bench->tx, 0, "k", "1");
-    check_value(bench->tx, 0, "l", NULL);
+    storebench_tx_expect(bench->tx, 0, "k", "1");
+    storebench_tx_expect(bench->tx, 0, "l", NULL);
     tx_del(bench->tx, 0, SLICE_LIT("k"));
     tx_flush(bench->tx, 0);
     tx_reset(bench->tx);
@@ -125,15 +95,15 @@ static void what_is_not_committed_is_dropped(void **state)
 static void values_are_borrowed_from_changes(void **state)
 {
     (void)state;
-    struct storebench *bench = hot_bench(1);
+    struct storebench *bench = storebench_hot(1);
     struct slice value;
     storebench_begin(bench, TX_APPLY);
-    put(bench->tx, 0, "a", "a value that stands in a row of its own");
-    struct item item = get(bench->tx, 0, "a");
+    storebench_tx_put(bench->tx, 0, "a", "a value that stands in a row of its own");
+    struct item item = storebench_item(bench->tx, 0, "a");
     assert_int_equal(tx_load(bench->tx, &item, &value), 0);
     tx_put(bench->tx, 0, SLICE_LIT("a"),
            &(struct tx_value){.type = VALUE_STRING, .bytes = slice_sub(value, 2, 5)});
-    check_value(bench->tx, 0, "a", "value");
+    storebench_tx_expect(bench->tx, 0, "a", "value");
     storebench_commit(bench);
     storebench_expect(bench, 0, "a", "value");
     storebench_free(bench);
@@ -142,142 +112,13 @@ static void values_are_borrowed_from_changes(void **state)
 static void versions_are_positions(void **state)
 {
     (void)state;
-    struct storebench *bench = hot_bench(1);
+    struct storebench *bench = storebench_hot(1);
     storebench_put(bench, 0, "a", SLICE_LIT("1"), 0);
     storebench_put(bench, 0, "b", SLICE_LIT("1"), 0);
     storebench_begin(bench, TX_READ);
-    assert_int_equal(position_index(get(bench->tx, 0, "a").version), 1);
-    assert_int_equal(position_index(get(bench->tx, 0, "b").version), 2);
+    assert_int_equal(position_index(storebench_item(bench->tx, 0, "a").version), 1);
+    assert_int_equal(position_index(storebench_item(bench->tx, 0, "b").version), 2);
     tx_reset(bench->tx);
-    storebench_free(bench);
-}
-
-/* ---- Expiry ---- */
-
-static void expired_keys_are_gone_for_every_command(void **state)
-{
-    (void)state;
-    struct storebench *bench = hot_bench(1);
-    struct item item;
-    storebench_put(bench, 0, "k", SLICE_LIT("v"), bench->now_ms + 10);
-    storebench_put(bench, 0, "unmet", SLICE_LIT("v"), bench->now_ms + 10);
-    storebench_tick(bench, 9);
-    storebench_expect(bench, 0, "k", "v");
-    storebench_tick(bench, 1);
-    /* For an entry of this time it is gone; for a read only an entry can say. */
-    storebench_begin(bench, TX_READ);
-    assert_int_equal(tx_get(bench->tx, 0, SLICE_LIT("k"), &item), ERR_RETRY);
-    assert_true(tx_needs_clock(bench->tx));
-    tx_reset(bench->tx);
-    storebench_begin(bench, TX_APPLY);
-    check_value(bench->tx, 0, "k", NULL);
-    assert_false(tx_needs_clock(bench->tx));
-    storebench_commit(bench);
-    storebench_expect(bench, 0, "k", NULL);
-    assert_int_equal(storebench_row_count(bench), 1);
-    storebench_advance(bench, 1000);
-    storebench_settle(bench);
-    assert_int_equal(storebench_row_count(bench), 0);
-    assert_int_equal(store_stats(bench->stores.shards[0]).expired_keys, 2);
-    storebench_free(bench);
-}
-
-/* Without a sweep, and without a record: the one on the disk says when it ended. */
-static void what_a_command_meets_due_goes_with_it(void **state)
-{
-    (void)state;
-    struct storebench *bench = hot_bench(2);
-    struct store *store = bench->stores.shards[stores_shard_of(&bench->stores, SLICE_LIT("k"))];
-    storebench_put(bench, 0, "k", SLICE_LIT("1"), bench->now_ms + 10);
-    storebench_put(bench, 0, "l", SLICE_LIT("2"), bench->now_ms + 10);
-    storebench_put(bench, 0, "m", SLICE_LIT("3"), 0);
-    bench->now_ms += 10;
-    storebench_begin(bench, TX_APPLY);
-    check_value(bench->tx, 0, "k", NULL);
-    check_value(bench->tx, 0, "m", "3");
-    assert_int_equal(tx_count(bench->tx, 0), 2);
-    assert_int_equal(storebench_row_count(bench), 3); /* T1 */
-    storebench_begin_again(bench);
-    assert_int_equal(tx_count(bench->tx, 0), 3);
-    check_value(bench->tx, 0, "k", NULL);
-    uint64_t word = store_publication(store);
-    uint64_t unwritten = bitcask_unwritten_bytes(store_bitcask(store));
-    storebench_commit(bench);
-    assert_int_equal(storebench_row_count(bench), 2);
-    assert_int_equal(store_publication(store), word + 2); /* T4 */
-    assert_int_equal(bitcask_unwritten_bytes(store_bitcask(store)), unwritten);
-    assert_int_equal(store_stats(store).expired_keys, 1);
-    storebench_begin(bench, TX_APPLY);
-    check_value(bench->tx, 0, "l", NULL);
-    put(bench->tx, 0, "l", "4");
-    storebench_commit(bench);
-    storebench_expect(bench, 0, "l", "4");
-    assert_int_equal(storebench_row_count(bench), 2);
-    storebench_free(bench);
-}
-
-static void a_value_that_is_due_removes_the_key(void **state)
-{
-    (void)state;
-    struct storebench *bench = hot_bench(1);
-    storebench_put(bench, 0, "k", SLICE_LIT("v"), 0);
-    storebench_put(bench, 0, "k", SLICE_LIT("w"), bench->now_ms);
-    storebench_expect(bench, 0, "k", NULL);
-    assert_int_equal(storebench_row_count(bench), 0);
-    storebench_put(bench, 0, "k", SLICE_LIT("w"), bench->now_ms + 1);
-    storebench_expect(bench, 0, "k", "w");
-    storebench_free(bench);
-}
-
-/* The sweep finds keys whatever happened to their expiry since. */
-static void every_expiring_key_is_swept(void **state)
-{
-    (void)state;
-    struct storebench *bench = hot_bench(2);
-    char key[32];
-    for (int i = 0; i < 3000; i++) {
-        snprintf(key, sizeof(key), "k%d", i);
-        storebench_put(bench, (uint16_t)(i % 4), key, SLICE_LIT("v"),
-                       bench->now_ms + 1000 + (uint64_t)i * 97 % 700000);
-        /* Some later, some sooner, some for ever. */
-        if (i % 3 == 0)
-            storebench_put(bench, (uint16_t)(i % 4), key, SLICE_LIT("w"), bench->now_ms + 900000);
-        if (i % 5 == 0)
-            storebench_put(bench, (uint16_t)(i % 4), key, SLICE_LIT("x"), bench->now_ms + 500);
-        if (i % 100 == 0)
-            storebench_put(bench, (uint16_t)(i % 4), key, SLICE_LIT("y"), 0);
-    }
-    for (int i = 0; i < 1000; i++) {
-        storebench_advance(bench, 1000);
-        storebench_settle(bench);
-    }
-    assert_int_equal(storebench_row_count(bench), 30);
-    assert_true(store_next_due_ms(bench->stores.shards[0]) == UINT64_MAX);
-    storebench_free(bench);
-}
-
-/* Extending the life of the same keys over and over leaves stale hints, which are cleared. */
-static void stale_hints_do_not_pile_up(void **state)
-{
-    (void)state;
-    struct storebench *bench = hot_bench(1);
-    struct store *store = bench->stores.shards[0];
-    char key[32];
-    for (int round = 0; round < 60; round++) {
-        for (int i = 0; i < 200; i++) {
-            snprintf(key, sizeof(key), "k%d", i);
-            /* Sooner each time, so that each needs a hint of its own. */
-            storebench_put(bench, 0, key, SLICE_LIT("v"),
-                           bench->now_ms + 1000000 - (uint64_t)round * 5000);
-        }
-        storebench_settle(bench);
-    }
-    assert_true(store_stats(store).expiry_bytes < 200000);
-    struct db *db = store_db(store, 0);
-    assert_in_range(expiry_count(db->expiry), 200, 2 * 200 + 4096 + 200);
-    storebench_advance(bench, 1000000);
-    storebench_settle(bench);
-    assert_int_equal(storebench_row_count(bench), 0);
     storebench_free(bench);
 }
 
@@ -309,7 +150,7 @@ static void walks_see_the_changes(void **state)
 {
     (void)state;
     for (uint32_t shards = 1; shards <= 3; shards += 2) {
-        struct storebench *bench = hot_bench(shards);
+        struct storebench *bench = storebench_hot(shards);
         char key[32];
         for (int i = 0; i < 100; i++) {
             snprintf(key, sizeof(key), "k%d", i);
@@ -317,20 +158,20 @@ static void walks_see_the_changes(void **state)
         }
         storebench_begin(bench, TX_APPLY);
         assert_int_equal(visit_count(bench->tx, 0), 100);
-        put(bench->tx, 0, "k1", "changed");
+        storebench_tx_put(bench->tx, 0, "k1", "changed");
         tx_del(bench->tx, 0, SLICE_LIT("k2"));
         tx_del(bench->tx, 0, SLICE_LIT("none"));
-        put(bench->tx, 0, "fresh", "v");
-        put(bench->tx, 0, "fleeting", "v");
+        storebench_tx_put(bench->tx, 0, "fresh", "v");
+        storebench_tx_put(bench->tx, 0, "fleeting", "v");
         tx_del(bench->tx, 0, SLICE_LIT("fleeting"));
-        put(bench->tx, 1, "elsewhere", "v");
+        storebench_tx_put(bench->tx, 1, "elsewhere", "v");
         assert_int_equal(visit_count(bench->tx, 0), 100);
         assert_int_equal(visit_count(bench->tx, 1), 1);
         tx_flush(bench->tx, 0);
         assert_int_equal(visit_count(bench->tx, 0), 0);
-        put(bench->tx, 0, "k3", "again");
+        storebench_tx_put(bench->tx, 0, "k3", "again");
         assert_int_equal(visit_count(bench->tx, 0), 1);
-        check_value(bench->tx, 0, "k4", NULL);
+        storebench_tx_expect(bench->tx, 0, "k4", NULL);
         storebench_commit(bench);
         storebench_begin(bench, TX_READ);
         assert_int_equal(visit_count(bench->tx, 0), 1);
@@ -344,7 +185,7 @@ static void walks_see_the_changes(void **state)
 static void a_flush_gives_its_memory_back(void **state)
 {
     (void)state;
-    struct storebench *bench = hot_bench(1);
+    struct storebench *bench = storebench_hot(1);
     struct store *store = bench->stores.shards[0];
     uint8_t value[2000] = {0};
     char key[32];
@@ -388,7 +229,7 @@ static struct item make_cold(struct storebench *bench, enum tx_mode mode, const 
     for (int i = 0; i < 100; i++) {
         tx_reset(bench->tx);
         storebench_begin(bench, mode);
-        item = get(bench->tx, 0, key);
+        item = storebench_item(bench->tx, 0, key);
         assert_false(row_is_hot(item.row));
         assert_int_equal(item.size, 10);
         if (tx_load(bench->tx, &item, &value) == ERR_COLD)
@@ -424,18 +265,18 @@ static void cold_values_are_asked_for_and_handed_in(void **state)
     struct storebench *bench = cold_bench();
     struct slice value;
     make_cold(bench, TX_APPLY, "a");
-    put(bench->tx, 0, "c", "dropped with the run");
+    storebench_tx_put(bench->tx, 0, "c", "dropped with the run");
     assert_int_equal(tx_want_count(bench->tx), 1);
     assert_int_equal(storebench_load(bench), 1);
     storebench_begin_again(bench);
     assert_int_equal(tx_want_count(bench->tx), 0);
-    check_value(bench->tx, 0, "c", NULL);
-    struct item item = get(bench->tx, 0, "a");
+    storebench_tx_expect(bench->tx, 0, "c", NULL);
+    struct item item = storebench_item(bench->tx, 0, "a");
     assert_int_equal(tx_load(bench->tx, &item, &value), 0);
     assert_true(slice_eq(value, SLICE_LIT("value of a")));
     /* Handed in for one version of one key. */
-    put(bench->tx, 0, "a", "another");
-    check_value(bench->tx, 0, "a", "another");
+    storebench_tx_put(bench->tx, 0, "a", "another");
+    storebench_tx_expect(bench->tx, 0, "a", "another");
     storebench_commit(bench);
     storebench_expect(bench, 0, "a", "another");
     storebench_expect(bench, 0, "b", "value of b");
@@ -455,11 +296,11 @@ static void a_loaded_value_is_of_one_version(void **state)
                                         .time_ms = bench->now_ms,
                                         .now_ms = bench->now_ms,
                                         .position = position_of(++bench->index, 0)});
-    put(writer, 0, "a", "other of a");
+    storebench_tx_put(writer, 0, "a", "other of a");
     tx_commit(writer);
     storebench_write(bench);
     storebench_begin(bench, TX_READ);
-    struct item item = get(bench->tx, 0, "a");
+    struct item item = storebench_item(bench->tx, 0, "a");
     int rc = tx_load(bench->tx, &item, &value);
     assert_true(rc == ERR_COLD || (rc == 0 && slice_eq(value, SLICE_LIT("other of a"))));
     tx_free(writer);
@@ -495,13 +336,13 @@ static void a_frozen_item_stays(void **state)
     buf_append_str(&bytes, "value of a");
     tx_put_frozen(bench->tx, &want.item, &bytes);
     storebench_begin(bench, TX_INLINE);
-    check_value(bench->tx, 0, "a", "value of a");
+    storebench_tx_expect(bench->tx, 0, "a", "value of a");
     assert_true(tx_is_valid(bench->tx));
     /* Others are as they are; and it ends with the run. */
-    check_value(bench->tx, 0, "none", NULL);
+    storebench_tx_expect(bench->tx, 0, "none", NULL);
     tx_reset(bench->tx);
     storebench_begin(bench, TX_INLINE);
-    check_value(bench->tx, 0, "a", NULL);
+    storebench_tx_expect(bench->tx, 0, "a", NULL);
     tx_reset(bench->tx);
     storebench_free(bench);
 }
@@ -515,12 +356,12 @@ static void a_row_is_hot_until_its_record_is_written(void **state)
     storebench_put(bench, 0, "large", SLICE_LIT("123456"), 0);
     storebench_settle(bench);
     storebench_begin(bench, TX_READ);
-    assert_true(row_is_hot(get(bench->tx, 0, "large").row)); /* R32 */
+    assert_true(row_is_hot(storebench_item(bench->tx, 0, "large").row)); /* R32 */
     tx_reset(bench->tx);
     storebench_write(bench);
     storebench_begin(bench, TX_READ);
-    assert_true(row_is_hot(get(bench->tx, 0, "small").row));
-    assert_false(row_is_hot(get(bench->tx, 0, "large").row));
+    assert_true(row_is_hot(storebench_item(bench->tx, 0, "small").row));
+    assert_false(row_is_hot(storebench_item(bench->tx, 0, "large").row));
     tx_reset(bench->tx);
     assert_int_equal(store_stats(bench->stores.shards[0]).cold_rows, 1);
     storebench_free(bench);
@@ -537,7 +378,7 @@ static void only_the_same_row_is_warmed(void **state)
     storebench_put(bench, 0, "k", SLICE_LIT("old"), 0);
     storebench_write(bench);
     storebench_begin(bench, TX_READ);
-    struct item old = get(bench->tx, 0, "k");
+    struct item old = storebench_item(bench->tx, 0, "k");
     struct place old_place = row_place(old.row);
     tx_reset(bench->tx);
     storebench_put(bench, 0, "k", SLICE_LIT("new"), 0);
@@ -551,7 +392,7 @@ static void only_the_same_row_is_warmed(void **state)
                                              .now_ms = bench->now_ms});
     assert_int_equal(store_stats(store).cold_rows, 1);
     storebench_begin(bench, TX_READ);
-    struct item now = get(bench->tx, 0, "k");
+    struct item now = storebench_item(bench->tx, 0, "k");
     struct place now_place = row_place(now.row);
     tx_reset(bench->tx);
     store_warm(store, &(struct store_warmth){.db = 0,
@@ -600,14 +441,14 @@ static void begin_inline(struct storebench *bench, struct tx *tx)
 static void words_are_odd_while_rows_are_published(void **state)
 {
     (void)state;
-    struct storebench *bench = hot_bench(1);
+    struct storebench *bench = storebench_hot(1);
     struct store *store = bench->stores.shards[0];
     storebench_put(bench, 0, "a", SLICE_LIT("1"), 0);
     uint64_t word = store_publication(store);
     assert_int_equal(word & 1, 0);
     store_publication_open(store);
     begin_inline(bench, bench->tx);
-    check_value(bench->tx, 0, "a", "1");
+    storebench_tx_expect(bench->tx, 0, "a", "1");
     assert_false(tx_is_valid(bench->tx));
     store_publication_close(store);
     assert_int_equal(store_publication(store), word + 2);
@@ -621,7 +462,7 @@ static void words_are_odd_while_rows_are_published(void **state)
 static void what_moves_the_words(void **state)
 {
     (void)state;
-    struct storebench *bench = hot_bench(3);
+    struct storebench *bench = storebench_hot(3);
     uint64_t words[3];
     for (unsigned i = 0; i < 3; i++)
         words[i] = store_publication(bench->stores.shards[i]);
@@ -635,8 +476,8 @@ static void what_moves_the_words(void **state)
     for (unsigned i = 0; i < 3; i++)
         assert_int_equal(store_publication(bench->stores.shards[i]), words[i]);
     storebench_begin(bench, TX_APPLY);
-    put(bench->tx, 0, "a", "1");
-    put(bench->tx, 0, "b", "1");
+    storebench_tx_put(bench->tx, 0, "a", "1");
+    storebench_tx_put(bench->tx, 0, "b", "1");
     storebench_commit(bench);
     uint32_t of_b = stores_shard_of(&bench->stores, SLICE_LIT("b"));
     for (unsigned i = 0; i < 3; i++)
@@ -653,19 +494,19 @@ static void what_moves_the_words(void **state)
 static void reads_of_several_rows_are_checked_again(void **state)
 {
     (void)state;
-    struct storebench *bench = hot_bench(2);
+    struct storebench *bench = storebench_hot(2);
     struct tx *reader = tx_new(&bench->stores);
     storebench_put(bench, 0, "a", SLICE_LIT("1"), 0);
     storebench_put(bench, 0, "b", SLICE_LIT("1"), 0);
     /* One row is one instant, even when it is replaced. */
     begin_inline(bench, reader);
-    check_value(reader, 0, "a", "1");
+    storebench_tx_expect(reader, 0, "a", "1");
     storebench_put(bench, 0, "a", SLICE_LIT("2"), 0);
     assert_true(tx_is_valid(reader));
     /* Two rows are, if neither has been replaced since. */
     begin_inline(bench, reader);
-    check_value(reader, 0, "a", "2");
-    check_value(reader, 0, "b", "1");
+    storebench_tx_expect(reader, 0, "a", "2");
+    storebench_tx_expect(reader, 0, "b", "1");
     assert_true(tx_is_valid(reader));
     storebench_put(bench, 0, "c", SLICE_LIT("1"), 0);
     assert_true(tx_is_valid(reader));
@@ -673,13 +514,13 @@ static void reads_of_several_rows_are_checked_again(void **state)
     assert_false(tx_is_valid(reader));
     /* Absent keys count as well, and flushed databases. */
     begin_inline(bench, reader);
-    check_value(reader, 0, "x", NULL);
-    check_value(reader, 0, "a", "2");
+    storebench_tx_expect(reader, 0, "x", NULL);
+    storebench_tx_expect(reader, 0, "a", "2");
     storebench_put(bench, 0, "x", SLICE_LIT("1"), 0);
     assert_false(tx_is_valid(reader));
     begin_inline(bench, reader);
-    check_value(reader, 1, "x", NULL);
-    check_value(reader, 1, "y", NULL);
+    storebench_tx_expect(reader, 1, "x", NULL);
+    storebench_tx_expect(reader, 1, "y", NULL);
     storebench_begin(bench, TX_APPLY);
     tx_flush(bench->tx, 1);
     storebench_commit(bench);
@@ -695,7 +536,7 @@ static void reads_of_several_rows_are_checked_again(void **state)
 static void seeds(void **state)
 {
     (void)state;
-    struct storebench *bench = hot_bench(1);
+    struct storebench *bench = storebench_hot(1);
     storebench_begin(bench, TX_APPLY);
     uint64_t first = tx_seed(bench->tx);
     storebench_begin_again(bench);
@@ -729,7 +570,7 @@ static void many_loaded_values(void **state)
         for (int i = 0; i < 3000; i++) {
             struct slice value;
             snprintf(key, sizeof(key), "k%d", i);
-            struct item item = get(bench->tx, 0, key);
+            struct item item = storebench_item(bench->tx, 0, key);
             int rc = tx_load(bench->tx, &item, &value);
             assert_true(rc == ERR_COLD || (rc == 0 && slice_eq(value, slice_str(key))));
             is_cold |= rc == ERR_COLD;
@@ -752,11 +593,6 @@ int main(void)
         cmocka_unit_test(what_is_not_committed_is_dropped),
         cmocka_unit_test(values_are_borrowed_from_changes),
         cmocka_unit_test(versions_are_positions),
-        cmocka_unit_test(expired_keys_are_gone_for_every_command),
-        cmocka_unit_test(what_a_command_meets_due_goes_with_it),
-        cmocka_unit_test(a_value_that_is_due_removes_the_key),
-        cmocka_unit_test(every_expiring_key_is_swept),
-        cmocka_unit_test(stale_hints_do_not_pile_up),
         cmocka_unit_test(walks_see_the_changes),
         cmocka_unit_test(a_flush_gives_its_memory_back),
         cmocka_unit_test(retired_rows_do_not_pile_up),
