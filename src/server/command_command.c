@@ -235,16 +235,8 @@ static void reply_doc(struct reply *reply, const struct command_table *table,
     reply_bulk_str(reply, "complexity");
     reply_bulk_str(reply, row->complexity);
     if (row->syntax[0] != '\0') {
-        /* One argument that shows the whole syntax: what redis-cli prints as a hint. */
         reply_bulk_str(reply, "arguments");
-        reply_array(reply, 1);
-        reply_map(reply, 3);
-        reply_bulk_str(reply, "name");
-        reply_bulk_str(reply, "arguments");
-        reply_bulk_str(reply, "type");
-        reply_bulk_str(reply, "string");
-        reply_bulk_str(reply, "display_text");
-        reply_bulk_str(reply, row->syntax);
+        command_reply_arguments(reply, row);
     }
     if (subs == 0)
         return;

@@ -307,7 +307,7 @@ static int parse_octal(const struct config_row *row, struct slice arg, uint64_t 
         v = v * 8 + (arg.data[i] - '0');
     }
     if (!is_good)
-        return diag_set(diag, ERR_INVALID, "argument couldn't be parsed into an integer");
+        return diag_set(diag, ERR_INVALID, "argument must be octal digits, such as 770");
     if (v > row->max)
         return diag_set(diag, ERR_INVALID, "argument must be between 0 and %llo inclusive",
                         (unsigned long long)row->max);

@@ -325,8 +325,8 @@ static const struct command_row rows[] = {
         .complexity = "O(N), N being the number of operations, and the length of the string if "
                       "one of them writes",
         .summary = "Reads and writes integers of any width inside the string at a key.",
-        .syntax = "key [GET encoding offset | [OVERFLOW WRAP | SAT | FAIL] SET encoding offset "
-                  "value | INCRBY encoding offset increment [...]]",
+        .syntax = "key [<GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset "
+                  "value | INCRBY encoding offset increment>> ...]",
         .run = run_bitfield,
         .peek = peek_bitfield,
     },

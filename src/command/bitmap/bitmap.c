@@ -387,7 +387,7 @@ static const struct command_row rows[] = {
         .since = "2.6.0",
         .complexity = "O(N), N being the length of all strings together",
         .summary = "Combines the strings at several keys bit by bit and sets a key to the result.",
-        .syntax = "AND | OR | XOR | NOT destkey key [key ...]",
+        .syntax = "<AND | OR | XOR | NOT> destkey key [key ...]",
         .run = run_bitop,
     },
 };

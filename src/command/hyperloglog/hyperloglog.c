@@ -472,7 +472,7 @@ static const struct command_row rows[] = {
         .since = "2.8.9",
         .complexity = "O(1)",
         .summary = "Shows the encoding or the registers of a HyperLogLog, or makes it dense.",
-        .syntax = "GETREG | DECODE | ENCODING | TODENSE key",
+        .syntax = "<GETREG | DECODE | ENCODING | TODENSE> key",
         .run = run_pfdebug,
         .peek = peek_pfdebug,
     },

@@ -23,8 +23,11 @@ void config_put_usage(struct buf *to)
         "may be a pattern.\nAll others, with their defaults; * can be changed by CONFIG SET.\n\n");
     for (size_t i = 0; i < CONF_COUNT; i++) {
         const struct config_row *row = config_row((enum config_id)i);
-        buf_append_format(to, "%c --%s %s\n      %s\n", row->is_live ? '*' : ' ', row->name,
+        buf_append_format(to, "%c --%s %s\n      %s", row->is_live ? '*' : ' ', row->name,
                           row->initial[0] == '\0' ? "\"\"" : row->initial, row->doc);
+        if (row->alias != NULL)
+            buf_append_format(to, " Formerly: %s.", row->alias);
+        buf_append_byte(to, '\n');
         if (row->choices != NULL)
             buf_append_format(to, "      One of: %s\n", row->choices);
     }

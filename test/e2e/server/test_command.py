@@ -173,3 +173,42 @@ def test_list_by_category(client):
     names = {name.decode() for name in client("COMMAND", "LIST", "FILTERBY", "ACLCAT", "string")}
     for name, row in ROWS.items():
         assert (name in names) == ("@string" in row.categories), name
+
+
+def tokens_of(arguments):
+    """Every token in the order in which it stands."""
+    found = []
+    for argument in arguments:
+        found += [argument["token"]] if "token" in argument else []
+        found += tokens_of(argument.get("arguments", []))
+    return found
+
+
+def as_dict(pairs):
+    """Maps as dicts, with text for bytes, whatever the protocol."""
+    if isinstance(pairs, list) and pairs and isinstance(pairs[0], bytes) and len(pairs) % 2 == 0:
+        return {k.decode(): as_dict(v) for k, v in zip(pairs[::2], pairs[1::2])}
+    if isinstance(pairs, list):
+        return [as_dict(value) for value in pairs]
+    return pairs.decode() if isinstance(pairs, bytes) else pairs
+
+
+def arguments_of(client, name):
+    (_, docs) = client("COMMAND", "DOCS", name)
+    return as_dict(dict(zip(docs[::2], docs[1::2]))[b"arguments"])
+
+
+def test_arguments(client):
+    (key,) = arguments_of(client, "GET")
+    assert (key["name"], key["type"], key["key_spec_index"]) == ("key", "key", 0)
+    key, value, condition, get, expiration = arguments_of(client, "SET")
+    assert (key["type"], value["type"]) == ("key", "string")
+    assert condition["type"] == "oneof" and "optional" in condition["flags"]
+    assert (get["type"], get["token"]) == ("pure-token", "GET")
+    assert tokens_of([expiration]) == ["EX", "PX", "EXAT", "PXAT", "KEEPTTL"]
+    (pairs,) = arguments_of(client, "MSET")
+    assert pairs["type"] == "block" and pairs["flags"] == ["multiple"]
+    assert [part["type"] for part in pairs["arguments"]] == ["key", "string"]
+    source, destination, db, _ = arguments_of(client, "COPY")
+    assert (source["key_spec_index"], destination["key_spec_index"]) == (0, 1)
+    assert (db["token"], db["type"]) == ("DB", "integer")
