@@ -162,10 +162,11 @@ def test_idle_clients_are_closed_if_that_is_wanted(start_server):
 
 
 def test_idle_clients_stay_while_the_cron_is_paused(start_server):
-    server = start_server(timeout=1)
+    server = start_server()
     idle, busy = server.connect(), server.connect()
     assert busy("DEBUG", "PAUSE-CRON", 1) == "OK"
-    time.sleep(2.5)
+    assert busy("CONFIG", "SET", "timeout", 2) == "OK"
+    time.sleep(3.5)
     assert idle("PING") == "PONG"
     assert busy("DEBUG", "PAUSE-CRON", 0) == "OK"
     wait_until(lambda: len(busy("CLIENT", "LIST").splitlines()) == 1)
