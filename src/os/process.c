@@ -10,11 +10,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/err.h"
 
 int process_id(void)
@@ -192,6 +194,15 @@ void process_ignore_signals(void)
     sigaction(SIGHUP, &action, NULL);
 }
 
+void process_hold_sigterm(void)
+{
+    sigset_t held;
+    sigemptyset(&held);
+    sigaddset(&held, SIGTERM);
+    int rc = pthread_sigmask(SIG_BLOCK, &held, NULL);
+    ASSERT(rc == 0);
+}
+
 int output_open(const char *path)
 {
     if (path[0] == '\0')
@@ -200,19 +211,47 @@ int output_open(const char *path)
     return fd < 0 ? err_last() : fd;
 }
 
-int input_read(struct buf *to, size_t max)
+static int read_to_end(int fd, struct buf *to, size_t max)
 {
     const size_t step = 65536;
     ssize_t got;
     do {
         buf_reserve(to, step);
-        got = read(STDIN_FILENO, to->data + to->len, step);
+        got = read(fd, to->data + to->len, step);
         if (got > 0)
             to->len += (size_t)got;
         if (to->len > max)
             return ERR_TOO_BIG;
     } while (got > 0 || (got < 0 && errno == EINTR));
     return got < 0 ? err_last() : 0;
+}
+
+int input_read(struct buf *to, size_t max)
+{
+    return read_to_end(STDIN_FILENO, to, max);
+}
+
+/* A pipe's own size says nothing, and one that nobody writes to would be waited for for ever. */
+static int read_opened(int fd, struct buf *to, size_t max)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0 || fcntl(fd, F_SETFL, 0) < 0)
+        return err_last();
+    if (S_ISDIR(st.st_mode))
+        return -EISDIR;
+    size_t before = to->len;
+    int rc = read_to_end(fd, to, max);
+    return rc == 0 && S_ISFIFO(st.st_mode) && to->len == before ? -ENODATA : rc;
+}
+
+int input_read_file(const char *path, struct buf *to, size_t max)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0)
+        return err_last();
+    int rc = read_opened(fd, to, max);
+    close(fd);
+    return rc;
 }
 
 void output_write(int fd, struct slice line)

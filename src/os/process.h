@@ -60,6 +60,9 @@ void process_fence(void);
 /* Signals that would end a server for no good reason: a reader that has gone, a terminal closed. */
 void process_ignore_signals(void);
 
+/* For the main thread on its way out: a SIGTERM that comes from now on changes nothing. */
+void process_hold_sigterm(void);
+
 /* Opens `path` for appending lines, made if it is missing; empty: standard output. Returns a
  * descriptor or a negative code. */
 MUST_CHECK
@@ -68,6 +71,10 @@ int output_open(const char *path);
 /* Reads the standard input to its end, appended. ERR_TOO_BIG beyond `max` bytes. */
 MUST_CHECK
 int input_read(struct buf *to, size_t max);
+
+/* The same of a file, or of a pipe that somebody writes to: -ENODATA for one with nothing in it. */
+MUST_CHECK
+int input_read_file(const char *path, struct buf *to, size_t max);
 
 /* One write. What cannot be written is lost: there is nowhere to say so. */
 void output_write(int fd, struct slice line);

@@ -602,6 +602,7 @@ struct config *config_new(void)
 {
     struct config *config = mem_calloc(1, sizeof(*config));
     lock_init(&config->lock);
+    lock_init(&config->rewriting);
     for (size_t i = 0; i < CONFIG_ROWS; i++) {
         const struct config_row *row = config_row((enum config_id)i);
         ASSERT(row->name != NULL);
@@ -622,6 +623,7 @@ void config_free(struct config *config)
     buf_fini(&config->remarks);
     buf_fini(&config->renames);
     mem_free(config->path);
+    lock_fini(&config->rewriting);
     lock_fini(&config->lock);
     mem_free(config);
 }

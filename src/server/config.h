@@ -56,6 +56,7 @@ struct config_value {
 
 struct config {
     struct lock lock;
+    struct lock rewriting; /* the file: one at a time; taken before the other */
     struct config_value values[CONFIG_ROWS];
     bool is_given[CONFIG_ROWS]; /* by file or command line */
     struct buf remarks;         /* for the log, one a line: what was taken differently */

@@ -295,10 +295,13 @@ void server_on_ready(void *ctx)
     struct server *server = ctx;
     char where[NET_ADDR_SIZE + 32];
     const char *path = config_text(server->config, CONF_UNIX_SOCKET);
-    if (server->port == 0)
+    lock_take(&server->config->lock); /* CONFIG SET may be moving it */
+    uint16_t port = server->port;
+    lock_drop(&server->config->lock);
+    if (port == 0)
         snprintf(where, sizeof(where), "socket %s", path);
     else
-        snprintf(where, sizeof(where), "port %u", server->port);
+        snprintf(where, sizeof(where), "port %u", port);
     log_line(&server->log, LOG_NOTICE, "ready on %s: %s, %u shards, log writer %s", where,
              server->placement, group_shard_count(server->group),
              group_stats(server->group).log_writer);
@@ -317,6 +320,7 @@ int server_run(struct server *server)
             assert_fail("a thread cannot be started", __FILE__, __LINE__, __func__);
     }
     loop_run(server->loops[0]);
+    process_hold_sigterm(); /* with the loop goes who would hear it */
     for (uint32_t i = 1; i < server->loop_count; i++)
         loop_join(server->loops[i]);
     log_line(&server->log, LOG_NOTICE, "bye");

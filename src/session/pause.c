@@ -114,7 +114,9 @@ static void begin(struct hub *hub, enum pause_kind kind, uint64_t for_ms, uint64
     struct pause before = current(hub);
     kind = before.kind > kind ? before.kind : kind;
     for_ms = before.left_ms > for_ms ? before.left_ms : for_ms;
-    atomic_store(&hub->pause, (now_ms() + for_ms) << KIND_BITS | kind);
+    uint64_t until_ms = now_ms() + for_ms;
+    until_ms = until_ms < MAX_UNTIL_MS ? until_ms : MAX_UNTIL_MS;
+    atomic_store(&hub->pause, until_ms << KIND_BITS | kind);
     group_hold_expiry(hub->options.group, loop_ms + for_ms);
     lock_drop(&hub->lock);
 }

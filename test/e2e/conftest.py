@@ -125,13 +125,6 @@ def any_client(server, request):
     return server.connect(protocol=request.param)
 
 
-@pytest.fixture
-def socket_path():
-    """Short enough for a socket's name, whatever the tests' own folder is called."""
-    with tempfile.TemporaryDirectory() as folder:
-        yield os.path.join(folder, "socket")
-
-
 def own_address():
     """An address of this machine that is not its loopback, or None."""
     done = subprocess.run(["hostname", "-I"], capture_output=True, text=True)

@@ -9,7 +9,6 @@
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "os/fs.h"
 #include "os/process.h"
 #include "server/config/config_internal.h"
 
@@ -36,17 +35,7 @@ struct reading {
 
 int config_read_file(const char *path, struct buf *to, struct diag *diag)
 {
-    struct file *file;
-    int rc = fs_open(fs_posix(), path, FS_READ, &file);
-    if (rc != 0)
-        return diag_set(diag, rc, "configuration file %.300s: %s", path, err_text(rc));
-    uint64_t size = 0;
-    rc = file_size(file, &size);
-    if (rc == 0 && size > CONFIG_MAX_FILE)
-        rc = ERR_TOO_BIG;
-    if (rc == 0)
-        rc = file_read_full(file, buf_extend(to, size), size, 0);
-    file_unref(file);
+    int rc = input_read_file(path, to, CONFIG_MAX_FILE);
     return rc == 0 ? 0 : diag_set(diag, rc, "configuration file %.300s: %s", path, err_text(rc));
 }
 

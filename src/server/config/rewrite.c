@@ -192,7 +192,10 @@ static int replace(struct fs *fs, const char *path, struct slice text)
     int rc = write_durably(fs, tmp_path, text);
     if (rc == 0)
         rc = fs_rename(fs, tmp_path, path);
-    return rc == 0 ? fs_sync_dir(fs, dir) : rc;
+    if (rc == 0)
+        return fs_sync_dir(fs, dir);
+    IGNORE(fs_unlink(fs, tmp_path), "it may not be there");
+    return rc;
 }
 
 /* So that nobody waits for the lock while files are read. */
@@ -214,6 +217,7 @@ int config_rewrite_file(struct config *config, struct diag *diag)
     struct buf old = {0};
     struct buf text = {0};
     struct fs *fs = fs_posix();
+    lock_take(&config->rewriting);
     int rc = config_read_file(config->path, &old, diag);
     if (rc == 0) {
         struct config *now = copy_of(config);
@@ -225,6 +229,7 @@ int config_rewrite_file(struct config *config, struct diag *diag)
         if (rc != 0)
             rc = diag_set(diag, rc, "%.300s: %s", config->path, err_text(rc));
     }
+    lock_drop(&config->rewriting);
     buf_fini(&old);
     buf_fini(&text);
     return rc;

@@ -241,9 +241,11 @@ def test_pushes_in_resp3(server):
         cli.type("ECHO first")
         cli.until(r"first")
         other("SET", "cached", "v")
-        cli.type("ECHO second")
-        cli.until(r"-> invalidate: 'cached'")
-        cli.until(r"second")
+        # It looks for pushes when it reads a reply, and that may overtake one.
+        while "-> invalidate: 'cached'" not in cli.text:
+            cli.type("ECHO second")
+            cli.until(r"second")
+            cli.text = cli.text.replace("second", "")
 
 
 def test_a_session_by_hand(server):

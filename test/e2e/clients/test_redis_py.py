@@ -341,7 +341,7 @@ def test_tracking(server, r):
 
 
 def test_a_pool_shared_by_threads(server, r):
-    pool = redis.BlockingConnectionPool(port=server.port, max_connections=4, timeout=20)
+    pool = redis.BlockingConnectionPool(port=server.port, max_connections=4, timeout=60)
 
     def count():
         mine = redis.Redis(connection_pool=pool)
@@ -377,7 +377,7 @@ def test_it_reconnects_when_its_connection_is_killed(r, server):
 def test_shutdown(own_server):
     redis.Redis(port=own_server.port).set("k", "v")
     redis.Redis(port=own_server.port).shutdown()
-    assert own_server.process.wait(timeout=30) == 0
+    assert own_server.process.wait(timeout=60) == 0
 
 
 def test_it_reconnects_when_the_server_comes_back(start_server, socket_path):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """include: configuration files within others."""
 
+import os
+
 import pytest
 
 from support.server import Server
@@ -77,6 +79,12 @@ def test_paths_begin_at_the_working_directory(with_files):
 )
 def test_a_mistake_is_named_with_its_file(with_files, main, other, said):
     assert said in with_files(main, other=other).refuses_to_start(logfile="")
+
+
+def test_a_pipe_that_nobody_writes_to(with_files):
+    server = with_files("include pipe.conf\n")
+    os.mkfifo(server.directory / "pipe.conf")
+    assert "line 1: configuration file pipe.conf: No data" in server.refuses_to_start()
 
 
 def test_very_many_files(with_files):

@@ -341,7 +341,7 @@ def test_watched_keys_without_end(start_server):
 
 
 def test_a_client_that_reads_its_replies_is_not_idle(start_server):
-    server = start_server(timeout=1)
+    server = start_server(timeout=4)
     client = server.connect()
     value = b"x" * (8 << 20)
     assert client("SET", "big", value) == "OK"

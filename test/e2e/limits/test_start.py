@@ -400,6 +400,19 @@ def test_a_file_that_cannot_be_rewritten(fresh):
     assert server.file.read_text() == "timeout abc\n"
 
 
+def test_several_rewrite_at_once(fresh):
+    text = "timeout 17\n" + "# Ours.\n" * 1000 + 'rename-command MOVE ""\n'
+    server = fresh(file=text)
+    server.start()
+    clients = [server.connect() for _ in range(8)]
+    for n in range(25):
+        for client in clients:
+            client.send_command("CONFIG", "REWRITE")
+        assert [client.read_reply() for client in clients] == ["OK"] * len(clients)
+        assert server.file.read_text().startswith(text)
+    assert not list(server.file.parent.glob("*.tmp"))
+
+
 def test_what_the_next_start_would_refuse_is_not_written(fresh):
     server = fresh(file="timeout 17\n")
     server.start()

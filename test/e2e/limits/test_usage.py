@@ -12,14 +12,14 @@ pytestmark = pytest.mark.ferric_only("the texts are Ferric's own")
 
 
 def tell(*words):
-    done = subprocess.run([binary(), *words], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([binary(), *words], capture_output=True, text=True, timeout=60)
     assert done.stderr == ""
     assert done.returncode == 0
     return done.stdout
 
 
 def refusal(*words):
-    done = subprocess.run([binary(), *words], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([binary(), *words], capture_output=True, text=True, timeout=60)
     assert done.stdout == ""
     assert done.returncode == 1
     return done.stderr
@@ -92,7 +92,7 @@ def test_an_unknown_directive_leads_to_help():
 def check(*words, said=""):
     """Status and all that was said of a configuration, `said` on the standard input."""
     done = subprocess.run([binary(), "--check-config", *words], input=said, capture_output=True,
-                          text=True, timeout=30)
+                          text=True, timeout=60)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -180,8 +180,17 @@ def test_a_bad_configuration(text, why):
     assert said.startswith("ferric-server: ") and why in said
 
 
+def test_a_pipe_may_be_the_file():
+    status, said = check("/dev/stdin", said="timeout 17\nport 70000\n")
+    assert status == 1 and "/dev/stdin, line 2: 'port'" in said
+    assert check("/dev/stdin", said="timeout 17\n") == (0, FINE)
+    status, said = check("--include", "/dev/stdin", said="\nport 70000\n")
+    assert status == 1 and "/dev/stdin, line 2: 'port'" in said
+    assert check("/dev/null") == (0, FINE)
+
+
 def test_the_configuration_may_come_on_the_standard_input(tmp_path):
-    done = subprocess.run([binary(), "-", "--port", "0", "--shards", "2"], timeout=30,
+    done = subprocess.run([binary(), "-", "--port", "0", "--shards", "2"], timeout=60,
                           input="timeout 17\nport 70000\n", capture_output=True, text=True,
                           cwd=tmp_path)
     assert done.returncode == 1

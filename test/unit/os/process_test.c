@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "os/process.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -117,6 +119,31 @@ static void input_is_read_to_its_end(void **state)
     buf_fini(&text);
 }
 
+static void files_are_read_whatever_their_size_says(void **state)
+{
+    (void)state;
+    struct buf text = {0};
+    char path[64];
+    int ends[2];
+    assert_int_equal(input_read_file("/proc/self/cmdline", &text, 100000), 0);
+    assert_true(text.len > 0);
+    assert_int_equal(input_read_file("/proc/self", &text, 100000), -EISDIR);
+    assert_int_equal(input_read_file("/proc/self/nosuch", &text, 100000), -ENOENT);
+    assert_int_equal(input_read_file("/dev/zero", &text, 100000), ERR_TOO_BIG);
+    text.len = 0;
+    assert_int_equal(input_read_file("/dev/null", &text, 100000), 0);
+    assert_int_equal(pipe(ends), 0);
+    snprintf(path, sizeof(path), "/dev/fd/%d", ends[0]);
+    assert_int_equal(write(ends[1], "port 1\n", 7), 7);
+    close(ends[1]);
+    assert_int_equal(input_read_file(path, &text, 7), 0);
+    assert_int_equal(text.len, 7);
+    /* Nobody writes to it any more. */
+    assert_int_equal(input_read_file(path, &text, 7), -ENODATA);
+    close(ends[0]);
+    buf_fini(&text);
+}
+
 static const char *absolute(const char *path, struct buf *to)
 {
     to->len = 0;
@@ -183,6 +210,7 @@ int main(void)
         cmocka_unit_test(output_appends),
         cmocka_unit_test(variables_are_found_by_their_whole_name),
         cmocka_unit_test(input_is_read_to_its_end),
+        cmocka_unit_test(files_are_read_whatever_their_size_says),
         cmocka_unit_test(paths_are_made_absolute),
         cmocka_unit_test(paths_are_found_in_order),
     };
