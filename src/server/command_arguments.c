@@ -91,11 +91,16 @@ static void reply_argument(struct reply *reply, struct docs *docs, const struct 
     const char *type = type_of(arg, docs->row);
     bool is_key = slice_is(slice_str(type), "key");
     bool has_flags = arg->is_optional || arg->is_multiple;
-    reply_map(reply, 2u + is_key + (arg->token.len > 0) + has_flags + (arg->first_part >= 0));
+    bool has_parts = arg->first_part >= 0;
+    reply_map(reply, 2u + !has_parts + is_key + (arg->token.len > 0) + has_flags + has_parts);
     reply_bulk_str(reply, "name");
     reply_name(reply, arg);
     reply_bulk_str(reply, "type");
     reply_bulk_str(reply, type);
+    if (!has_parts) {
+        reply_bulk_str(reply, "display_text");
+        reply_name(reply, arg);
+    }
     if (is_key) {
         /* As command_reply_key_specs() numbers them. */
         unsigned last = docs->row->keys.access_to != 0 ? 1 : 0;
@@ -109,7 +114,7 @@ static void reply_argument(struct reply *reply, struct docs *docs, const struct 
     }
     if (has_flags)
         reply_flags(reply, arg);
-    if (arg->first_part >= 0) {
+    if (has_parts) {
         reply_bulk_str(reply, "arguments");
         reply_arguments(reply, docs, arg->first_part);
     }

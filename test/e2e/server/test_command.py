@@ -198,6 +198,25 @@ def arguments_of(client, name):
     return as_dict(dict(zip(docs[::2], docs[1::2]))[b"arguments"])
 
 
+def each_argument(arguments):
+    for argument in arguments:
+        yield argument
+        yield from each_argument(argument.get("arguments", []))
+
+
+def test_arguments_are_such_as_clients_can_show(client):
+    """redis-cli takes some things for granted when it makes hints of them."""
+    for name, docs in zip(*[iter(client("COMMAND", "DOCS"))] * 2):
+        docs = as_dict(docs)
+        for row in [docs, *docs.get("subcommands", {}).values()]:
+            for argument in each_argument(row.get("arguments", [])):
+                flags = argument.get("flags", [])
+                assert ("arguments" in argument) == (argument["type"] in ("oneof", "block")), name
+                assert ("display_text" in argument) == ("arguments" not in argument), name
+                assert "token" in argument or "multiple_token" not in flags, name
+                assert argument["type"] != "pure-token" or "token" in argument, name
+
+
 def test_arguments(client):
     (key,) = arguments_of(client, "GET")
     assert (key["name"], key["type"], key["key_spec_index"]) == ("key", "key", 0)
