@@ -36,9 +36,10 @@ def test_redirected_to_a_resp2_listener(server):
     for listener, number in listeners:
         client = tracker(server, "REDIRECT", number, protocol=2)
         assert client("CLIENT", "GETREDIR") == number
-        client("GET", "k")
-        writer("SET", "k", number)
-        assert listener.read() == [b"message", b"__redis__:invalidate", [b"k"]]
+        # A key each: what the others' keys were told of may still be on its way to this loop.
+        client("GET", number)
+        writer("SET", number, 1)
+        assert listener.read() == [b"message", b"__redis__:invalidate", [b"%d" % number]]
     writer("FLUSHALL")
     for listener, _ in listeners:
         assert listener.read() == [b"message", b"__redis__:invalidate", None]
@@ -190,7 +191,9 @@ def test_swapped_databases(server):
     writer("SET", "k", "here")
     assert client("GET", "k") == b"here"
     assert writer("SWAPDB", 0, 1) == "OK"
-    assert invalidated(client) is None
+    # The SET may be told of after the reading of what it set, on another loop.
+    keys = invalidated(client)
+    assert keys is None or (keys == [b"k"] and invalidated(client) is None)
     assert client("GET", "k") is None
     writer("SWAPDB", 0, 1)
 
