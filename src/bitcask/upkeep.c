@@ -99,7 +99,7 @@ struct bitcask_sealed *bitcask_sealed_files(const struct bitcask *bc, size_t *ou
 
 static bool wants_hint(const struct bitcask *bc, const struct datafile *df, bool is_last)
 {
-    if (df->has_hint)
+    if (df->hinted_off == df->append_off)
         return false;
     return is_sealed(bc, df) ||
            (is_last && df == bc->current &&
@@ -134,8 +134,7 @@ int bitcask_hint_done(struct bitcask *bc, struct bitcask_hint *hint, struct diag
     int rc = hint->result;
     struct datafile *df = hint->df;
     hint->df = NULL;
-    /* Tried once: a start does without. The current one may grow beyond it. */
-    df->has_hint = df != bc->current;
+    df->hinted_off = hint->covered; /* tried once: a start does without */
     df->is_damaged = df->is_damaged || rc == ERR_CORRUPT;
     if (rc == 0)
         bc->stats.hints_written++;
