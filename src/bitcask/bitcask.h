@@ -87,7 +87,8 @@ void bitcask_append(struct bitcask *bc, const struct record *record, uint32_t *o
 
 /* Collected or being written. */
 size_t bitcask_unwritten_bytes(const struct bitcask *bc);
-/* True once the write with this record has returned: only then may its row be cold (R32). */
+/* True once the write with this record has returned: only then may its row be cold (R32). A file
+ * that a merge has replaced had been written. */
 bool bitcask_is_written(const struct bitcask *bc, uint32_t file_id, uint64_t off);
 
 struct bitcask_write;

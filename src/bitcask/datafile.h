@@ -43,11 +43,11 @@ struct datafile {
     uint64_t lowest_index;        /* of a record in it; UINT64_MAX: none; owner only */
     uint64_t append_off;          /* where the next record will lie; owner only */
     uint64_t synced_off;          /* all below is on stable storage; owner only */
+    uint64_t hinted_off;          /* its hint tells of all below, or was tried; owner only */
     uint64_t live_bytes;          /* of records that are their keys' newest; owner only */
     struct kept_dead kept_dead;   /* owner only */
     uint64_t sealed_ms;           /* when, on the wall's clock; 0: before this start; owner only */
     bool has_durable_name;        /* its directory was synced since it was created; owner only */
-    bool has_hint;                /* one that covers it all; owner only */
     bool is_output;               /* of a merge under way: no manifest names it; owner only */
     bool is_damaged;              /* found so: no merge and no hint any more; owner only */
     _Atomic uint64_t written_off; /* all below has been handed to the file: may be read */

@@ -334,6 +334,8 @@ static int visit_block(struct hint_reader *reader, uint32_t count)
             return corrupt(reader, "an entry makes no sense");
         reader->data_end = off + on_disk;
         if (off < reader->length) {
+            if (reader->data_end > reader->length)
+                return corrupt(reader, "an entry goes over the end that the manifest says");
             int rc = reader->visit(reader->ctx, &record, off, on_disk);
             if (rc != 0)
                 return rc;

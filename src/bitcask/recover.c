@@ -271,7 +271,7 @@ static int scan_file(struct recovery *rec, struct datafile *df, const struct bit
     if (rc != 0)
         return rc;
     tell_progress(&scan, named->length);
-    df->has_hint = range.from == named->length;
+    df->hinted_off = range.from;
     if (scan.lowest_index != named->lowest_index)
         return diag_set(rec->diag, ERR_CORRUPT,
                         "%s: the lowest index below offset %" PRIu64 " is %" PRIu64
@@ -413,7 +413,7 @@ static void go_on(const struct recovery *rec)
         bc->current = table->entries[table->count - 1].df;
     for (size_t i = 0; i < rec->named_count; i++) {
         if (rec->is_changing[i]) /* its hint has gone */
-            table->entries[i].df->has_hint = false;
+            table->entries[i].df->hinted_off = 0;
     }
     mark_note_files(bc);
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/assert.h"
+#include "base/bytes.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "bitcask/bitcask_internal.h"
@@ -99,10 +100,10 @@ struct bitcask_sealed *bitcask_sealed_files(const struct bitcask *bc, size_t *ou
 
 static bool wants_hint(const struct bitcask *bc, const struct datafile *df, bool is_last)
 {
-    if (df->has_hint)
+    if (df->hinted_off == df->append_off)
         return false;
     return is_sealed(bc, df) ||
-           (is_last && df == bc->current &&
+           (is_last && df == bc->current && is_aligned(df->append_off, DATAFILE_BLOCK) &&
             atomic_load_explicit(&df->written_off, memory_order_acquire) == df->append_off);
 }
 
@@ -134,8 +135,7 @@ int bitcask_hint_done(struct bitcask *bc, struct bitcask_hint *hint, struct diag
     int rc = hint->result;
     struct datafile *df = hint->df;
     hint->df = NULL;
-    /* Tried once: a start does without. The current one may grow beyond it. */
-    df->has_hint = df != bc->current;
+    df->hinted_off = hint->covered; /* tried once: a start does without */
     df->is_damaged = df->is_damaged || rc == ERR_CORRUPT;
     if (rc == 0)
         bc->stats.hints_written++;
