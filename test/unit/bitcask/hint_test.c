@@ -720,6 +720,33 @@ static void the_current_file_has_a_hint_only_where_a_mark_ended(void **state)
     world_free(world);
 }
 
+/* What is appended while a hint is written is for the next one. */
+static void a_hint_covers_what_was_there_when_it_was_asked_for(void **state)
+{
+    (void)state;
+    struct world *world = world_new(21, 1 << 20);
+    struct diag diag = {.text = ""};
+    world_must_open(world);
+    world_append(world, 20);
+    world_checkpoint(world);
+    struct bitcask_hint *hint = bitcask_hint_take(world->bc, true);
+    assert_non_null(hint);
+    world_append(world, 20);
+    world_checkpoint(world);
+    bitcask_hint_run(hint);
+    assert_int_equal(bitcask_hint_done(world->bc, hint, &diag), 0);
+    restart(world);
+    assert_int_equal(world->visited, 40);
+    world_checkpoint(world);
+    hint = bitcask_hint_take(world->bc, true);
+    world_append(world, 20);
+    world_checkpoint(world);
+    bitcask_hint_run(hint);
+    assert_int_equal(bitcask_hint_done(world->bc, hint, &diag), 0);
+    assert_int_equal(world_hint_all(world, true), 1);
+    world_free(world);
+}
+
 static void one_hint_is_written_at_a_time(void **state)
 {
     (void)state;
@@ -827,6 +854,7 @@ int main(void)
         cmocka_unit_test(a_hint_that_cannot_be_read_costs_a_scan_and_a_remark),
         cmocka_unit_test(the_hint_of_a_file_that_changes_goes_first_and_durably),
         cmocka_unit_test(the_current_file_has_a_hint_only_where_a_mark_ended),
+        cmocka_unit_test(a_hint_covers_what_was_there_when_it_was_asked_for),
         cmocka_unit_test(one_hint_is_written_at_a_time),
         cmocka_unit_test(a_hint_that_failed_is_not_tried_again),
         cmocka_unit_test(a_file_found_damaged_gets_neither_hint_nor_merge),
