@@ -9,7 +9,7 @@
  * Threads:  one owner, the shard's thread; *_run on any; bitcask_pin from any epoch reader.
  * Lifetime: what *_take returns is handed back to *_done exactly once.
  * Source:   Sheehy and Smith, "Bitcask: a log-structured hash table for fast key/value data", 2010.
- * Formats and invariants B1-B10: bitcask/README.md.
+ * Formats and invariants B1-B12: bitcask/README.md.
  */
 #ifndef BITCASK_BITCASK_H
 #define BITCASK_BITCASK_H

@@ -12,7 +12,7 @@
 
 #define FILE_LIMIT 16384
 #ifdef FERRIC_SANITIZED
-#    define SCRIPTS 12
+#    define SCRIPTS 6
 #else
 #    define SCRIPTS 80
 #endif
