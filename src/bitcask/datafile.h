@@ -28,11 +28,13 @@ struct datafile_header {
     uint64_t uid; /* random; ties records and hints to this very file */
 };
 
-/* Dead records that a merge had to copy (R8): no reason for another one as long as some file has a
- * record as old as `outside_index`. */
+/* What the merge that made a file had to put into it: dead records that it had to copy (R8), no
+ * reason for another merge as long as some file has a record as old as `outside_index`; and the PAD
+ * at the end, which never is one. */
 struct kept_dead {
     uint64_t bytes;
     uint64_t outside_index;
+    uint64_t pad_bytes;
 };
 
 struct datafile {
@@ -46,6 +48,7 @@ struct datafile {
     uint64_t hinted_off;          /* its hint tells of all below, or was tried; owner only */
     uint64_t live_bytes;          /* of records that are their keys' newest; owner only */
     struct kept_dead kept_dead;   /* owner only */
+    uint64_t hinted_off;          /* as far as a hint was made; owner only */
     uint64_t sealed_ms;           /* when, on the wall's clock; 0: before this start; owner only */
     bool has_durable_name;        /* its directory was synced since it was created; owner only */
     bool is_output;               /* of a merge under way: no manifest names it; owner only */
