@@ -45,7 +45,6 @@ struct datafile {
     uint64_t lowest_index;        /* of a record in it; UINT64_MAX: none; owner only */
     uint64_t append_off;          /* where the next record will lie; owner only */
     uint64_t synced_off;          /* all below is on stable storage; owner only */
-    uint64_t hinted_off;          /* its hint tells of all below, or was tried; owner only */
     uint64_t live_bytes;          /* of records that are their keys' newest; owner only */
     struct kept_dead kept_dead;   /* owner only */
     uint64_t hinted_off;          /* as far as a hint was made; owner only */

@@ -81,6 +81,7 @@ struct merge_stats {
     uint64_t records_kept;
     uint64_t records_dropped;
 };
+/* Not while a run is out. */
 struct merge_stats bitcask_merge_stats(const struct bitcask_merge *merge);
 
 #endif
