@@ -371,6 +371,18 @@ static int read_all(struct hint_reader *reader)
     return rc;
 }
 
+static int open_hint(struct hint_reader *reader, struct fs *fs)
+{
+    int rc = fs_open(fs, reader->path, FS_READ, &reader->file);
+    if (rc == -ENOENT)
+        return ERR_NOT_FOUND;
+    if (rc == 0)
+        rc = file_size(reader->file, &reader->size);
+    if (rc != 0)
+        diag_set(reader->diag, rc, "%s: cannot open: %s", reader->path, err_text(rc));
+    return rc;
+}
+
 int hint_read(struct fs *fs, const struct datafile *df, uint64_t length, datafile_visit_fn visit,
               void *ctx, uint64_t *out_covered, struct diag *diag)
 {
@@ -381,13 +393,7 @@ int hint_read(struct fs *fs, const struct datafile *df, uint64_t length, datafil
                                  .visit = visit,
                                  .ctx = ctx,
                                  .diag = diag};
-    int rc = fs_open(fs, reader.path, FS_READ, &reader.file);
-    if (rc == -ENOENT)
-        rc = ERR_NOT_FOUND;
-    else if (rc == 0)
-        rc = file_size(reader.file, &reader.size);
-    if (rc != 0 && rc != ERR_NOT_FOUND)
-        diag_set(diag, rc, "%s: cannot open: %s", reader.path, err_text(rc));
+    int rc = open_hint(&reader, fs);
     if (rc == 0)
         rc = read_all(&reader);
     *out_covered = reader.covered < length ? reader.covered : length;
