@@ -383,12 +383,12 @@ static int open_hint(struct hint_reader *reader, struct fs *fs)
     return rc;
 }
 
-int hint_read(struct fs *fs, const struct datafile *df, uint64_t length, datafile_visit_fn visit,
-              void *ctx, uint64_t *out_covered, struct diag *diag)
+int hint_read(struct fs *fs, const struct datafile *df, uint64_t *io_covered,
+              datafile_visit_fn visit, void *ctx, struct diag *diag)
 {
     struct hint_reader reader = {.df = df,
                                  .path = path_beside(df, HINT_SUFFIX),
-                                 .length = length,
+                                 .length = *io_covered,
                                  .data_end = DATAFILE_HEADER_SIZE,
                                  .visit = visit,
                                  .ctx = ctx,
@@ -396,7 +396,8 @@ int hint_read(struct fs *fs, const struct datafile *df, uint64_t length, datafil
     int rc = open_hint(&reader, fs);
     if (rc == 0)
         rc = read_all(&reader);
-    *out_covered = reader.covered < length ? reader.covered : length;
+    if (rc == 0 && reader.covered < *io_covered)
+        *io_covered = reader.covered;
     file_unref(reader.file);
     buf_fini(&reader.block);
     mem_free(reader.path);

@@ -42,8 +42,8 @@ static void read_to(struct simdisk *disk, const struct datafile *df, uint64_t le
 {
     struct told told = {.end = DATAFILE_HEADER_SIZE, .length = length};
     struct diag diag = {.text = ""};
-    uint64_t covered = 0;
-    int rc = hint_read(simdisk_fs(disk), df, length, on_record, &told, &covered, &diag);
+    uint64_t covered = length;
+    int rc = hint_read(simdisk_fs(disk), df, &covered, on_record, &told, &diag);
     ASSERT(rc == 0 || rc == ERR_CORRUPT || rc == ERR_VERSION);
     ASSERT(rc == 0 || diag.text[0] != '\0');
     ASSERT(covered <= length);
