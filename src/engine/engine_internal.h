@@ -8,6 +8,7 @@
 #include "engine/port_internal.h"
 #include "engine/sequencer_internal.h"
 #include "engine/shard_internal.h"
+#include "engine/upkeep/disk_guard.h"
 #include "store/stores.h"
 
 /* The order of phases in a turn; sockets come before all of them, flushing replies after. */
@@ -37,6 +38,7 @@ struct group {
     _Atomic bool is_expire_passive;  /* no entry is logged only because keys are due */
     _Atomic uint64_t expiry_held_ms; /* on the clock of loops: until then what is due stays */
     _Atomic bool is_disk_full;       /* no segment can be prepared */
+    struct disk_guard disk;
     struct tally_settings tally_settings;
     _Atomic uint64_t shards_failing; /* a set: their data files cannot be written */
     struct {

@@ -335,7 +335,7 @@ static void on_log_progress(void *ctx, uint64_t done_bytes, uint64_t total_bytes
     tell_progress(ctx, "log", done_bytes, total_bytes);
 }
 
-static int open_log(struct group *group, bool must_be_empty, struct diag *diag)
+static int try_log(struct group *group, bool must_be_empty, struct diag *diag)
 {
     const struct group_options *options = &group->options;
     char path[PATH_SIZE];
@@ -358,6 +358,15 @@ static int open_log(struct group *group, bool must_be_empty, struct diag *diag)
             .ctx = group,
         },
         &group->log, &group->found, diag);
+}
+
+/* The first segment of this life may need what the reserve was kept for. */
+static int open_log(struct group *group, bool must_be_empty, struct diag *diag)
+{
+    int rc = try_log(group, must_be_empty, diag);
+    if ((rc == -ENOSPC || rc == -EDQUOT) && disk_guard_open_again(group))
+        rc = try_log(group, must_be_empty, diag);
+    return rc;
 }
 
 static int open_consensus(struct group *group, struct diag *diag)
@@ -499,8 +508,10 @@ static int open_state(struct group *group, struct diag *diag)
     rc = check_manifest(group, diag);
     if (rc == 0)
         rc = make_dirs(options, group->manifest.shard_count, diag);
-    if (rc == 0)
+    if (rc == 0) {
+        disk_guard_open(group);
         rc = open_log(group, is_new, diag);
+    }
     if (rc == 0 && (fit_databases(group, group->found.last_index) || is_new))
         rc = manifest_save(options->os.fs, options->dir, &group->manifest, diag);
     if (rc != 0)

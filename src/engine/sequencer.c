@@ -325,6 +325,7 @@ static void on_prep_done(struct pool_job *job)
     /* Writes are refused only when the ready segments are used up: submit_one() finds out. */
     if (error == 0)
         atomic_store(&group->is_disk_full, false);
+    disk_guard_saw_mild(group, error);
 }
 
 static void take_prep(struct sequencer *sequencer)
@@ -419,6 +420,7 @@ static void on_second(struct loop_timer *timer)
     tick_clock(sequencer);
     if (!sequencer->is_stopping)
         checkpoint_tick(sequencer);
+    disk_guard_tick(sequencer->group);
     publish_log(sequencer);
 }
 
@@ -465,6 +467,7 @@ void sequencer_stop(struct sequencer *sequencer)
     if (sequencer->has_log_watch)
         loop_watch_close(&sequencer->log_watch, on_log_unwatched);
     sequencer->has_log_watch = false;
+    disk_guard_stop(sequencer->group);
 }
 
 void sequencer_fini(struct sequencer *sequencer)

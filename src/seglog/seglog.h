@@ -91,6 +91,10 @@ bool seglog_has_slot(const struct seglog *log);
 MUST_CHECK
 int seglog_admit(const struct seglog *log, size_t size);
 
+/* Will an ENTRIES frame of `size` bytes leave less than a quarter of the active segment, and is no
+ * other one ready? Who must be able to write when none can be had stops others in time. */
+bool seglog_is_running_out(const struct seglog *log, size_t size);
+
 /* The largest frame->size that is ever admitted: half a segment. */
 size_t seglog_max_frame(const struct seglog *log);
 

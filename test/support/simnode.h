@@ -46,6 +46,8 @@ struct simnode_options {
     size_t hot_max_value;            /* as given */
     unsigned checkpoint_interval_ms; /* 0: the engine's own */
     unsigned max_clock_step_ms;
+    int64_t disk_free_low; /* as given, these two */
+    uint64_t disk_reserve;
 };
 
 struct simnode_command;
