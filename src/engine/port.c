@@ -191,8 +191,8 @@ static const char *write_refusal(const struct port *port, bool may_grow, char *t
 const char *port_write(struct port *port, const struct port_request *request, char *text,
                        size_t text_size)
 {
-    bool may_grow = command_may_grow(port->group->options.table, request->row, request->argv,
-                                     request->argc);
+    bool may_grow =
+        command_may_grow(port->group->options.table, request->row, request->argv, request->argc);
     const char *refusal = write_refusal(port, may_grow, text, text_size);
     if (refusal != NULL)
         return refusal;

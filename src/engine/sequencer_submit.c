@@ -351,8 +351,7 @@ bool sequencer_submit_one(struct sequencer *sequencer)
     /* The rest of the last segment is for what makes room, until it is known that there is another
      * one (G16). */
     if (rc == 0 && sequencer->prep != NULL &&
-        seglog_is_running_out(sequencer->log, next_size(sequencer)) &&
-        is_growth_waiting(sequencer))
+        seglog_is_running_out(sequencer->log, next_size(sequencer)) && is_growth_waiting(sequencer))
         return false;
     if (rc == ERR_AGAIN || rc == ERR_NOT_LEADER)
         return false;

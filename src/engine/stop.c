@@ -68,8 +68,7 @@ bool sequencer_stop_step(struct sequencer *sequencer)
     case STOP_CHECKPOINTING:
         return false;
     case STOP_VOUCHING:
-        if (sequencer->checkpoint != NULL || sequencer->prep != NULL ||
-            group->disk.is_job_out)
+        if (sequencer->checkpoint != NULL || sequencer->prep != NULL || group->disk.is_job_out)
             return false;
         if (!consensus_finish(sequencer->consensus))
             return false;

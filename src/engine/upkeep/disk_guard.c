@@ -234,7 +234,8 @@ static void take_made(struct disk_guard *guard, int error)
     }
     if (!guard->is_reserve_refused)
         group_log(group, '#',
-                  "%.300s/" DISK_RESERVE_NAME " cannot be made, will be tried again: %s. Without "
+                  "%.300s/" DISK_RESERVE_NAME
+                  " cannot be made, will be tried again: %s. Without "
                   "it deletes may fail on a full disk",
                   group->options.dir, err_text(error));
     atomic_store_explicit(&guard->reserve_bytes, 0, memory_order_relaxed);
@@ -284,8 +285,7 @@ static bool wants_reserve(const struct disk_guard *guard, const struct group *gr
     if (is_none_wanted || (guard->is_reserve_sure && is_reserve_large_enough(guard) &&
                            held <= group->options.disk_reserve))
         return false;
-    if (guard->is_reserve_refused &&
-        loop_now_ms(group->sequencer.loop) < guard->reserve_retry_ms)
+    if (guard->is_reserve_refused && loop_now_ms(group->sequencer.loop) < guard->reserve_retry_ms)
         return false;
     return is_serving(group) && has_space(guard);
 }
@@ -409,12 +409,16 @@ void disk_guard_on_checkpoint(struct group *group, int error, uint64_t mark)
 
 void disk_guard_refusal(const struct group *group, char *text, size_t text_size)
 {
-    char free[DISK_SIZE_TEXT];
-    disk_size_text(free, atomic_load_explicit(&group->disk.free_bytes, memory_order_relaxed));
-    snprintf(text, text_size,
-             "MISCONF The disk of %.200s is nearly full (%s free), so commands that may grow the "
-             "data are refused: delete keys or free space on the volume; no restart is needed",
-             group->options.dir, free);
+    uint64_t free = atomic_load_explicit(&group->disk.free_bytes, memory_order_relaxed);
+    uint64_t low = atomic_load_explicit(&group->disk.low_bytes, memory_order_relaxed);
+    char size[DISK_SIZE_TEXT];
+    disk_size_text(size, free);
+    snprintf(
+        text, text_size,
+        "MISCONF The disk of %.200s is full or nearly so (%s%s), so commands that may grow the "
+        "data are refused: delete keys or free space on the volume; no restart is needed",
+        group->options.dir, free < low ? size : "a write found no space",
+        free < low ? " free" : "");
 }
 
 /* ---- Life ---- */

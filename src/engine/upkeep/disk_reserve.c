@@ -56,7 +56,8 @@ int disk_reserve_find(struct fs *fs, const char *dir, uint64_t *out_size)
     return rc == 0 ? size_of(fs, paths.name, out_size) : rc;
 }
 
-/* Where blocks cannot be asked for they are written, with bytes that no filesystem makes smaller. */
+/* Where blocks cannot be asked for they are written, with bytes that no filesystem makes smaller.
+ */
 static int write_noise(struct file *file, uint64_t size)
 {
     uint8_t *noise = mem_try_alloc(NOISE_SIZE);
@@ -71,7 +72,8 @@ static int write_noise(struct file *file, uint64_t size)
         }
         size_t done;
         uint64_t left = size - off;
-        rc = file_write_full(file, noise, left < NOISE_SIZE ? (size_t)left : NOISE_SIZE, off, &done);
+        rc =
+            file_write_full(file, noise, left < NOISE_SIZE ? (size_t)left : NOISE_SIZE, off, &done);
     }
     mem_free(noise);
     return rc;

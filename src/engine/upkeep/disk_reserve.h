@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* disk_reserve: a file that holds nothing but blocks, for the day on which the disk is full.
  *
- * It lies in the data directory under DISK_RESERVE_NAME and has real blocks of its own. Given up, it
- * leaves them to what has to be written even then: tombstones, log segments, manifests, hints. It
- * is no part of the state, no manifest names it, and it may be missing, or be removed by hand, at
- * any time. It has its name only when it is whole and durable; a half-made one has the other name.
+ * It lies in the data directory under DISK_RESERVE_NAME and has real blocks of its own. Given up,
+ * it leaves them to what has to be written even then: tombstones, log segments, manifests, hints.
+ * It is no part of the state, no manifest names it, and it may be missing, or be removed by hand,
+ * at any time. It has its name only when it is whole and durable; a half-made one has the other
+ * name.
  *
  * Threads: any, one call at a time; all of them wait for the disk.
  */

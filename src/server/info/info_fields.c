@@ -208,11 +208,11 @@ static void show_mem_allocator(UNUSED const struct info *info, struct buf *to)
 /* ---- Persistence ---- */
 
 NUMBER_FIELD(show_loading, group_state(server_group(info->server)) == GROUP_REPLAYING)
-TEXT_FIELD(show_aof_write_status,
-           info->group.is_log_failed || info->group.is_log_full ||
-                   info->group.shards_failing > 0 || info->group.is_disk_pressed
-               ? "err"
-               : "ok")
+TEXT_FIELD(show_aof_write_status, info->group.is_log_failed || info->group.is_log_full ||
+                                          info->group.shards_failing > 0 ||
+                                          info->group.is_disk_pressed
+                                      ? "err"
+                                      : "ok")
 TEXT_FIELD(show_log_status, info->group.is_log_failed ? "failed"
                             : info->group.is_log_full ? "no-space"
                                                       : "ok")

@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Disk pressure: a node on a disk that fills up, and is given room again. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "engine/upkeep/disk_reserve.h"
+#include "support/cmocka.h"
+#include "support/simscript.h"
+
+#define KB           UINT64_C(1024)
+#define SEGMENT      (256 * KB)
+#define LOW          (128 * KB)
+#define DISK_SIZE    (8192 * KB)
+#define PAGE         4096
+#define RESERVE      (512 * KB) /* a sixteenth of it */
+#define RESERVE_PATH SIMNODE_DIR "/" DISK_RESERVE_NAME
+#define REFUSAL      "-MISCONF The disk of " SIMNODE_DIR " is full or nearly so ("
+
+static void expect_begins(const char *reply, const char *text)
+{
+    assert_non_null(reply);
+    if (strncmp(reply, text, strlen(text)) != 0)
+        fail_msg("%s, not %s", reply, text);
+}
+
+#define expect(node, text, reply) assert_string_equal(simnode_ask(node, text), reply)
+
+static const struct simnode_options with_all = {
+    .seed = 1, .disk_free_low = LOW, .disk_reserve = RESERVE};
+
+/* A disk of DISK_SIZE, most of which others use: leave_free() says how much. */
+static struct simdisk *small_disk(uint64_t seed)
+{
+    struct simdisk *disk = simnode_disk(seed);
+    simdisk_set_capacity(disk, DISK_SIZE);
+    return disk;
+}
+
+static void write_ballast(struct file *file, uint64_t from, uint64_t to)
+{
+    uint8_t *page = mem_calloc(1, PAGE);
+    size_t done;
+    for (uint64_t off = from; off < to; off += PAGE)
+        assert_int_equal(file_write_full(file, page, PAGE, off, &done), 0);
+    mem_free(page);
+}
+
+/* From now on so much is free. */
+static void leave_free(struct simdisk *disk, uint64_t bytes)
+{
+    struct fs_space space;
+    struct file *file = NULL;
+    uint64_t size = 0;
+    assert_int_equal(fs_space(simdisk_fs(disk), SIMNODE_DIR, &space), 0);
+    assert_int_equal(fs_open(simdisk_fs(disk), "/ballast", FS_WRITE | FS_CREATE, &file), 0);
+    assert_int_equal(file_size(file, &size), 0);
+    assert_true(size + space.free_bytes >= bytes);
+    uint64_t wanted = size + space.free_bytes - bytes;
+    if (wanted < size)
+        assert_int_equal(file_truncate(file, wanted), 0);
+    else
+        write_ballast(file, size, wanted);
+    file_unref(file);
+}
+
+static uint64_t reserve_on(struct simdisk *disk)
+{
+    struct fs_stat st;
+    int rc = fs_stat(simdisk_fs(disk), RESERVE_PATH, &st);
+    assert_true(rc == 0 || rc == -ENOENT);
+    return rc == 0 ? st.size : 0;
+}
+
+/* "SET <key> xxxx...", of `size` bytes. */
+static char *long_set(char *text, const char *key, size_t size)
+{
+    int len = sprintf(text, "SET %s ", key);
+    memset(text + len, 'x', size - (size_t)len);
+    text[size] = '\0';
+    return text;
+}
+
+/* Writes until one is refused for lack of space. */
+static void fill(struct simnode *node, size_t size)
+{
+    char text[32 * KB];
+    for (int i = 0; i < 2000; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "f%d", i % 50);
+        const char *reply = simnode_ask(node, long_set(text, key, size));
+        if (reply[0] != '+') {
+            expect_begins(reply, "-MISCONF ");
+            return;
+        }
+    }
+    fail_msg("the disk is never full");
+}
+
+static void pass_seconds(struct simnode *node, unsigned seconds)
+{
+    while (seconds-- > 0)
+        simnode_advance(node, 1000);
+}
+
+/* What is there is what was acknowledged, now and after a restart on the same disk. */
+static void end_exact(struct simnode *node, struct simdisk *disk)
+{
+    struct simmodel *state = simhistory_state(node->history, simhistory_count(node->history));
+    simnode_expect_state(node, state);
+    simhistory_check_replies(node->history);
+    const struct simnode_options options = {.seed = 9, .wall_ms = simnode_now_ms(node) + 1000};
+    simnode_close(node);
+    struct simnode *next = simnode_start(&options, disk);
+    simnode_expect_state(next, state);
+    simnode_close(next);
+    simmodel_free(state);
+    simdisk_free(disk);
+}
+
+static struct simnode *start_on(struct simdisk *disk, const struct simnode_options *options)
+{
+    struct simnode *node = simnode_start(options, disk);
+    pass_seconds(node, 2);
+    return node;
+}
+
+/* Pressed by the limit alone: no write has failed. */
+static struct simnode *start_pressed(struct simdisk *disk)
+{
+    struct simnode *node = start_on(disk, &with_all);
+    expect(node, "MSET a 1 b 2 c 3 n 4 e 5", "+OK\r\n");
+    expect(node, "PEXPIRE e 30000", ":1\r\n");
+    leave_free(disk, LOW - 4 * KB);
+    expect(node, "SET last allowed", "+OK\r\n");
+    pass_seconds(node, 11); /* so long a node with plenty of room may not have looked */
+    assert_true(simnode_stats(node).is_disk_pressed);
+    return node;
+}
+
+/* ---- What is refused, and what goes on ---- */
+
+static void test_only_what_may_grow_the_data_is_refused(void **unused)
+{
+    (void)unused;
+    struct simdisk *disk = small_disk(1);
+    struct simnode *node = start_pressed(disk);
+    static const char *const growing[] = {"SET d 1",        "INCR n",         "APPEND a 1",
+                                          "SETRANGE a 9 x", "MSET d 1",       "COPY a d",
+                                          "SETBIT a 9 1",   "GET a; SET a 2", "DEL a; INCR n"};
+    for (size_t i = 0; i < ARRAY_COUNT(growing); i++)
+        expect_begins(simnode_ask(node, growing[i]), REFUSAL);
+    expect(node, "GET a", "$1\r\n1\r\n");
+    expect(node, "MGET d n", "*2\r\n$-1\r\n$1\r\n4\r\n");
+    expect(node, "PEXPIRE a 100000", ":1\r\n");
+    expect(node, "PERSIST a", ":1\r\n");
+    expect(node, "GETDEL b", "$1\r\n2\r\n");
+    expect(node, "DEL c; GET a", "*2\r\n:1\r\n$1\r\n1\r\n");
+    expect(node, "DEL a", ":1\r\n");
+    expect(node, "EXISTS a b c d", ":0\r\n");
+    uint64_t number = simnode_stats(node).checkpoint_number;
+    assert_int_equal(simnode_checkpoint(node), 0);
+    assert_int_equal(simnode_stats(node).checkpoint_number, number + 1);
+    assert_int_equal(reserve_on(disk), RESERVE);
+    expect(node, "FLUSHALL", "+OK\r\n");
+    expect(node, "DBSIZE", ":0\r\n");
+    expect_begins(simnode_ask(node, "SET d 1"), REFUSAL);
+    leave_free(disk, 2 * LOW);
+    pass_seconds(node, 2);
+    expect(node, "SET d 1", "+OK\r\n");
+    assert_false(simnode_stats(node).is_disk_pressed);
+    end_exact(node, disk);
+}
+
+/* Time goes on by entries of its own (R14). */
+static void test_keys_expire_under_pressure(void **unused)
+{
+    (void)unused;
+    struct simdisk *disk = small_disk(2);
+    struct simnode *node = start_pressed(disk);
+    uint64_t index = simnode_stats(node).commit_index;
+    pass_seconds(node, 25);
+    assert_true(simnode_stats(node).commit_index > index);
+    assert_int_equal(simnode_stats(node).expired_keys, 1);
+    expect(node, "EXISTS e", ":0\r\n");
+    expect_begins(simnode_ask(node, "SET e 1"), REFUSAL);
+    end_exact(node, disk);
+}
+
+/* What a port has taken before the pressure began, and the log has not. */
+static void test_growth_that_waits_for_the_log_is_refused_when_pressure_begins(void **unused)
+{
+    (void)unused;
+    struct simdisk *disk = small_disk(3);
+    const struct simnode_options options = {
+        .seed = 3, .frames_in_flight = 1, .disk_free_low = 1, .disk_reserve = RESERVE};
+    struct simnode *node = start_on(disk, &options);
+    simdisk_fail_nth(disk, SIM_WRITE, "/shard_", 1, -ENOSPC);
+    expect(node, "SET a 1", "+OK\r\n");
+    simdisk_hold(disk, true);
+    uint64_t under_way = simnode_send(node, 1, "SET b 1");
+    simnode_dry(node);
+    node->job_delay = 1u << 30;
+    assert_true(simnode_try_pass(node, 50)); /* the record of a is to go to its file */
+    for (unsigned i = 0; i < 10; i++)
+        simnode_turn(node);
+    assert_false(simdisk_fault_fired(disk));
+    uint64_t waiting = simnode_send(node, 2, "SET c 1");
+    uint64_t behind = simnode_send(node, 2, "GET a");
+    node->job_delay = 0;
+    simnode_dry(node);
+    assert_true(simdisk_fault_fired(disk));
+    assert_true(simnode_stats(node).is_disk_pressed);
+    simdisk_hold(disk, false);
+    assert_true(simnode_settle(node));
+    assert_string_equal(simnode_reply(node, under_way), "+OK\r\n");
+    expect_begins(simnode_reply(node, waiting), "-MISCONF ");
+    assert_string_equal(simnode_reply(node, behind), "$1\r\n1\r\n");
+    pass_seconds(node, 3);
+    expect(node, "SET c 2", "+OK\r\n");
+    end_exact(node, disk);
+}
+
+/* ---- The end of pressure ---- */
+
+static void test_a_little_more_space_does_not_end_it(void **unused)
+{
+    (void)unused;
+    struct simdisk *disk = small_disk(4);
+    struct simnode *node = start_pressed(disk);
+    leave_free(disk, LOW + LOW / 4 - 4 * KB);
+    pass_seconds(node, 5);
+    expect_begins(simnode_ask(node, "SET d 1"), REFUSAL);
+    leave_free(disk, LOW + LOW / 4);
+    pass_seconds(node, 2);
+    expect(node, "SET d 1", "+OK\r\n");
+    /* Nor does a little less begin it. */
+    leave_free(disk, LOW + 24 * KB);
+    expect(node, "SET d 2", "+OK\r\n");
+    pass_seconds(node, 12);
+    expect(node, "SET d 3", "+OK\r\n");
+    end_exact(node, disk);
+}
+
+static void test_only_a_checkpoint_that_succeeds_ends_it(void **unused)
+{
+    (void)unused;
+    struct simdisk *disk = small_disk(5);
+    struct simnode *node = start_pressed(disk);
+    assert_int_equal(simnode_checkpoint(node), 0);
+    for (uint64_t n = 1; n <= 3; n++)
+        simdisk_fail_nth(disk, SIM_RENAME, "/manifest", n, -EIO);
+    uint64_t before = simnode_stats(node).checkpoints;
+    leave_free(disk, 4 * LOW);
+    for (unsigned i = 0; i < 3; i++) {
+        pass_seconds(node, 1);
+        assert_true(simnode_stats(node).is_disk_pressed);
+        expect_begins(simnode_ask(node, "SET d 1"), REFUSAL);
+    }
+    assert_true(simdisk_fault_fired(disk));
+    pass_seconds(node, 2);
+    expect(node, "SET d 1", "+OK\r\n");
+    assert_int_equal(simnode_stats(node).checkpoints, before + 1);
+    end_exact(node, disk);
+}
+
+/* ---- The reserve ---- */
+
+static void test_the_reserve_lets_deletes_be_written_on_a_full_disk(void **unused)
+{
+    (void)unused;
+    struct simdisk *disk = small_disk(6);
+    /* Without a limit worth the name: growth is found out by the write that fails. */
+    const struct simnode_options options = {.seed = 6, .disk_free_low = 1, .disk_reserve = RESERVE};
+    struct simnode *node = start_on(disk, &options);
+    assert_int_equal(reserve_on(disk), RESERVE);
+    expect(node, "MSET a 1 b 2", "+OK\r\n");
+    leave_free(disk, 100 * KB);
+    fill(node, 3000);
+    pass_seconds(node, 1);
+    assert_int_equal(reserve_on(disk), 0);
+    assert_int_equal(simnode_stats(node).disk_reserve_bytes, 0);
+    expect_begins(simnode_ask(node, "SET d 1"), "-MISCONF The disk of ");
+    expect(node, "DEL a", ":1\r\n");
+    assert_int_equal(simnode_checkpoint(node), 0);
+    expect(node, "GETDEL b", "$1\r\n2\r\n");
+    assert_int_equal(simnode_stats(node).shards_failing, 0);
+    /* That the reserve's room is free now does not end it. */
+    pass_seconds(node, 5);
+    expect_begins(simnode_ask(node, "SET d 1"), "-MISCONF The disk of ");
+    leave_free(disk, RESERVE + 64 * KB);
+    pass_seconds(node, 3);
+    assert_int_equal(reserve_on(disk), RESERVE);
+    assert_int_equal(simnode_stats(node).disk_reserve_bytes, RESERVE);
+    expect(node, "SET d 1", "+OK\r\n");
+    end_exact(node, disk);
+}
+
+static void test_the_reserve_is_found_again_by_the_next_start(void **unused)
+{
+    (void)unused;
+    struct simdisk *disk = small_disk(7);
+    struct simnode *node = start_on(disk, &with_all);
+    expect(node, "SET a 1", "+OK\r\n");
+    assert_int_equal(simnode_stop(node, true), 0);
+    simnode_close(node);
+    struct file *file = NULL;
+    assert_int_equal(fs_open(simdisk_fs(disk), SIMNODE_DIR "/" DISK_RESERVE_TEMPORARY,
+                             FS_WRITE | FS_CREATE, &file),
+                     0);
+    file_unref(file);
+    uint64_t writes = simdisk_count(disk, SIM_WRITE, DISK_RESERVE_FOLDER "/reserve");
+    assert_true(writes > 0);
+    node = start_on(disk, &with_all);
+    assert_int_equal(simnode_stats(node).disk_reserve_bytes, RESERVE);
+    assert_int_equal(simdisk_count(disk, SIM_WRITE, DISK_RESERVE_FOLDER "/reserve"), writes);
+    struct fs_stat st;
+    assert_int_equal(fs_stat(simdisk_fs(disk), SIMNODE_DIR "/" DISK_RESERVE_TEMPORARY, &st),
+                     -ENOENT);
+    expect(node, "GET a", "$1\r\n1\r\n");
+    simnode_close(node);
+    /* Another size, and none at all. */
+    struct simnode_options options = with_all;
+    options.disk_reserve = 64 * KB;
+    node = start_on(disk, &options);
+    assert_int_equal(reserve_on(disk), 64 * KB);
+    simnode_close(node);
+    options.disk_reserve = 0;
+    node = start_on(disk, &options);
+    assert_int_equal(reserve_on(disk), 0);
+    simnode_close(node);
+    simdisk_free(disk);
+}
+
+static void test_the_reserve_is_small_on_a_small_disk(void **unused)
+{
+    (void)unused;
+    struct simdisk *disk = small_disk(8);
+    simdisk_set_capacity(disk, 4096 * KB);
+    struct simnode *node = start_on(disk, &with_all);
+    assert_int_equal(reserve_on(disk), 256 * KB);
+    end_exact(node, disk);
+}
+
+/* ---- The log ---- */
+
+/* Deletes need log, and checkpoints give it back: that goes on for ever. */
+static void test_deletes_do_not_run_out_of_log(void **unused)
+{
+    (void)unused;
+    struct simdisk *disk = small_disk(9);
+    const struct simnode_options options = {.seed = 9, .disk_free_low = 1};
+    struct simnode *node = start_on(disk, &options);
+    char text[64];
+    for (unsigned i = 0; i < 500; i++) {
+        snprintf(text, sizeof(text), "SET k%u %u", i, i);
+        expect(node, text, "+OK\r\n");
+    }
+    pass_seconds(node, 12);
+    leave_free(disk, 64 * KB); /* for tombstones; no segment fits there */
+    unsigned refused = 0;
+    for (unsigned i = 0; i < 500; i++) {
+        snprintf(text, sizeof(text), "DEL k%u", i);
+        const char *reply = simnode_ask(node, text);
+        refused += reply[0] != ':';
+    }
+    assert_int_equal(refused, 0);
+    pass_seconds(node, 1);
+    assert_true(simnode_stats(node).log_recycled > 3);
+    expect(node, "DBSIZE", ":0\r\n");
+    end_exact(node, disk);
+}
+
+/* ---- Answers that cannot be believed ---- */
+
+static void nobody_is_refused(int error, const struct fs_space *space)
+{
+    struct simdisk *disk = small_disk(10);
+    simdisk_fake_space(disk, error, space);
+    struct simnode *node = start_on(disk, &with_all);
+    expect(node, "SET a 1", "+OK\r\n");
+    pass_seconds(node, 15);
+    expect(node, "SET a 2", "+OK\r\n");
+    assert_non_null(strstr(node->last_log, "does not tell how much space is free"));
+    node->last_log[0] = '\0';
+    pass_seconds(node, 15);
+    expect(node, "SET a 3", "+OK\r\n");
+    assert_string_equal(node->last_log, ""); /* said once */
+    assert_int_equal(reserve_on(disk), RESERVE);
+    /* A write that fails begins pressure all the same, and one that succeeds ends it. */
+    simdisk_fail_nth(disk, SIM_WRITE, "/shard_", 1, -ENOSPC);
+    expect(node, "SET a 4", "+OK\r\n");
+    simnode_try_pass(node, 20);
+    simnode_dry(node);
+    assert_true(simnode_stats(node).is_disk_pressed);
+    pass_seconds(node, 3);
+    expect(node, "SET a 5", "+OK\r\n");
+    simdisk_fake_space(disk, 0, NULL);
+    end_exact(node, disk);
+}
+
+static void test_free_space_that_cannot_be_told_refuses_nobody(void **unused)
+{
+    (void)unused;
+    nobody_is_refused(-EIO, NULL);
+    nobody_is_refused(0, &(struct fs_space){0});
+    nobody_is_refused(0, &(struct fs_space){.total_bytes = 4096, .free_bytes = UINT64_MAX});
+}
+
+/* ---- How often the disk is asked ---- */
+
+static void test_an_idle_node_asks_nothing(void **unused)
+{
+    (void)unused;
+    struct simdisk *disk = small_disk(11);
+    struct simnode *node = start_on(disk, &with_all);
+    expect(node, "SET a 1", "+OK\r\n");
+    pass_seconds(node, 30);
+    uint64_t count = simdisk_space_count(disk);
+    uint64_t steps = simdisk_steps(disk);
+    pass_seconds(node, 60);
+    assert_int_equal(simdisk_space_count(disk), count);
+    assert_int_equal(simdisk_steps(disk), steps);
+    /* With plenty of room now and then, though something is written all the time. */
+    for (unsigned i = 0; i < 60; i++) {
+        expect(node, "SET a 2", "+OK\r\n");
+        pass_seconds(node, 1);
+    }
+    assert_in_range(simdisk_space_count(disk) - count, 5, 7);
+    /* With little room every second. */
+    leave_free(disk, LOW + 4 * KB);
+    count = simdisk_space_count(disk) + 2;
+    for (unsigned i = 0; i < 20; i++) {
+        simnode_ask(node, "SET a 3");
+        pass_seconds(node, 1);
+    }
+    assert_in_range(simdisk_space_count(disk) - count, 10, 21);
+    simnode_close(node);
+    simdisk_free(disk);
+}
+
+/* ---- Sweeps ---- */
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_only_what_may_grow_the_data_is_refused),
+        cmocka_unit_test(test_keys_expire_under_pressure),
+        cmocka_unit_test(test_growth_that_waits_for_the_log_is_refused_when_pressure_begins),
+        cmocka_unit_test(test_a_little_more_space_does_not_end_it),
+        cmocka_unit_test(test_only_a_checkpoint_that_succeeds_ends_it),
+        cmocka_unit_test(test_the_reserve_lets_deletes_be_written_on_a_full_disk),
+        cmocka_unit_test(test_the_reserve_is_found_again_by_the_next_start),
+        cmocka_unit_test(test_the_reserve_is_small_on_a_small_disk),
+        cmocka_unit_test(test_deletes_do_not_run_out_of_log),
+        cmocka_unit_test(test_free_space_that_cannot_be_told_refuses_nobody),
+        cmocka_unit_test(test_an_idle_node_asks_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
