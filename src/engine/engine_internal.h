@@ -85,6 +85,9 @@ static inline uint64_t group_published(const struct group *group, enum published
 
 void group_close_rest(struct group *group);
 
+/* Segments of the log that are kept for use again. */
+unsigned group_max_spare(const struct group *group);
+
 /* group_open.c: a shard's content as the manifest's files have it, beside the open store. */
 MUST_CHECK
 int group_recover_again(const struct group *group, uint32_t shard, struct store **out_fresh,

@@ -335,6 +335,12 @@ static void on_log_progress(void *ctx, uint64_t done_bytes, uint64_t total_bytes
     tell_progress(ctx, "log", done_bytes, total_bytes);
 }
 
+/* As many segments as there may be between two checkpoints. */
+unsigned group_max_spare(const struct group *group)
+{
+    return (unsigned)(group->options.log_budget / group->options.segment_size) + 1;
+}
+
 static int try_log(struct group *group, bool must_be_empty, struct diag *diag)
 {
     const struct group_options *options = &group->options;
@@ -350,7 +356,7 @@ static int try_log(struct group *group, bool must_be_empty, struct diag *diag)
             .group_id = group->manifest.group_id,
             .segment_size = options->segment_size,
             .max_in_flight = options->frames_in_flight,
-            .max_spare = (unsigned)(options->log_budget / options->segment_size) + 1,
+            .max_spare = group_max_spare(group),
             .checkpoint_index = group->manifest.index,
             .checkpoint_term = group->manifest.term,
             .must_be_empty = must_be_empty,

@@ -328,11 +328,26 @@ static void on_prep_done(struct pool_job *job)
     disk_guard_saw_mild(group, error);
 }
 
+/* Under pressure space is not taken for what a checkpoint gives without. */
+static bool awaits_recycling(const struct sequencer *sequencer)
+{
+    struct seglog_stats stats = seglog_stats(sequencer->log);
+    return disk_guard_is_pressed(&sequencer->group->disk) && stats.spare_count == 0 &&
+           stats.segment_count > 1 && !sequencer->is_stopping;
+}
+
 static void take_prep(struct sequencer *sequencer)
 {
+    /* On a full disk the records that are replayed need the space more: nothing is logged yet. */
+    if (group_state(sequencer->group) == GROUP_REPLAYING)
+        return;
     /* After a failure the next try waits for the second's tick. */
     if (sequencer->prep != NULL || sequencer->prep_error != 0 || sequencer->stop_phase == STOP_DONE)
         return;
+    if (awaits_recycling(sequencer) && !seglog_has_ready(sequencer->log)) {
+        disk_guard_relieve(sequencer->group);
+        return;
+    }
     sequencer->prep = seglog_prep_take(sequencer->log);
     if (sequencer->prep != NULL)
         pool_submit(sequencer->group->options.pool, POOL_BULK, &sequencer->prep_job,

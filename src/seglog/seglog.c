@@ -249,6 +249,12 @@ void seglog_retire(struct seglog *log)
     }
 }
 
+void seglog_set_max_spare(struct seglog *log, unsigned max_spare)
+{
+    ASSERT(max_spare >= 1);
+    log->options.max_spare = max_spare;
+}
+
 void seglog_recycle(struct seglog *log, uint64_t index)
 {
     ASSERT(index <= log->durable_index);

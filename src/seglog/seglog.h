@@ -91,6 +91,9 @@ bool seglog_has_slot(const struct seglog *log);
 MUST_CHECK
 int seglog_admit(const struct seglog *log, size_t size);
 
+/* Is a segment ready beside the active one? */
+bool seglog_has_ready(const struct seglog *log);
+
 /* Will an ENTRIES frame of `size` bytes leave less than a quarter of the active segment, and is no
  * other one ready? Who must be able to write when none can be had stops others in time. */
 bool seglog_is_running_out(const struct seglog *log, size_t size);
@@ -156,6 +159,9 @@ void seglog_prep_run(struct seglog_prep *prep);
 /* Thread: the owner's. Frees `prep`. Returns how the preparation went. */
 MUST_CHECK
 int seglog_prep_done(struct seglog *log, struct seglog_prep *prep);
+
+/* Spare segments above so many, at least 1, are removed by the next preparation. */
+void seglog_set_max_spare(struct seglog *log, unsigned max_spare);
 
 /* The state up to `index` is durable elsewhere: segments that hold nothing newer become spare, as
  * soon as the next one has durably begun. */

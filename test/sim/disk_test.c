@@ -12,6 +12,7 @@
 #define SEGMENT      (256 * KB)
 #define LOW          (128 * KB)
 #define DISK_SIZE    (8192 * KB)
+#define CRASHES      150
 #define PAGE         4096
 #define RESERVE      (512 * KB) /* a sixteenth of it */
 #define RESERVE_PATH SIMNODE_DIR "/" DISK_RESERVE_NAME
@@ -61,7 +62,9 @@ static void leave_free(struct simdisk *disk, uint64_t bytes)
         assert_int_equal(file_truncate(file, wanted), 0);
     else
         write_ballast(file, size, wanted);
+    assert_int_equal(file_sync(file), 0);
     file_unref(file);
+    assert_int_equal(fs_sync_dir(simdisk_fs(disk), "/"), 0);
 }
 
 static uint64_t reserve_on(struct simdisk *disk)
@@ -93,6 +96,8 @@ static void fill(struct simnode *node, size_t size)
             expect_begins(reply, "-MISCONF ");
             return;
         }
+        if (i % 20 == 19)
+            simnode_advance(node, 1000);
     }
     fail_msg("the disk is never full");
 }
@@ -278,8 +283,9 @@ static void test_the_reserve_lets_deletes_be_written_on_a_full_disk(void **unuse
     leave_free(disk, 100 * KB);
     fill(node, 3000);
     pass_seconds(node, 1);
-    assert_int_equal(reserve_on(disk), 0);
-    assert_int_equal(simnode_stats(node).disk_reserve_bytes, 0);
+    /* As much as a start may need stays. */
+    assert_int_equal(reserve_on(disk), SEGMENT);
+    assert_int_equal(simnode_stats(node).disk_reserve_bytes, SEGMENT);
     expect_begins(simnode_ask(node, "SET d 1"), "-MISCONF The disk of ");
     expect(node, "DEL a", ":1\r\n");
     assert_int_equal(simnode_checkpoint(node), 0);
@@ -371,6 +377,24 @@ static void test_deletes_do_not_run_out_of_log(void **unused)
     end_exact(node, disk);
 }
 
+/* The same if the log has never had more than two segments. */
+static void test_two_segments_are_enough_for_the_log(void **unused)
+{
+    (void)unused;
+    struct simdisk *disk = small_disk(12);
+    const struct simnode_options options = {.seed = 12, .disk_free_low = 1};
+    struct simnode *node = start_on(disk, &options);
+    expect(node, "SET k v", "+OK\r\n");
+    leave_free(disk, 96 * KB);
+    for (unsigned i = 0; i < 500; i++)
+        expect(node, "PEXPIRE k 1000000", ":1\r\n");
+    pass_seconds(node, 1);
+    struct group_stats stats = simnode_stats(node);
+    assert_true(stats.log_recycled > 3);
+    assert_in_range(stats.log_segments + stats.log_spares, 1, 2);
+    end_exact(node, disk);
+}
+
 /* ---- Answers that cannot be believed ---- */
 
 static void nobody_is_refused(int error, const struct fs_space *space)
@@ -441,6 +465,130 @@ static void test_an_idle_node_asks_nothing(void **unused)
 
 /* ---- Sweeps ---- */
 
+static void write_some(struct simnode *node, unsigned from, unsigned count)
+{
+    char text[4 * KB];
+    for (unsigned i = from; i < from + count; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "s%u", i % 20);
+        simnode_ask(node, i % 7 == 6 ? "DEL s3" : long_set(text, key, 2000));
+    }
+}
+
+/* A life with rotations, new segments and checkpoints; then as many seconds as it takes to be well
+ * again. */
+static bool meets_no_space(unsigned op, const char *path_part, uint64_t nth)
+{
+    struct simdisk *disk = small_disk(20 + nth);
+    const struct simnode_options options = {
+        .seed = 20 + nth, .disk_free_low = LOW, .disk_reserve = 64 * KB, .max_file_size = 40 * KB};
+    struct simnode *node = simnode_start(&options, disk);
+    simdisk_fail_nth(disk, op, path_part, nth, -ENOSPC);
+    write_some(node, 0, 40);
+    pass_seconds(node, 1);
+    IGNORE(simnode_checkpoint(node), "it may be what fails");
+    write_some(node, 40, 40);
+    bool has_fired = simdisk_fault_fired(disk);
+    pass_seconds(node, 5);
+    assert_int_equal(node->fatal_count, 0);
+    struct group_stats stats = simnode_stats(node);
+    assert_false(stats.is_disk_pressed || stats.is_log_full || stats.shards_failing > 0);
+    expect(node, "SET after fault", "+OK\r\n");
+    pass_seconds(node, 60);
+    assert_int_equal(reserve_on(disk), 64 * KB);
+    end_exact(node, disk);
+    return has_fired;
+}
+
+static void test_no_space_at_any_step_is_got_over(void **unused)
+{
+    (void)unused;
+    /* A folder of data files that cannot be synced ends the process (R21). */
+    static const struct {
+        unsigned op;
+        const char *path_part;
+        uint64_t least;
+    } ops[] = {{SIM_OPEN, NULL, 5},
+               {SIM_WRITE, NULL, 8},
+               {SIM_RENAME, NULL, 3},
+               {SIM_SYNC_DIR, SIMNODE_DIR "/log", 1}};
+    for (size_t i = 0; i < ARRAY_COUNT(ops); i++) {
+        uint64_t nth = 1;
+        while (meets_no_space(ops[i].op, ops[i].path_part, nth))
+            nth++;
+        assert_true(nth > ops[i].least);
+    }
+}
+
+struct full_life {
+    struct simdisk *disk;
+    struct simnode *node;
+    struct simnode_options options;
+};
+
+/* From a crash behind `step` it starts on the disk that is still full; deletes are taken, and
+ * everything when there is room. */
+static void start_from(struct full_life *life, uint64_t step, uint64_t seed)
+{
+    struct simdisk *image = simdisk_image(life->disk, step, seed);
+    struct simnode_options options = life->options;
+    options.seed = seed;
+    options.wall_ms = simnode_now_ms(life->node) + 1000;
+    struct diag diag = {.text = ""};
+    struct simnode *node = simnode_open(&options, image, &diag);
+    if (node == NULL)
+        fail_msg("step %llu, seed %llu: %s", (unsigned long long)step, (unsigned long long)seed,
+                 diag.text);
+    assert_true(simnode_wait_ready(node));
+    uint64_t n;
+    uint64_t low = simdisk_noted(life->disk, NOTE_ACKNOWLEDGED, step);
+    uint64_t high = simdisk_noted(life->disk, NOTE_SUBMITTED, step);
+    if (!simhistory_find(life->node->history, simnode_digest(node), simnode_now_ms(node), low, high,
+                         &n))
+        fail_msg("step %llu, seed %llu: acknowledged writes are missing, or others are there",
+                 (unsigned long long)step, (unsigned long long)seed);
+    struct simmodel *state = simhistory_state(life->node->history, n);
+    simnode_begin_history(node, state);
+    pass_seconds(node, 3);
+    expect_begins(simnode_ask(node, "DEL s1"), ":");
+    leave_free(image, 2048 * KB);
+    pass_seconds(node, 13);
+    expect(node, "SET after crash", "+OK\r\n");
+    assert_int_equal(simnode_stop(node, true), 0);
+    simmodel_free(state);
+    end_exact(node, image);
+}
+
+static void test_a_crash_on_the_full_disk_loses_nothing(void **unused)
+{
+    (void)unused;
+    struct random random = {.state = sim_seed()};
+    struct full_life life = {
+        .disk = small_disk(random.state),
+        .options = {.seed = random.state,
+                    .disk_free_low = 2 * SEGMENT + LOW, /* as by default: segments and some */
+                    .disk_reserve = RESERVE}};
+    life.node = start_on(life.disk, &life.options);
+    write_some(life.node, 0, 100);
+    leave_free(life.disk, 4 * SEGMENT);
+    uint64_t first = simdisk_steps(life.disk);
+    fill(life.node, 3000);
+    pass_seconds(life.node, 1);
+    /* Others take the rest. */
+    leave_free(life.disk, 0);
+    write_some(life.node, 0, 40);
+    simnode_ask(life.node, "DEL f1 f2 f3");
+    pass_seconds(life.node, 11);
+    simnode_ask(life.node, "DEL f4");
+    simnode_ask(life.node, "PEXPIRE f5 100000000");
+    pass_seconds(life.node, 11);
+    uint64_t last = simdisk_steps(life.disk);
+    for (unsigned i = 0; i < CRASHES; i++)
+        start_from(&life, first + random_below(&random, last + 1 - first),
+                   random_next(&random) >> 16);
+    end_exact(life.node, life.disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -453,8 +601,11 @@ int main(void)
         cmocka_unit_test(test_the_reserve_is_found_again_by_the_next_start),
         cmocka_unit_test(test_the_reserve_is_small_on_a_small_disk),
         cmocka_unit_test(test_deletes_do_not_run_out_of_log),
+        cmocka_unit_test(test_two_segments_are_enough_for_the_log),
         cmocka_unit_test(test_free_space_that_cannot_be_told_refuses_nobody),
         cmocka_unit_test(test_an_idle_node_asks_nothing),
+        cmocka_unit_test(test_no_space_at_any_step_is_got_over),
+        cmocka_unit_test(test_a_crash_on_the_full_disk_loses_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,7 +2,8 @@
 /* The guard is asked to act by the second's tick, by alarms, and by what its one job brings back;
  * each time it does the first of these that is wanted:
  *
- *   give up     a write has found no space and there is a reserve
+ *   give up     a write has found no space: the reserve, and if that has gone, all but one of the
+ *               log's spare segments
  *   look        once a second under pressure; else only when something was written, and then after
  *               a quarter of what was free above the limit has been, or after ten seconds
  *   relieve     a checkpoint as soon as pressure begins, and whenever a log segment is lacking: the
@@ -200,7 +201,7 @@ static void run_task(struct pool_job *job)
     const char *dir = group->options.dir;
     struct disk_report report = {0};
     if (guard->task == DISK_GIVE_UP)
-        report.task_error = disk_reserve_give_up(fs, dir);
+        report.task_error = disk_reserve_give_up(fs, dir, guard->reserve_left);
     if (guard->task == DISK_MAKE)
         report.task_error = disk_reserve_make(fs, dir, guard->reserve_wanted);
     report.space_error = ask_space(group, &report.space);
@@ -211,14 +212,14 @@ static void take_given_up(struct disk_guard *guard, int error)
 {
     struct group *group = group_of(guard);
     char size[DISK_SIZE_TEXT];
-    disk_size_text(size, reserve_held(guard));
+    disk_size_text(size, reserve_held(guard) - guard->reserve_left);
     if (error != 0) {
-        group_log(group, '#', "%.300s/" DISK_RESERVE_NAME " cannot be removed: %s",
+        group_log(group, '#', "%.300s/" DISK_RESERVE_NAME " cannot be given up: %s",
                   group->options.dir, err_text(error));
         return;
     }
     group_log(group, '#', "the reserve on disk is given up: %s for deletes and checkpoints", size);
-    atomic_store_explicit(&guard->reserve_bytes, 0, memory_order_relaxed);
+    atomic_store_explicit(&guard->reserve_bytes, guard->reserve_left, memory_order_relaxed);
     group->sequencer.prep_error = 0; /* what has failed may be tried at once */
     guard->wants_relief = true;
 }
@@ -309,6 +310,13 @@ static void relieve(struct disk_guard *guard, struct group *group)
     checkpoint_begin(sequencer);
 }
 
+void disk_guard_relieve(struct group *group)
+{
+    struct disk_guard *guard = &group->disk;
+    guard->wants_relief |= group->sequencer.checkpoint == NULL;
+    relieve(guard, group);
+}
+
 static void try_lift(struct disk_guard *guard, struct group *group)
 {
     if (!disk_guard_is_pressed(guard) || !guard->may_try || !is_serving(group) ||
@@ -324,12 +332,17 @@ static void disk_guard_step(struct disk_guard *guard)
     struct group *group = group_of(guard);
     if (guard->is_job_out || guard->is_stopped || group->sequencer.stop_phase == STOP_DONE)
         return;
-    bool must_give_up = guard->must_give_up && reserve_held(guard) > 0;
+    bool must_give_up = guard->must_give_up;
     guard->must_give_up = false;
-    if (must_give_up) {
+    if (must_give_up && reserve_held(guard) > 0) {
+        /* A start takes a new segment: its share goes last. */
+        uint64_t segment = group->options.segment_size;
+        guard->reserve_left = reserve_held(guard) > segment ? segment : 0;
         send(guard, DISK_GIVE_UP);
         return;
     }
+    if (must_give_up)
+        seglog_set_max_spare(group->log, 1); /* all that is left to be given */
     if (guard->must_look) {
         send(guard, DISK_LOOK);
         return;
@@ -404,6 +417,7 @@ void disk_guard_on_checkpoint(struct group *group, int error, uint64_t mark)
     char free[DISK_SIZE_TEXT];
     disk_size_text(free, atomic_load(&guard->free_bytes));
     atomic_store(&guard->is_pressed, false);
+    seglog_set_max_spare(group->log, group_max_spare(group));
     group_log(group, '*', "disk pressure has ended: %s are free; all writes are taken again", free);
 }
 
@@ -441,7 +455,8 @@ bool disk_guard_open_again(struct group *group)
     struct disk_guard *guard = &group->disk;
     if (reserve_held(guard) == 0)
         return false;
-    int rc = disk_reserve_give_up(group->options.os.fs, group->options.dir);
+    guard->reserve_left = 0;
+    int rc = disk_reserve_give_up(group->options.os.fs, group->options.dir, 0);
     take_given_up(guard, rc);
     IGNORE(begin_pressure(group, -ENOSPC), "a checkpoint is wanted in any case");
     return rc == 0;

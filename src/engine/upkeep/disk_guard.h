@@ -56,6 +56,7 @@ struct disk_guard {
     struct disk_report report; /* the job's while it is out */
     int space_error;           /* of the last look */
     struct fs_space space;
+    uint64_t reserve_left;   /* by the giving up that is under way */
     uint64_t reserve_wanted; /* on a volume of this size */
     uint64_t alarms;         /* so many writes have found no space */
     bool must_look;
@@ -86,6 +87,9 @@ void disk_guard_tick(struct group *group);
 void disk_guard_saw(struct group *group, int error);
 /* The same, but others may still make room: pressure, and the reserve stays. */
 void disk_guard_saw_mild(struct group *group, int error);
+
+/* The log lacks a segment that a checkpoint would give: one is made, once. */
+void disk_guard_relieve(struct group *group);
 
 /* Notes at a checkpoint's beginning whether its success will end the pressure. */
 uint64_t disk_guard_mark(const struct group *group);

@@ -116,6 +116,39 @@ static int confirm(struct fs *fs, const struct paths *paths, uint64_t size)
     return rc == -EOPNOTSUPP ? 0 : rc;
 }
 
+static int remove_all(struct fs *fs, const struct paths *paths)
+{
+    int rc = remove_name(fs, paths->temporary);
+    if (rc == 0)
+        rc = fs_unlink(fs, paths->name);
+    if (rc == -ENOENT)
+        return 0;
+    /* A journal may hold the blocks of a removed file until it is written. */
+    return rc == 0 ? fs_sync_dir(fs, paths->folder) : rc;
+}
+
+static int shrink(struct fs *fs, const struct paths *paths, uint64_t size)
+{
+    struct file *file = NULL;
+    int rc = fs_open(fs, paths->name, FS_WRITE, &file);
+    if (rc != 0)
+        return rc;
+    rc = file_truncate(file, size);
+    if (rc == 0)
+        rc = file_sync(file);
+    file_unref(file);
+    return rc;
+}
+
+int disk_reserve_give_up(struct fs *fs, const char *dir, uint64_t size)
+{
+    struct paths paths;
+    int rc = set_paths(&paths, dir);
+    if (rc == 0)
+        rc = size == 0 ? remove_all(fs, &paths) : shrink(fs, &paths, size);
+    return rc;
+}
+
 int disk_reserve_make(struct fs *fs, const char *dir, uint64_t size)
 {
     struct paths paths;
@@ -127,20 +160,6 @@ int disk_reserve_make(struct fs *fs, const char *dir, uint64_t size)
         return rc;
     if (found > 0 && found == size)
         return confirm(fs, &paths, size);
-    rc = disk_reserve_give_up(fs, dir);
+    rc = remove_all(fs, &paths);
     return rc == 0 && size > 0 ? make_new(fs, &paths, size) : rc;
-}
-
-int disk_reserve_give_up(struct fs *fs, const char *dir)
-{
-    struct paths paths;
-    int rc = set_paths(&paths, dir);
-    if (rc == 0)
-        rc = remove_name(fs, paths.temporary);
-    if (rc == 0)
-        rc = fs_unlink(fs, paths.name);
-    if (rc == -ENOENT)
-        return 0;
-    /* A journal may hold the blocks of a removed file until it is written. */
-    return rc == 0 ? fs_sync_dir(fs, paths.folder) : rc;
 }

@@ -31,9 +31,9 @@ int disk_reserve_find(struct fs *fs, const char *dir, uint64_t *out_size);
 MUST_CHECK
 int disk_reserve_make(struct fs *fs, const char *dir, uint64_t size);
 
-/* Its blocks are free when this returns 0, also where the filesystem frees only behind its
- * journal. */
+/* Leaves `size` bytes of it; 0: none. The others' blocks are free when this returns 0, also where
+ * the filesystem frees only behind its journal. */
 MUST_CHECK
-int disk_reserve_give_up(struct fs *fs, const char *dir);
+int disk_reserve_give_up(struct fs *fs, const char *dir, uint64_t size);
 
 #endif
