@@ -484,10 +484,12 @@ static bool meets_no_space(unsigned op, const char *path_part, uint64_t nth)
         .seed = 20 + nth, .disk_free_low = LOW, .disk_reserve = 64 * KB, .max_file_size = 40 * KB};
     struct simnode *node = simnode_start(&options, disk);
     simdisk_fail_nth(disk, op, path_part, nth, -ENOSPC);
-    write_some(node, 0, 40);
-    pass_seconds(node, 1);
-    IGNORE(simnode_checkpoint(node), "it may be what fails");
-    write_some(node, 40, 40);
+    for (unsigned i = 0; i < 100; i += 20) {
+        write_some(node, i, 20);
+        simnode_advance(node, 300);
+        if (i % 40 == 0)
+            IGNORE(simnode_checkpoint(node), "it may be what fails");
+    }
     bool has_fired = simdisk_fault_fired(disk);
     pass_seconds(node, 5);
     assert_int_equal(node->fatal_count, 0);
@@ -508,8 +510,8 @@ static void test_no_space_at_any_step_is_got_over(void **unused)
         unsigned op;
         const char *path_part;
         uint64_t least;
-    } ops[] = {{SIM_OPEN, NULL, 5},
-               {SIM_WRITE, NULL, 8},
+    } ops[] = {{SIM_OPEN, NULL, 8},
+               {SIM_WRITE, NULL, 20},
                {SIM_RENAME, NULL, 3},
                {SIM_SYNC_DIR, SIMNODE_DIR "/log", 1}};
     for (size_t i = 0; i < ARRAY_COUNT(ops); i++) {

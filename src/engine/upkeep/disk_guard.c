@@ -28,6 +28,7 @@
 #define PATH_SIZE        4096
 #define LOOK_MS          10000
 #define RESERVE_RETRY_MS 60000
+#define GIVE_UP_PAUSE_MS 300 /* until what has failed before has been tried again */
 #define ROOM_FOR_RECORDS (64 * MB)
 #define LOW_PART         10 /* of the volume, if the limit is ours to choose */
 #define RESERVE_PART     16
@@ -224,7 +225,7 @@ static void take_given_up(struct disk_guard *guard, int error)
     guard->wants_relief = true;
 }
 
-static void take_made(struct disk_guard *guard, int error)
+static void take_made(struct disk_guard *guard, int error, uint64_t retry_ms)
 {
     struct group *group = group_of(guard);
     guard->is_reserve_sure = error == 0;
@@ -241,7 +242,7 @@ static void take_made(struct disk_guard *guard, int error)
                   group->options.dir, err_text(error));
     atomic_store_explicit(&guard->reserve_bytes, 0, memory_order_relaxed);
     guard->is_reserve_refused = true;
-    guard->reserve_retry_ms = loop_now_ms(group->sequencer.loop) + RESERVE_RETRY_MS;
+    guard->reserve_retry_ms = retry_ms;
 }
 
 static void on_task_done(struct pool_job *job)
@@ -251,7 +252,8 @@ static void on_task_done(struct pool_job *job)
     if (guard->task == DISK_GIVE_UP)
         take_given_up(guard, guard->report.task_error);
     if (guard->task == DISK_MAKE)
-        take_made(guard, guard->report.task_error);
+        take_made(guard, guard->report.task_error,
+                  loop_now_ms(group_of(guard)->sequencer.loop) + RESERVE_RETRY_MS);
     guard->space_error = guard->report.space_error;
     guard->space = guard->report.space;
     take_space(guard);
@@ -283,12 +285,15 @@ static bool wants_reserve(const struct disk_guard *guard, const struct group *gr
 {
     uint64_t held = reserve_held(guard);
     bool is_none_wanted = held == 0 && guard->reserve_wanted == 0;
-    if (is_none_wanted || (guard->is_reserve_sure && is_reserve_large_enough(guard) &&
-                           held <= group->options.disk_reserve))
-        return false;
-    if (guard->is_reserve_refused && loop_now_ms(group->sequencer.loop) < guard->reserve_retry_ms)
-        return false;
-    return is_serving(group) && has_space(guard);
+    bool is_right = guard->is_reserve_sure && is_reserve_large_enough(guard) &&
+                    held <= group->options.disk_reserve;
+    return !is_none_wanted && !is_right && has_space(guard);
+}
+
+static bool may_make_reserve(const struct disk_guard *guard, const struct group *group)
+{
+    return is_serving(group) && !(guard->is_reserve_refused &&
+                                  loop_now_ms(group->sequencer.loop) < guard->reserve_retry_ms);
 }
 
 /* Is all well again, as far as can be told without a checkpoint? */
@@ -338,6 +343,7 @@ static void disk_guard_step(struct disk_guard *guard)
         /* A start takes a new segment: its share goes last. */
         uint64_t segment = group->options.segment_size;
         guard->reserve_left = reserve_held(guard) > segment ? segment : 0;
+        guard->gave_up_ms = loop_now_ms(group->sequencer.loop);
         send(guard, DISK_GIVE_UP);
         return;
     }
@@ -348,7 +354,7 @@ static void disk_guard_step(struct disk_guard *guard)
         return;
     }
     relieve(guard, group);
-    if (wants_reserve(guard, group))
+    if (may_make_reserve(guard, group) && wants_reserve(guard, group))
         send(guard, DISK_MAKE);
     else
         try_lift(guard, group);
@@ -371,8 +377,9 @@ static void on_alarm(struct loop_post *post)
     guard->alarms++;
     /* Perhaps it ended between the alarm and now. */
     IGNORE(begin_pressure(group_of(guard), -ENOSPC), "relief is wanted in any case");
+    uint64_t now_ms = loop_now_ms(group_of(guard)->sequencer.loop);
     guard->wants_relief = true;
-    guard->must_give_up = true;
+    guard->must_give_up |= guard->gave_up_ms == 0 || now_ms - guard->gave_up_ms >= GIVE_UP_PAUSE_MS;
     disk_guard_step(guard);
 }
 
@@ -446,6 +453,13 @@ void disk_guard_open(struct group *group)
     uint64_t found = 0;
     if (disk_reserve_find(options->os.fs, options->dir, &found) == 0)
         atomic_store(&guard->reserve_bytes, found);
+    guard->space_error = ask_space(group, &guard->space);
+    take_space(guard);
+    if (!wants_reserve(guard, group))
+        return;
+    /* Not later: a disk may be full a second after the start. */
+    int rc = disk_reserve_make(options->os.fs, options->dir, guard->reserve_wanted);
+    take_made(guard, rc, 0);
     guard->space_error = ask_space(group, &guard->space);
     take_space(guard);
 }

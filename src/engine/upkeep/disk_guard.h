@@ -67,6 +67,7 @@ struct disk_guard {
     bool is_reserve_refused; /* it could not be made; tried again in a while */
     bool has_told_unknown;
     uint64_t reserve_retry_ms;
+    uint64_t gave_up_ms;
     int64_t looked_free_low; /* the setting at the last look */
     uint64_t looked_ms;
     uint64_t looked_bytes; /* written by then */
