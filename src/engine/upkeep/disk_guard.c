@@ -110,7 +110,7 @@ static int ask_space(const struct group *group, struct fs_space *out_space)
     if (len < 0 || (size_t)len >= sizeof(path))
         return ERR_TOO_BIG;
     int rc = fs_space(group->options.os.fs, path, out_space);
-    /* Some filesystems have no idea how large they are. */
+    /* Some filesystems have no idea how large they are. G18 */
     if (rc == 0 && (out_space->total_bytes == 0 || out_space->free_bytes > out_space->total_bytes))
         rc = ERR_INVALID;
     return rc;

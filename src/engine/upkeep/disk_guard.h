@@ -6,7 +6,7 @@
  * directory has less than disk-free-low free bytes, or when anything that had to be written found
  * no space. It ends when a checkpoint has succeeded that began after there was space again: a
  * quarter more than disk-free-low, and the reserve, which was given up when a write found no space,
- * is there once more. Invariants G16 and G17.
+ * is there once more. Invariants G16 to G18.
  *
  * Nobody is refused because free space cannot be told: then only writes that fail begin pressure.
  *
