@@ -78,7 +78,7 @@ static uint64_t reserve_on(struct simdisk *disk)
 /* "SET <key> xxxx...", of `size` bytes. */
 static char *long_set(char *text, const char *key, size_t size)
 {
-    int len = sprintf(text, "SET %s ", key);
+    int len = snprintf(text, size, "SET %s ", key);
     memset(text + len, 'x', size - (size_t)len);
     text[size] = '\0';
     return text;

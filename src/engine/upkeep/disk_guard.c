@@ -325,7 +325,8 @@ void disk_guard_relieve(struct group *group)
 static void try_lift(struct disk_guard *guard, struct group *group)
 {
     if (!disk_guard_is_pressed(guard) || !guard->may_try || !is_serving(group) ||
-        !is_well(guard, group) || group->sequencer.checkpoint != NULL)
+        !is_well(guard, group) || group->sequencer.checkpoint != NULL ||
+        group->sequencer.reload != NULL)
         return;
     guard->may_try = false;
     group->sequencer.must_checkpoint = true;
