@@ -395,6 +395,26 @@ static void test_two_segments_are_enough_for_the_log(void **unused)
     end_exact(node, disk);
 }
 
+/* What is still free is for records: a checkpoint gives the log its segments. */
+static void test_under_pressure_no_new_segments_are_made(void **unused)
+{
+    (void)unused;
+    struct simdisk *disk = small_disk(13);
+    const struct simnode_options options = {.seed = 13, .disk_free_low = 4 * SEGMENT};
+    struct simnode *node = start_on(disk, &options);
+    expect(node, "SET k v", "+OK\r\n");
+    leave_free(disk, 3 * SEGMENT);
+    pass_seconds(node, 11);
+    assert_true(simnode_stats(node).is_disk_pressed);
+    uint64_t prepared = simnode_stats(node).log_prepared;
+    for (unsigned i = 0; i < 500; i++)
+        expect(node, "PEXPIRE k 1000000", ":1\r\n");
+    pass_seconds(node, 1);
+    assert_true(simnode_stats(node).log_recycled > 3);
+    assert_int_equal(simnode_stats(node).log_prepared, prepared);
+    end_exact(node, disk);
+}
+
 /* ---- Answers that cannot be believed ---- */
 
 static void nobody_is_refused(int error, const struct fs_space *space)
@@ -604,6 +624,7 @@ int main(void)
         cmocka_unit_test(test_the_reserve_is_small_on_a_small_disk),
         cmocka_unit_test(test_deletes_do_not_run_out_of_log),
         cmocka_unit_test(test_two_segments_are_enough_for_the_log),
+        cmocka_unit_test(test_under_pressure_no_new_segments_are_made),
         cmocka_unit_test(test_free_space_that_cannot_be_told_refuses_nobody),
         cmocka_unit_test(test_an_idle_node_asks_nothing),
         cmocka_unit_test(test_no_space_at_any_step_is_got_over),
