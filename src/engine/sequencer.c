@@ -331,9 +331,10 @@ static void on_prep_done(struct pool_job *job)
 /* Under pressure space is not taken for what a checkpoint gives without. */
 static bool awaits_recycling(const struct sequencer *sequencer)
 {
+    if (!disk_guard_is_pressed(&sequencer->group->disk) || sequencer->is_stopping)
+        return false;
     struct seglog_stats stats = seglog_stats(sequencer->log);
-    return disk_guard_is_pressed(&sequencer->group->disk) && stats.spare_count == 0 &&
-           stats.segment_count > 1 && !sequencer->is_stopping;
+    return stats.ready_count == 0 && stats.spare_count == 0 && stats.segment_count > 1;
 }
 
 static void take_prep(struct sequencer *sequencer)
@@ -344,7 +345,7 @@ static void take_prep(struct sequencer *sequencer)
     /* After a failure the next try waits for the second's tick. */
     if (sequencer->prep != NULL || sequencer->prep_error != 0 || sequencer->stop_phase == STOP_DONE)
         return;
-    if (awaits_recycling(sequencer) && !seglog_has_ready(sequencer->log)) {
+    if (awaits_recycling(sequencer)) {
         disk_guard_relieve(sequencer->group);
         return;
     }

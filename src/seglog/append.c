@@ -66,11 +66,6 @@ int seglog_admit(const struct seglog *log, size_t size)
     return log->prep_error != 0 ? log->prep_error : ERR_AGAIN;
 }
 
-bool seglog_has_ready(const struct seglog *log)
-{
-    return log->ready.count > 0;
-}
-
 bool seglog_is_running_out(const struct seglog *log, size_t size)
 {
     uint64_t quarter = log->options.segment_size / 4;

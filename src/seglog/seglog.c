@@ -278,6 +278,7 @@ struct seglog_stats seglog_stats(const struct seglog *log)
     struct seglog_stats stats = log->stats;
     stats.segment_count = log->used.count;
     stats.spare_count = log->spare.count;
+    stats.ready_count = log->ready.count;
     LIST_EACH(node, next, &log->used.head)
     {
         const struct segment *segment = LIST_ENTRY(node, struct segment, node);

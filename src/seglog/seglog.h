@@ -91,11 +91,7 @@ bool seglog_has_slot(const struct seglog *log);
 MUST_CHECK
 int seglog_admit(const struct seglog *log, size_t size);
 
-/* Is a segment ready beside the active one? */
-bool seglog_has_ready(const struct seglog *log);
-
-/* Will an ENTRIES frame of `size` bytes leave less than a quarter of the active segment, and is no
- * other one ready? Who must be able to write when none can be had stops others in time. */
+/* Will an ENTRIES frame of `size` bytes leave less than a quarter of the last segment? */
 bool seglog_is_running_out(const struct seglog *log, size_t size);
 
 /* The largest frame->size that is ever admitted: half a segment. */
@@ -195,8 +191,8 @@ struct seglog_stats {
     uint64_t segments_recycled;
     uint64_t segment_count; /* in use */
     uint64_t spare_count;
-    /* From the oldest needed segment to the end, closed segments whole: the log budget's measure.
-     */
+    uint64_t ready_count; /* beside the active one */
+    /* From the oldest needed segment to the end, closed ones whole: the log budget's measure. */
     uint64_t live_bytes;
 };
 struct seglog_stats seglog_stats(const struct seglog *log);

@@ -371,41 +371,42 @@ void disk_guard_tick(struct group *group)
 
 /* ---- Alarms ---- */
 
+enum alarm_flag { ALARM_POSTED = 1, ALARM_NEEDS_RESERVE = 2 };
+
 static void on_alarm(struct loop_post *post)
 {
     struct disk_guard *guard = CONTAINER_OF(post, struct disk_guard, alarm);
-    atomic_store(&guard->is_alarm_posted, false);
+    unsigned flags = atomic_exchange(&guard->alarm_flags, 0);
+    uint64_t now_ms = loop_now_ms(group_of(guard)->sequencer.loop);
+    bool has_been_tried = guard->gave_up_ms == 0 || now_ms - guard->gave_up_ms >= GIVE_UP_PAUSE_MS;
     guard->alarms++;
     /* Perhaps it ended between the alarm and now. */
     IGNORE(begin_pressure(group_of(guard), -ENOSPC), "relief is wanted in any case");
-    uint64_t now_ms = loop_now_ms(group_of(guard)->sequencer.loop);
     guard->wants_relief = true;
-    guard->must_give_up |= guard->gave_up_ms == 0 || now_ms - guard->gave_up_ms >= GIVE_UP_PAUSE_MS;
+    guard->must_give_up |= (flags & ALARM_NEEDS_RESERVE) != 0 && has_been_tried;
     disk_guard_step(guard);
 }
 
-void disk_guard_saw(struct group *group, int error)
+static void raise_alarm(struct group *group, int error, unsigned flags)
 {
     struct disk_guard *guard = &group->disk;
     if (!is_no_space(error))
         return;
     IGNORE(begin_pressure(group, error), "the alarm sees to what follows");
-    if (!atomic_exchange(&guard->is_alarm_posted, true)) {
+    if (atomic_fetch_or(&guard->alarm_flags, ALARM_POSTED | flags) == 0) {
         guard->alarm.run = on_alarm;
         loop_post(group->sequencer.loop, &guard->alarm);
     }
 }
 
+void disk_guard_saw(struct group *group, int error)
+{
+    raise_alarm(group, error, ALARM_NEEDS_RESERVE);
+}
+
 void disk_guard_saw_mild(struct group *group, int error)
 {
-    struct disk_guard *guard = &group->disk;
-    ASSERT(loop_is_mine(group->sequencer.loop));
-    if (!is_no_space(error))
-        return;
-    guard->alarms++;
-    guard->wants_relief = true;
-    IGNORE(begin_pressure(group, error), "relief is wanted in any case");
-    disk_guard_step(guard);
+    raise_alarm(group, error, 0);
 }
 
 /* ---- Checkpoints ---- */
@@ -420,7 +421,7 @@ void disk_guard_on_checkpoint(struct group *group, int error, uint64_t mark)
     struct disk_guard *guard = &group->disk;
     disk_guard_saw(group, error);
     if (error != 0 || mark != guard->alarms + 1 || !disk_guard_is_pressed(guard) ||
-        atomic_load(&guard->is_alarm_posted) || !is_well(guard, group))
+        atomic_load(&guard->alarm_flags) != 0 || !is_well(guard, group))
         return; /* G17 */
     char free[DISK_SIZE_TEXT];
     disk_size_text(free, atomic_load(&guard->free_bytes));

@@ -46,7 +46,7 @@ struct disk_guard {
     _Atomic uint64_t reserve_bytes; /* that there are */
     _Atomic int64_t free_low;       /* the setting, as in struct group_options */
     struct loop_post alarm;
-    _Atomic bool is_alarm_posted;
+    _Atomic unsigned alarm_flags; /* of the alarm on its way; 0: none is */
 
     /* The log loop's. */
     struct pool_job job;
@@ -86,7 +86,8 @@ void disk_guard_tick(struct group *group);
 /* A write, or the making of a file, has ended with `error`, and is tried again by its owner. If it
  * found no space there is pressure from now on, and the reserve is given up. Thread: any. */
 void disk_guard_saw(struct group *group, int error);
-/* The same, but others may still make room: pressure, and the reserve stays. */
+/* The same for what can wait, or for which others may still make room: pressure, and the reserve
+ * stays. */
 void disk_guard_saw_mild(struct group *group, int error);
 
 /* The log lacks a segment that a checkpoint would give: one is made, once. */
