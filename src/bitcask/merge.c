@@ -141,6 +141,11 @@ void bitcask_merge_stop(struct bitcask_merge *merge)
     merge->is_stopping = true;
 }
 
+int bitcask_merge_error(const struct bitcask_merge *merge)
+{
+    return merge->write_error;
+}
+
 struct merge_stats bitcask_merge_stats(const struct bitcask_merge *merge)
 {
     return merge->stats;

@@ -73,6 +73,8 @@ enum merge_state {
 
 /* Takes a run back. Fills diag when STALLED, and when STOPPED by a failure. */
 enum merge_state bitcask_merge_done(struct bitcask_merge *merge, struct diag *diag);
+/* Why it is STALLED. */
+int bitcask_merge_error(const struct bitcask_merge *merge);
 
 struct merge_stats {
     uint64_t bytes_total; /* of the inputs */

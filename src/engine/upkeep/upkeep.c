@@ -65,6 +65,7 @@ static void take_hint_back(struct shard *shard)
 {
     struct diag diag = {.text = ""};
     int rc = bitcask_hint_done(store_bitcask(shard->store), shard->upkeep.hint, &diag);
+    disk_guard_saw_mild(shard->group, rc);
     if (rc == ERR_CORRUPT)
         group_log(shard->group, '#',
                   "%s. Restore from a backup, or stop this server and repair it with ferric-check",
