@@ -33,6 +33,12 @@ void print_u64(struct printer *printer, const char *name, uint64_t value)
     buf_append_format(&printer->line, "%" PRIu64, value);
 }
 
+void print_number(struct printer *printer, const char *name, const char *text)
+{
+    put_name(printer, name);
+    buf_append_str(&printer->line, text);
+}
+
 void print_word64(struct printer *printer, const char *name, uint64_t value)
 {
     const char *quote = printer->is_json ? "\"" : "";

@@ -21,6 +21,8 @@ struct printer {
 
 void print_begin(struct printer *printer, const char *kind);
 void print_u64(struct printer *printer, const char *name, uint64_t value);
+/* `text` is a number already. */
+void print_number(struct printer *printer, const char *name, const char *text);
 /* As 16 hexadecimal digits: too large for the numbers of some readers of JSON. */
 void print_word64(struct printer *printer, const char *name, uint64_t value);
 void print_text(struct printer *printer, const char *name, const char *value);

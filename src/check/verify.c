@@ -58,8 +58,7 @@ static int verify_all(const struct folder *folder, struct report *report, struct
     return 0;
 }
 
-/* Without a manifest nothing says what files and log should hold. */
-static void tell_manifest(const struct folder *folder, struct report *report)
+void verify_tell_manifest(const struct folder *folder, struct report *report)
 {
     const char *wrong = folder->manifest_wrong.text;
     if (wrong[0] == '\0')
@@ -85,7 +84,7 @@ int check_verify(const struct check_options *options, struct diag *diag)
     if (folder.has_manifest)
         rc = verify_all(&folder, &report, diag);
     else
-        tell_manifest(&folder, &report);
+        verify_tell_manifest(&folder, &report);
     folder_close(&folder);
     if (rc != 0)
         return CHECK_FAILED;

@@ -47,11 +47,15 @@ struct log_verdict {
     uint64_t bad_off;
     uint64_t bad_first_index;
     uint64_t seen_index; /* the highest that any whole frame has, also behind damage */
+    uint64_t seen_term;  /* of an entry or of the node */
 };
 
 MUST_CHECK
 int verify_log(const struct folder *folder, struct report *report, struct log_verdict *out_verdict,
                struct diag *diag);
+
+/* Why there is no manifest, and what to do: nothing else says what files and log should hold. */
+void verify_tell_manifest(const struct folder *folder, struct report *report);
 
 /* Bytes that verify_log() and verify_data_file() will read. */
 uint64_t verify_bytes_of_log(const struct folder *folder);

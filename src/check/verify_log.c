@@ -83,12 +83,22 @@ static void judge_entry(struct log_check *check, const struct seglog_seen *seen,
     check->verdict->bad_first_index = seen->first_index;
 }
 
+static void note_term(struct log_verdict *verdict, const struct seglog_seen *seen)
+{
+    uint64_t term = seen->term;
+    if (seen->kind == FRAME_OPEN || seen->kind == FRAME_HARDSTATE)
+        term = seglog_hard_state_of(seen).term;
+    if (term > verdict->seen_term)
+        verdict->seen_term = term;
+}
+
 /* Of the frames that count; entries up to the checkpoint are never replayed. */
 static int on_frame(void *ctx, const struct seglog_seen *seen)
 {
     struct log_check *check = ctx;
     struct log_entry entry;
     size_t at = FRAME_HEADER_SIZE;
+    note_term(check->verdict, seen);
     if (seen->kind != FRAME_ENTRIES)
         return 0;
     for (uint32_t nth = 0; seglog_next_entry(seen, &at, nth, &entry); nth++) {
@@ -115,6 +125,7 @@ static void on_progress(void *ctx, uint64_t done_bytes, uint64_t total_bytes)
 static int on_remaining_frame(void *ctx, const struct seglog_seen *seen)
 {
     struct log_check *check = ctx;
+    note_term(check->verdict, seen);
     if (check->next_off != 0 && seen->off > check->next_off) {
         report_damage(check->report, "%s: bytes %" PRIu64 " to %" PRIu64 " hold no whole frame",
                       check->path, check->next_off, seen->off);

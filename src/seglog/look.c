@@ -91,6 +91,11 @@ bool seglog_parse_name(const char *name, uint64_t *out_number, bool *out_is_temp
     return segment_name_parse(name, out_number, out_is_temporary);
 }
 
+char *seglog_path(const char *dir, uint64_t number)
+{
+    return segment_path(dir, number, false);
+}
+
 /* ERR_CORRUPT: it can have no frames either. */
 static int read_header(struct scan_window *window, struct segment_header *out_header)
 {

@@ -19,6 +19,7 @@
 /* A whole frame. What it points to is valid within the call. */
 struct seglog_seen {
     uint64_t segment; /* number of the file */
+    uint64_t epoch;
     uint64_t off;
     uint32_t size; /* header included */
     uint32_t room; /* size and padding */
@@ -97,6 +98,9 @@ int seglog_judge(const struct seglog_look_options *options, seglog_visit_fn visi
 
 /* Is it the name of a segment, or of one that is being prepared? */
 bool seglog_parse_name(const char *name, uint64_t *out_number, bool *out_is_temporary);
+
+/* "<dir>/<name>", to be freed. */
+char *seglog_path(const char *dir, uint64_t number);
 
 struct seglog_segment {
     uint64_t number;

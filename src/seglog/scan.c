@@ -105,6 +105,7 @@ void scanned_frame_tell(const struct scanned_frame *frame, uint64_t segment,
     const struct frame_header *header = &frame->header;
     *out_seen = (struct seglog_seen){
         .segment = segment,
+        .epoch = header->epoch,
         .off = frame->off,
         .size = header->size,
         .room = (uint32_t)frame_room(header->size),
