@@ -6,6 +6,8 @@
 
 /* The bar moves in steps of a two-hundredth. */
 #define PROGRESS_STEPS 200
+/* What is done in a moment needs none. */
+#define PROGRESS_MIN_BYTES (UINT64_C(16) << 20)
 
 static void put_line(struct report *report, const char *prefix, const char *format, va_list args)
 {
@@ -61,13 +63,18 @@ void report_line(struct report *report, const char *format, ...)
     va_end(args);
 }
 
+static bool is_told(const struct report *report)
+{
+    return report->io.progress != NULL && report->total >= PROGRESS_MIN_BYTES;
+}
+
 void report_begin(struct report *report, const char *what, uint64_t total)
 {
     report->what = what;
     report->done = 0;
     report->told = 0;
     report->total = total;
-    if (report->io.progress != NULL)
+    if (is_told(report))
         report->io.progress(report->io.ctx, what, 0, total);
 }
 
@@ -76,7 +83,7 @@ void report_advance(struct report *report, uint64_t bytes)
     report->done += bytes;
     if (report->done > report->total)
         report->done = report->total;
-    if (report->io.progress == NULL || report->done - report->told < report->total / PROGRESS_STEPS)
+    if (!is_told(report) || report->done - report->told < report->total / PROGRESS_STEPS)
         return;
     report->told = report->done;
     /* The end is report_end()'s. */
@@ -86,6 +93,6 @@ void report_advance(struct report *report, uint64_t bytes)
 
 void report_end(struct report *report)
 {
-    if (report->io.progress != NULL)
+    if (is_told(report))
         report->io.progress(report->io.ctx, report->what, report->total, report->total);
 }

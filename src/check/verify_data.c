@@ -57,8 +57,10 @@ static void tell_guesses(struct data_check *check, uint64_t from, uint64_t end)
     uint64_t off = from;
     for (int told = 0; told < KEYS_TOLD; told++) {
         struct record claimed;
-        if (off >= end || !walk_claim_at(&check->walk, off, &claimed) ||
-            walk_judge(&check->walk.rules, &claimed) != NULL)
+        if (off >= end || !walk_claim_at(&check->walk, off, &claimed))
+            return;
+        /* A record did begin at the first byte; what the others are is a guess as such. */
+        if (off > from && walk_judge(&check->walk.rules, &claimed) != NULL)
             return;
         if (claimed.kind != RECORD_PAD)
             tell_key(check->report, "perhaps", &claimed);

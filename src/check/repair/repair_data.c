@@ -7,6 +7,7 @@
 #include <inttypes.h>
 
 #include "base/assert.h"
+#include "base/bytes.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "bitcask/datafile.h"
