@@ -262,6 +262,7 @@ struct kept_files {
     struct kept files[64];
     unsigned count;
     bool has[64];
+    uint64_t digest; /* of what a start finds when the repair has finished */
 };
 
 static uint64_t hash_file(struct simdisk *disk, const char *path, uint64_t size)
@@ -344,12 +345,28 @@ static void expect_all_kept(struct kept_files *kept, struct simdisk *disk, const
     }
 }
 
+/* V7 */
+static void expect_refused_or_finished(struct simdisk *disk, uint64_t wanted, const char *what,
+                                       uint64_t step)
+{
+    struct diag diag = {.text = ""};
+    uint64_t digest = 0;
+    bool is_sound = checkbench_run(disk, CHECK_VERIFY, NULL) == CHECK_SOUND;
+    bool has_started = checkbench_start(disk, &digest, &diag) == 0;
+    if (is_sound == has_started && (!has_started || digest == wanted))
+        return;
+    print_error("%s, step %llu: verify %d, start %d (%s), digest %d\n", what,
+                (unsigned long long)step, is_sound, has_started, diag.text, digest == wanted);
+    fail();
+}
+
 static void kill_at(const struct damage *damage, struct simdisk *disk, uint64_t step, uint64_t seed,
                     struct kept_files *kept, const struct checkbench_state *before)
 {
     struct simdisk *image = simdisk_image(disk, step, seed);
     struct buf out = {0};
     expect_all_kept(kept, image, damage->name, step);
+    expect_refused_or_finished(image, kept->digest, damage->name, step);
     int status = checkbench_run(image, CHECK_REPAIR, &out);
     if (status != CHECK_SOUND) {
         print_error("%s, step %llu (%s %s), seed %llu:\n%s\n", damage->name,
@@ -381,6 +398,7 @@ static void test_a_repair_may_be_killed_at_any_step(void **unused)
         checkbench_each_file(disk, note_file, &kept);
         uint64_t from = simdisk_steps(disk);
         assert_int_equal(checkbench_run(disk, CHECK_REPAIR, NULL), CHECK_SOUND);
+        assert_int_equal(checkbench_start(disk, &kept.digest, &diag), 0);
         for (uint64_t step = from; step <= simdisk_steps(disk); step++, kills++)
             kill_at(&damages[i], disk, step, random_next(&random), &kept, &before);
         simdisk_free(disk);
