@@ -13,10 +13,19 @@
 /* Old tables freed at a time; each rotation makes one. */
 #define COLLECT_BUDGET 16
 
-static void free_table(void *ctx, void *object)
+/* A table that no new reader finds, and the file that went with it (B9). */
+struct old_table {
+    struct file_table *table;
+    struct datafile *removed; /* or NULL */
+};
+
+static void free_old_table(void *ctx, void *object)
 {
     (void)ctx;
-    mem_free(object);
+    struct old_table *old = object;
+    mem_free(old->table);
+    datafile_unref(old->removed);
+    mem_free(old);
 }
 
 struct bitcask *bitcask_new(const struct bitcask_options *options)
@@ -25,7 +34,7 @@ struct bitcask *bitcask_new(const struct bitcask_options *options)
     ASSERT(options->max_file_size <= BITCASK_MAX_FILE_SIZE);
     struct bitcask *bc = mem_calloc(1, sizeof(*bc));
     bc->os = options->os;
-    bc->bag = epoch_bag_new(options->epoch, free_table, NULL);
+    bc->bag = epoch_bag_new(options->epoch, free_old_table, NULL);
     bc->dir = mem_dup_str(options->dir);
     bc->shard = options->shard;
     bc->next_id = options->next_id;
@@ -36,6 +45,7 @@ struct bitcask *bitcask_new(const struct bitcask_options *options)
     bc->write.fs = bc->os.fs;
     bc->mark.sync.fs = bc->os.fs;
     bc->mark.sync.dir = bc->dir;
+    bitcask_retired_init(bc);
     return bc;
 }
 
@@ -43,7 +53,8 @@ void bitcask_close(struct bitcask *bc)
 {
     if (bc == NULL)
         return;
-    ASSERT(list_is_empty(&bc->write.chunks));
+    ASSERT(list_is_empty(&bc->write.chunks) && bc->hint.df == NULL);
+    bitcask_retired_fini(bc);
     mark_fini(&bc->mark);
     chunk_queue_fini(&bc->queue);
     struct file_table *table = atomic_load_explicit(&bc->table, memory_order_relaxed);
@@ -62,12 +73,23 @@ const struct file_table *bitcask_table(const struct bitcask *bc)
     return atomic_load_explicit(&bc->table, memory_order_relaxed);
 }
 
+static void replace_table(struct bitcask *bc, struct file_table *table, struct datafile *removed)
+{
+    struct old_table *old = mem_alloc(sizeof(*old));
+    *old = (struct old_table){.table = atomic_load_explicit(&bc->table, memory_order_relaxed),
+                              .removed = removed};
+    atomic_store_explicit(&bc->table, table, memory_order_release);
+    epoch_retire(bc->bag, old, file_table_bytes(old->table)); /* B9 */
+}
+
 void bitcask_add_file(struct bitcask *bc, struct datafile *df)
 {
-    struct file_table *old = atomic_load_explicit(&bc->table, memory_order_relaxed);
-    struct file_table *table = file_table_with(old, df);
-    atomic_store_explicit(&bc->table, table, memory_order_release);
-    epoch_retire(bc->bag, old, file_table_bytes(old)); /* B9 */
+    replace_table(bc, file_table_with(bitcask_table(bc), df), NULL);
+}
+
+void bitcask_remove_file(struct bitcask *bc, struct datafile *df)
+{
+    replace_table(bc, file_table_without(bitcask_table(bc), df->id), df);
 }
 
 void bitcask_collect(struct bitcask *bc)
@@ -82,13 +104,19 @@ struct datafile *bitcask_pin(const struct bitcask *bc, uint32_t file_id)
     return df == NULL ? NULL : datafile_ref(df);
 }
 
-/* Makes a new file current, in memory only: its header is the first thing the write job writes. */
-static void start_file(struct bitcask *bc)
+struct datafile *bitcask_new_file(struct bitcask *bc)
 {
     ASSERT(bc->next_id <= BITCASK_MAX_FILE_ID);
     const struct datafile_header header = {
         .shard = bc->shard, .id = bc->next_id++, .uid = chance_u64(bc->os.chance)};
-    struct datafile *df = datafile_new(bc->dir, &header);
+    return datafile_new(bc->dir, &header);
+}
+
+/* Makes a new file current, in memory only: its header is the first thing the write job writes. */
+static void start_file(struct bitcask *bc)
+{
+    struct datafile *df = bitcask_new_file(bc);
+    const struct datafile_header header = {.shard = df->shard, .id = df->id, .uid = df->uid};
     struct chunk *chunk = chunk_queue_tail(&bc->queue, df, DATAFILE_HEADER_SIZE);
     datafile_header_encode(&header, &chunk->bytes);
     df->append_off = DATAFILE_HEADER_SIZE;
@@ -135,6 +163,7 @@ void bitcask_append(struct bitcask *bc, const struct record *record, uint32_t *o
     size_t size = record_size(record);
     if (bc->current != NULL && is_full_for(bc, size)) {
         bitcask_pad(bc);
+        bc->current->sealed_ms = clock_wall_ms(bc->os.clock);
         bc->current = NULL;
         bc->stats.rotations++;
     }
@@ -179,7 +208,11 @@ struct bitcask_stats bitcask_stats(const struct bitcask *bc)
     const struct file_table *table = bitcask_table(bc);
     stats.file_count = table->count;
     stats.bytes = 0;
-    for (size_t i = 0; i < table->count; i++)
+    stats.live_bytes = 0;
+    for (size_t i = 0; i < table->count; i++) {
         stats.bytes += table->entries[i].df->append_off;
+        stats.live_bytes += table->entries[i].df->live_bytes;
+    }
+    stats.retired_bytes = bc->retired.bytes;
     return stats;
 }

@@ -43,18 +43,24 @@ struct bitcask_options {
     uint32_t next_id;                  /* the manifest's; raised to the highest found + 1 */
     const struct bitcask_named *named; /* in any order */
     size_t named_count;
+    /* What is not as it should be but costs nothing, one line; from the thread that opens. NULL:
+     * nobody wants to know. */
+    void (*on_remark)(void *ctx, const char *text);
+    void *remark_ctx;
 };
 
-/* A record found by recovery and where it lies; non-zero ends recovery with that code. */
+/* A record found by recovery and where it lies; non-zero ends recovery with that code. Of a record
+ * that a hint tells of, `value` has the length only (data is NULL). One may be told of twice. */
 typedef int (*bitcask_visit_fn)(void *ctx, const struct record *record, uint32_t file_id,
                                 uint64_t off);
 
-/* Recovers to exactly what `named` says, which a durable manifest must have said: scans the named
- * files in ascending id, every record below a length must be valid; then removes files of our name
+/* Recovers to exactly what `named` says, which a durable manifest must have said: reads the named
+ * files in ascending id, as far as they have a sound hint that, else every record below a length,
+ * which must be valid; then removes files of our name
  * patterns that are not named (hints first) and cuts named ones to their length (ftruncate,
  * fsync). Nothing on disk is changed before all has been found good. A named file that is missing,
  * too short or another's is ERR_CORRUPT. A file with a second link is left uncut and never appended
- * to. `progress_bytes` (may be NULL) is raised as bytes are scanned. */
+ * to. `progress_bytes` (may be NULL) is raised by the bytes of records as they are found. */
 MUST_CHECK
 int bitcask_open(const struct bitcask_options *options, bitcask_visit_fn visit, void *ctx,
                  _Atomic uint64_t *progress_bytes, struct bitcask **out_bitcask, struct diag *diag);
@@ -130,11 +136,16 @@ struct datafile *bitcask_pin(const struct bitcask *bc, uint32_t file_id);
 
 struct bitcask_stats {
     uint64_t file_count;
-    uint64_t bytes;   /* of all files, what is collected included */
-    uint64_t records; /* recovered and appended, PADs left out */
+    uint64_t bytes;         /* of all files, what is collected included */
+    uint64_t records;       /* recovered and appended, PADs left out */
+    uint64_t live_bytes;    /* of records that are their keys' newest */
+    uint64_t retired_bytes; /* of files that go when no manifest names them */
     uint64_t rotations;
     uint64_t writes; /* jobs that succeeded */
     uint64_t syncs;
+    uint64_t merges;
+    uint64_t hints_written;
+    uint64_t hints_used; /* by recovery */
 };
 struct bitcask_stats bitcask_stats(const struct bitcask *bc);
 

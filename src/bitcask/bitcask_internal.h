@@ -7,6 +7,7 @@
 #include "base/list.h"
 #include "bitcask/bitcask.h"
 #include "bitcask/file_table.h"
+#include "bitcask/upkeep.h"
 
 /* A piece of one file, collected until written by one call. The header of a new file is the front
  * of its first chunk. */
@@ -63,9 +64,36 @@ struct mark {
     int failure; /* of a sync: sticky (B8) */
 };
 
+/* A file that a merge has replaced: see upkeep.c. */
+struct retired_file {
+    struct list_node node;
+    struct datafile *df; /* a reference */
+};
+
+struct retired_files {
+    struct list_node waiting;
+    struct list_node marked;
+    struct list_node free;
+    uint64_t bytes; /* of all, and of those that are being removed */
+};
+
+struct bitcask_hint {
+    struct fs *fs;
+    struct datafile *df; /* a reference; NULL: the job is not out */
+    uint64_t covered;
+    int result;
+    struct diag diag;
+};
+
+struct bitcask_unlink {
+    struct fs *fs;
+    const char *dir;
+    struct list_node files; /* empty: the job is not out */
+};
+
 struct bitcask {
     struct os os;
-    struct epoch_bag *bag; /* of old tables */
+    struct epoch_bag *bag; /* of old tables, and of what only they still name */
     char *dir;
     uint32_t shard;
     uint32_t next_id;
@@ -75,6 +103,9 @@ struct bitcask {
     struct chunk_queue queue;
     struct bitcask_write write;
     struct mark mark;
+    struct retired_files retired;
+    struct bitcask_hint hint;
+    struct bitcask_unlink unlink;
     bool is_dirty;
     struct bitcask_stats stats;
 };
@@ -87,6 +118,19 @@ const struct file_table *bitcask_table(const struct bitcask *bc);
 
 /* Publishes a table with `df` added, whose reference it takes, and retires the old one. */
 void bitcask_add_file(struct bitcask *bc, struct datafile *df);
+/* Publishes a table without `df`, and gives its reference up when no reader can hold it. */
+void bitcask_remove_file(struct bitcask *bc, struct datafile *df);
+
+/* An empty file with the next id, in no table yet. */
+struct datafile *bitcask_new_file(struct bitcask *bc);
+
+/* Takes a file out of the table and of what is named from the next mark on; its names go when that
+ * is durable (R2). */
+void bitcask_retire_file(struct bitcask *bc, struct datafile *df);
+/* The mark that is being set will not name what has been retired. */
+void bitcask_mark_retired(struct bitcask *bc);
+void bitcask_retired_init(struct bitcask *bc);
+void bitcask_retired_fini(struct bitcask *bc);
 
 /* Frees tables that no reader can hold any more. */
 void bitcask_collect(struct bitcask *bc);

@@ -10,6 +10,8 @@
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "bitcask/cursor.h"
+#include "bitcask/datafile_internal.h"
 
 /* A file is a header block and records back to back. Nothing in it says how long it is: that is
  * the manifest's knowledge (R1), so a scan is told where to end, and everything before that must be
@@ -18,7 +20,6 @@
  * after holding the claim against what the file can have. */
 
 #define DATAFILE_VERSION 1
-#define SCAN_WINDOW      (1024u * 1024)
 
 enum { AT_MAGIC = 0, AT_VERSION = 8, AT_SHARD = 12, AT_ID = 16, AT_UID = 24, AT_ZERO = 32 };
 #define AT_HEADER_CHECK (DATAFILE_HEADER_SIZE - 8)
@@ -58,10 +59,10 @@ int datafile_header_decode(struct slice block, struct datafile_header *out_heade
 
 /* ---- Life ---- */
 
-static char *path_of(const char *dir, uint32_t id)
+char *datafile_path(const char *dir, uint32_t id, const char *suffix)
 {
     struct buf path = {0};
-    buf_append_format(&path, "%s/%05" PRIu32 ".log", dir, id);
+    buf_append_format(&path, "%s/%05" PRIu32 "%s", dir, id, suffix);
     buf_append_byte(&path, 0);
     return (char *)buf_take(&path).data;
 }
@@ -74,7 +75,7 @@ struct datafile *datafile_new(const char *dir, const struct datafile_header *hea
     df->shard = header->shard;
     df->uid = header->uid;
     df->lowest_index = UINT64_MAX;
-    df->path = path_of(dir, header->id);
+    df->path = datafile_path(dir, header->id, DATAFILE_SUFFIX);
     return df;
 }
 
@@ -101,9 +102,8 @@ static int check_header(const struct datafile *df, struct slice block, struct di
     return 0;
 }
 
-/* Reads what must be there; a file that ends before is corrupt, not short. */
-static int read_piece(const struct datafile *df, void *to, size_t size, uint64_t off,
-                      struct diag *diag)
+int datafile_read_piece(const struct datafile *df, void *to, size_t size, uint64_t off,
+                        struct diag *diag)
 {
     int rc = file_read_full(df->file, to, size, off);
     if (rc == ERR_TORN)
@@ -124,7 +124,7 @@ int datafile_open(struct datafile *df, struct fs *fs, unsigned flags, struct dia
     if (rc != 0)
         return diag_set(diag, rc, "%s: cannot open: %s", df->path, err_text(rc));
     uint8_t *block = mem_alloc(DATAFILE_HEADER_SIZE);
-    rc = read_piece(df, block, DATAFILE_HEADER_SIZE, 0, diag);
+    rc = datafile_read_piece(df, block, DATAFILE_HEADER_SIZE, 0, diag);
     if (rc == 0)
         rc = check_header(df, slice_of(block, DATAFILE_HEADER_SIZE), diag);
     mem_free(block);
@@ -153,7 +153,7 @@ void datafile_unref(struct datafile *df)
 
 /* ---- Reading ---- */
 
-static int corrupt_at(const struct datafile *df, uint64_t off, struct diag *diag)
+int datafile_corrupt_at(const struct datafile *df, uint64_t off, struct diag *diag)
 {
     return diag_set(diag, ERR_CORRUPT, "%s: the record at offset %" PRIu64 " is corrupt", df->path,
                     off);
@@ -165,7 +165,7 @@ static int read_more(const struct datafile *df, const struct datafile_query *que
 {
     uint64_t off = query->off + have;
     if (!query->no_wait)
-        return read_piece(df, to + have, want - have, off, diag);
+        return datafile_read_piece(df, to + have, want - have, off, diag);
     ssize_t n = file_pread_nowait(df->file, to + have, want - have, off);
     if (n == -EOPNOTSUPP || (n >= 0 && (size_t)n < want - have))
         return -EAGAIN;
@@ -196,9 +196,9 @@ static int fetch_record(const struct datafile *df, const struct datafile_query *
         have = want;
         rc = record_decode(slice_of(at, have), place, out_record, &want);
         if (rc != ERR_TORN)
-            return rc == 0 ? 0 : corrupt_at(df, query->off, diag);
+            return rc == 0 ? 0 : datafile_corrupt_at(df, query->off, diag);
         if (want <= have || want > room) /* claims what the file cannot have */
-            return corrupt_at(df, query->off, diag);
+            return datafile_corrupt_at(df, query->off, diag);
     }
 }
 
@@ -225,71 +225,18 @@ int datafile_read_value(struct datafile *df, const struct datafile_query *query,
 
 /* ---- Scanning ---- */
 
-/* The part of the file that is in memory: [off, off + bytes.len). */
-struct window {
-    const struct datafile *df;
-    uint64_t length; /* of the scan */
-    uint64_t off;
-    struct buf bytes;
-};
-
-/* Forgets what lies before `from` and reads on, so that at least `need` bytes from there are held
- * or all there are. */
-static int window_advance(struct window *window, uint64_t from, size_t need, struct diag *diag)
+int datafile_scan(struct datafile *df, struct datafile_range range, datafile_visit_fn visit,
+                  void *ctx, struct diag *diag)
 {
-    buf_drop_front(&window->bytes, (size_t)(from - window->off));
-    window->off = from;
-    size_t have = window->bytes.len;
-    uint64_t left = window->length - from;
-    size_t want = need > SCAN_WINDOW ? need : SCAN_WINDOW;
-    if (want > left)
-        want = (size_t)left;
-    if (want <= have)
-        return 0;
-    if (buf_try_reserve(&window->bytes, want - have) != 0)
-        return diag_set(diag, -ENOMEM, "%s: no memory for the record at offset %" PRIu64,
-                        window->df->path, from);
-    int rc = read_piece(window->df, window->bytes.data + have, want - have, from + have, diag);
-    if (rc == 0)
-        window->bytes.len = want;
-    return rc;
-}
-
-/* Decodes the record at `off`, bringing it into the window as far as needed. */
-static int window_decode(struct window *window, uint64_t off, struct record *out, size_t *out_size,
-                         struct diag *diag)
-{
-    const struct record_place place = {.uid = window->df->uid, .off = off};
-    for (;;) {
-        size_t held = (size_t)(window->off + window->bytes.len - off);
-        struct slice bytes = slice_of(window->bytes.data + (off - window->off), held);
-        int rc = record_decode(bytes, place, out, out_size);
-        if (rc != ERR_TORN)
-            return rc == 0 ? 0 : corrupt_at(window->df, off, diag);
-        if (held == window->length - off || *out_size > window->length - off)
-            return corrupt_at(window->df, off, diag);
-        rc = window_advance(window, off, *out_size, diag);
-        if (rc != 0)
-            return rc;
+    struct datafile_cursor cursor;
+    datafile_cursor_init(&cursor, df, range.from, range.end);
+    int rc = 0;
+    while (rc == 0 && !datafile_cursor_is_at_end(&cursor)) {
+        struct datafile_cursor_record at;
+        rc = datafile_cursor_next(&cursor, &at, diag);
+        if (rc == 0 && at.record.kind != RECORD_PAD)
+            rc = visit(ctx, &at.record, at.off, at.bytes.len);
     }
-}
-
-int datafile_scan(struct datafile *df, uint64_t length, datafile_visit_fn visit, void *ctx,
-                  struct diag *diag)
-{
-    ASSERT(length >= DATAFILE_HEADER_SIZE);
-    uint64_t off = DATAFILE_HEADER_SIZE;
-    struct window window = {.df = df, .length = length, .off = off};
-    int rc = window_advance(&window, off, 0, diag);
-    while (rc == 0 && off < length) {
-        struct record record;
-        size_t size;
-        rc = window_decode(&window, off, &record, &size, diag);
-        if (rc == 0 && record.kind != RECORD_PAD)
-            rc = visit(ctx, &record, off, size);
-        if (rc == 0)
-            off += size;
-    }
-    buf_fini(&window.bytes);
+    datafile_cursor_fini(&cursor);
     return rc;
 }

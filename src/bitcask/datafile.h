@@ -28,6 +28,13 @@ struct datafile_header {
     uint64_t uid; /* random; ties records and hints to this very file */
 };
 
+/* Dead records that a merge had to copy (R8): no reason for another one as long as some file has a
+ * record as old as `outside_index`. */
+struct kept_dead {
+    uint64_t bytes;
+    uint64_t outside_index;
+};
+
 struct datafile {
     _Atomic uint32_t ref_count;
     uint32_t id;
@@ -36,7 +43,13 @@ struct datafile {
     uint64_t lowest_index;        /* of a record in it; UINT64_MAX: none; owner only */
     uint64_t append_off;          /* where the next record will lie; owner only */
     uint64_t synced_off;          /* all below is on stable storage; owner only */
+    uint64_t live_bytes;          /* of records that are their keys' newest; owner only */
+    struct kept_dead kept_dead;   /* owner only */
+    uint64_t hinted_off;          /* as far as a hint was made; owner only */
+    uint64_t sealed_ms;           /* when, on the wall's clock; 0: before this start; owner only */
     bool has_durable_name;        /* its directory was synced since it was created; owner only */
+    bool is_output;               /* of a merge under way: no manifest names it; owner only */
+    bool is_damaged;              /* found so: no merge and no hint any more; owner only */
     _Atomic uint64_t written_off; /* all below has been handed to the file: may be read */
     struct file *file;            /* set once it has been created, before written_off moves */
     char *path;
@@ -47,6 +60,10 @@ void datafile_header_encode(const struct datafile_header *header, struct buf *to
 /* ERR_CORRUPT, or ERR_VERSION for a sound header of another version of the format. */
 MUST_CHECK
 int datafile_header_decode(struct slice block, struct datafile_header *out_header);
+
+/* `<dir>/<id><suffix>`, at least five digits; the caller's (mem_free). */
+#define DATAFILE_SUFFIX ".log"
+char *datafile_path(const char *dir, uint32_t id, const char *suffix);
 
 /* `<dir>/<id>.log`, nothing of it opened or made yet; empty, with one reference. */
 struct datafile *datafile_new(const char *dir, const struct datafile_header *header);
@@ -82,12 +99,19 @@ int datafile_read_value(struct datafile *df, const struct datafile_query *query,
                         struct buf *out_value, struct diag *diag);
 
 /* Called once a record from front to back, PADs left out; non-zero ends the scan. Slices are valid
- * within the call. */
+ * within the call. What a hint tells of a record has the value's length, but not its bytes (data is
+ * NULL). */
 typedef int (*datafile_visit_fn)(void *ctx, const struct record *record, uint64_t off, size_t size);
 
-/* Scans [header, length): every record must be valid (P5): ERR_CORRUPT names file and offset. */
+/* Offsets where records begin; `from` is DATAFILE_HEADER_SIZE or above. */
+struct datafile_range {
+    uint64_t from;
+    uint64_t end;
+};
+
+/* Scans the range: every record must be valid (P5): ERR_CORRUPT names file and offset. */
 MUST_CHECK
-int datafile_scan(struct datafile *df, uint64_t length, datafile_visit_fn visit, void *ctx,
-                  struct diag *diag);
+int datafile_scan(struct datafile *df, struct datafile_range range, datafile_visit_fn visit,
+                  void *ctx, struct diag *diag);
 
 #endif

@@ -43,6 +43,17 @@ struct file_table *file_table_with(const struct file_table *table, struct datafi
     return with;
 }
 
+struct file_table *file_table_without(const struct file_table *table, uint32_t id)
+{
+    size_t at = rank_of(table, id);
+    ASSERT(at < table->count && table->entries[at].id == id);
+    struct file_table *without = file_table_new(table->count - 1);
+    memcpy(without->entries, table->entries, at * sizeof(struct file_entry));
+    memcpy(without->entries + at, table->entries + at + 1,
+           (table->count - at - 1) * sizeof(struct file_entry));
+    return without;
+}
+
 struct datafile *file_table_find(const struct file_table *table, uint32_t id)
 {
     size_t at = rank_of(table, id);

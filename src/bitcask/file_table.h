@@ -26,6 +26,9 @@ struct file_table *file_table_new(size_t count);
 /* A copy with `df` in its place; no file of that id may be in it. */
 struct file_table *file_table_with(const struct file_table *table, struct datafile *df);
 
+/* A copy without the file of that id, which must be in it. */
+struct file_table *file_table_without(const struct file_table *table, uint32_t id);
+
 /* The file, or NULL. Thread: any. */
 struct datafile *file_table_find(const struct file_table *table, uint32_t id);
 

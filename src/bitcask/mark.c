@@ -33,7 +33,7 @@ static void collect_dirty(struct bitcask *bc)
     sync->needs_dir = false;
     for (size_t i = 0; i < table->count; i++) {
         struct datafile *df = table->entries[i].df;
-        if (df->append_off == df->synced_off)
+        if (df->is_output || df->append_off == df->synced_off)
             continue;
         sync->files[sync->file_count++] =
             (struct mark_file){.df = datafile_ref(df), .length = df->append_off};
@@ -47,14 +47,16 @@ void mark_note_files(struct bitcask *bc)
     const struct file_table *table = bitcask_table(bc);
     mem_free(mark->named);
     mark->named = mem_calloc(table->count, sizeof(*mark->named));
-    mark->named_count = table->count;
+    mark->named_count = 0;
     for (size_t i = 0; i < table->count; i++) {
         const struct datafile *df = table->entries[i].df;
+        if (df->is_output) /* B11 */
+            continue;
         ASSERT(is_aligned(df->append_off, DATAFILE_BLOCK)); /* B5 */
-        mark->named[i] = (struct bitcask_named){.id = df->id,
-                                                .uid = df->uid,
-                                                .length = df->append_off,
-                                                .lowest_index = df->lowest_index};
+        mark->named[mark->named_count++] = (struct bitcask_named){.id = df->id,
+                                                                  .uid = df->uid,
+                                                                  .length = df->append_off,
+                                                                  .lowest_index = df->lowest_index};
     }
 }
 
@@ -65,6 +67,7 @@ void bitcask_mark(struct bitcask *bc)
     chunk_queue_close_tail(&bc->queue);
     mark_note_files(bc);
     collect_dirty(bc);
+    bitcask_mark_retired(bc);
     bc->mark.state = MARK_SET;
     bc->is_dirty = false;
 }

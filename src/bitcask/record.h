@@ -62,6 +62,11 @@ struct record_place {
 
 /* Whole size in a file. */
 size_t record_size(const struct record *record);
+/* Of a key's PUT that belongs to no collection. */
+static inline size_t record_put_size(size_t key_len, size_t value_len, bool has_expiry)
+{
+    return RECORD_FIXED_SIZE + (has_expiry ? 8u : 0u) + key_len + value_len;
+}
 /* From a record's start to its value. */
 size_t record_value_off(const struct record *record);
 

@@ -10,11 +10,13 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "bitcask/hint.h"
 
 /* Opening is recovery, after a clean end as after a crash.
  *
  *   1. look    every file that the manifest names is there, at least as long as it says, and its
- *              header is its own; every record below the length is valid (else ERR_CORRUPT)
+ *              header is its own; every record below the length that no sound hint covers is valid
+ *              (else ERR_CORRUPT)
  *   2. remove  what has a name of our patterns and is not named: hints first, then files; and the
  *              hint of a file that is about to change
  *   3. cut     named files that are longer, to their length
@@ -61,6 +63,8 @@ struct recovery {
     bitcask_visit_fn visit;
     void *ctx;
     _Atomic uint64_t *progress_bytes;
+    void (*on_remark)(void *ctx, const char *text);
+    void *remark_ctx;
 };
 
 /* ---- The directory ---- */
@@ -199,6 +203,8 @@ struct file_scan {
 
 static void tell_progress(struct file_scan *scan, uint64_t off)
 {
+    if (off <= scan->told_off)
+        return;
     if (scan->rec->progress_bytes != NULL)
         atomic_fetch_add_explicit(scan->rec->progress_bytes, off - scan->told_off,
                                   memory_order_relaxed);
@@ -217,14 +223,55 @@ static int visit_record(void *ctx, const struct record *record, uint64_t off, si
     return scan->rec->visit(scan->rec->ctx, record, scan->id, off);
 }
 
+static bool has_hint(const struct recovery *rec, uint32_t id)
+{
+    const struct found_name *names = (const struct found_name *)(const void *)rec->names.data;
+    for (size_t i = 0; i < rec->names.len / sizeof(*names); i++) {
+        if (names[i].kind == NAME_HINT && names[i].id == id)
+            return true;
+    }
+    return false;
+}
+
+/* What the hint tells, if there is one that can be trusted; *out_from is where the scan begins. */
+static void read_hint(struct file_scan *scan, const struct datafile *df, uint64_t length,
+                      uint64_t *out_from)
+{
+    struct recovery *rec = scan->rec;
+    struct diag diag = {.text = ""};
+    uint64_t covered = 0;
+    *out_from = DATAFILE_HEADER_SIZE;
+    if (!has_hint(rec, df->id))
+        return;
+    uint64_t records_before = rec->bc->stats.records;
+    int rc = hint_read(rec->bc->os.fs, df, length, visit_record, scan, &covered, &diag);
+    if (rc == 0) {
+        *out_from = covered;
+        rec->bc->stats.hints_used++;
+        tell_progress(scan, covered);
+        return;
+    }
+    /* Told twice is as good as told once; counted twice is not. */
+    rec->bc->stats.records = records_before;
+    scan->lowest_index = UINT64_MAX;
+    if (rec->on_remark != NULL) {
+        char text[DIAG_SIZE + 40];
+        snprintf(text, sizeof(text), "%s; the file itself is read instead", diag.text);
+        rec->on_remark(rec->remark_ctx, text);
+    }
+}
+
 static int scan_file(struct recovery *rec, struct datafile *df, const struct bitcask_named *named)
 {
     struct file_scan scan = {
         .rec = rec, .id = df->id, .lowest_index = UINT64_MAX, .told_off = DATAFILE_HEADER_SIZE};
-    int rc = datafile_scan(df, named->length, visit_record, &scan, rec->diag);
+    struct datafile_range range = {.end = named->length};
+    read_hint(&scan, df, named->length, &range.from);
+    int rc = datafile_scan(df, range, visit_record, &scan, rec->diag);
     if (rc != 0)
         return rc;
     tell_progress(&scan, named->length);
+    df->hinted_off = range.from;
     if (scan.lowest_index != named->lowest_index)
         return diag_set(rec->diag, ERR_CORRUPT,
                         "%s: the lowest index below offset %" PRIu64 " is %" PRIu64
@@ -364,6 +411,10 @@ static void go_on(const struct recovery *rec)
     if (rec->named_count > 0 && rec->is_changing[rec->named_count - 1] &&
         bitcask_has_room(bc, table->entries[table->count - 1].df->append_off, RECORD_FIXED_SIZE))
         bc->current = table->entries[table->count - 1].df;
+    for (size_t i = 0; i < rec->named_count; i++) {
+        if (rec->is_changing[i]) /* its hint has gone */
+            table->entries[i].df->hinted_off = 0;
+    }
     mark_note_files(bc);
 }
 
@@ -371,6 +422,8 @@ static void go_on(const struct recovery *rec)
 
 static void recovery_init(struct recovery *rec, const struct bitcask_options *options)
 {
+    rec->on_remark = options->on_remark;
+    rec->remark_ctx = options->remark_ctx;
     size_t count = options->named_count;
     rec->named = mem_calloc(count, sizeof(*rec->named));
     rec->named_count = count;
@@ -433,6 +486,8 @@ int bitcask_scan(const struct bitcask_options *options, bitcask_visit_fn visit, 
         .bc = bitcask_new(options), .diag = diag, .visit = visit, .ctx = ctx, .is_look_only = true};
     recovery_init(&rec, options);
     int rc = check_named(&rec);
+    if (rc == 0)
+        rc = list_names(&rec);
     if (rc == 0)
         rc = look(&rec);
     bitcask_close(rec.bc);

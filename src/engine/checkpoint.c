@@ -61,6 +61,11 @@ static void take_over(struct sequencer *sequencer, struct checkpoint *checkpoint
     group_publish(group, PUB_CHECKPOINTS, group_published(group, PUB_CHECKPOINTS) + 1);
     group_publish(group, PUB_LAST_CHECKPOINT_MS, clock_wall_ms(group->options.os.clock));
     group_publish(group, PUB_LAST_CHECKPOINT_US, took_us);
+    /* What merges have replaced may go now (R2); most often there is nothing. */
+    for (uint32_t i = 0; i < group->stores.count; i++) {
+        if (atomic_load(&group->shards[i].stats.replaced_bytes) > 0)
+            upkeep_on_checkpoint(&group->shards[i]);
+    }
 }
 
 static void conclude(struct checkpoint *checkpoint)
@@ -137,6 +142,7 @@ static void finish_part(struct shard *shard)
     shard->mark = NULL;
     part->files = bitcask_mark_files(bitcask, &part->file_count);
     part->next_file_id = bitcask_next_id(bitcask);
+    shard_publish_stats(shard); /* it wants no checkpoint any more */
     part->post.run = on_part_done;
     loop_post(shard->group->sequencer.loop, &part->post);
 }
@@ -246,15 +252,37 @@ static struct checkpoint *checkpoint_new(struct sequencer *sequencer)
     return checkpoint;
 }
 
+/* New entries; or files that a merge has made or replaced, with or without new entries (R2). */
+static bool needs_checkpoint(const struct sequencer *sequencer)
+{
+    const struct group *group = sequencer->group;
+    if (sequencer->dispatched_index != group->manifest.index)
+        return true;
+    for (uint32_t i = 0; i < group->stores.count; i++) {
+        if (atomic_load(&group->shards[i].stats.wants_checkpoint) != 0)
+            return true;
+    }
+    return false;
+}
+
+static uint64_t replaced_bytes(const struct group *group)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < group->stores.count; i++)
+        bytes += atomic_load_explicit(&group->shards[i].stats.replaced_bytes, memory_order_relaxed);
+    return bytes;
+}
+
 void checkpoint_begin(struct sequencer *sequencer)
 {
     struct group *group = sequencer->group;
-    if (sequencer->checkpoint != NULL || group_state(group) == GROUP_REPLAYING)
+    if (sequencer->checkpoint != NULL || sequencer->is_recovering ||
+        group_state(group) == GROUP_REPLAYING)
         return;
     struct group_checkpoint_request *requests = sequencer->wanted;
     sequencer->wanted = NULL;
     sequencer->dirty_since_ms = 0;
-    if (sequencer->dispatched_index == group->manifest.index) {
+    if (!needs_checkpoint(sequencer)) {
         tell(requests, 0);
         return;
     }
@@ -268,13 +296,13 @@ void checkpoint_begin(struct sequencer *sequencer)
     sequencer_dispatch(sequencer, round);
 }
 
-/* When: with a log over its budget at once; else in the first quiet moment after the interval, at
- * the latest after the maximum delay. */
+/* When: with a log over its budget (and what merges have replaced) at once; else in the first quiet
+ * moment after the interval, at the latest after the maximum delay. */
 void checkpoint_tick(struct sequencer *sequencer)
 {
     const struct group_options *options = &sequencer->group->options;
     uint64_t now_ms = loop_now_ms(sequencer->loop);
-    if (sequencer->dispatched_index == sequencer->group->manifest.index) {
+    if (!needs_checkpoint(sequencer)) {
         sequencer->dirty_since_ms = 0;
         return;
     }
@@ -282,7 +310,10 @@ void checkpoint_tick(struct sequencer *sequencer)
         sequencer->dirty_since_ms = now_ms;
     uint64_t age_ms = now_ms - sequencer->dirty_since_ms;
     uint64_t idle_ms = now_ms - sequencer->last_write_ms;
-    bool is_over_budget = seglog_stats(sequencer->log).live_bytes > options->log_budget;
+    /* Files that only a checkpoint can remove take space as the log does. */
+    bool is_over_budget =
+        seglog_stats(sequencer->log).live_bytes + replaced_bytes(sequencer->group) >
+        options->log_budget;
     bool is_quiet =
         age_ms >= options->checkpoint_interval_ms && idle_ms >= options->checkpoint_idle_ms;
     if (is_over_budget || is_quiet || age_ms >= options->checkpoint_max_delay_ms)

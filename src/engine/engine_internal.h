@@ -8,6 +8,7 @@
 #include "engine/port_internal.h"
 #include "engine/sequencer_internal.h"
 #include "engine/shard_internal.h"
+#include "os/thread.h"
 #include "store/stores.h"
 
 /* The order of phases in a turn; sockets come before all of them, flushing replies after. */
@@ -39,6 +40,11 @@ struct group {
     _Atomic bool is_disk_full;       /* no segment can be prepared */
     struct tally_settings tally_settings;
     _Atomic uint64_t shards_failing; /* a set: their data files cannot be written */
+    struct lock merge_lock;          /* of the settings */
+    struct merge_settings merge_settings;
+    _Atomic uint32_t merge_token;  /* shard + 1 that merges; 0: none does */
+    _Atomic uint32_t merge_holds;  /* above 0: no merge begins */
+    _Atomic uint32_t unlink_holds; /* above 0: no data file is removed */
     struct {
         _Atomic uint64_t values[24];
     } published;

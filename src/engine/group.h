@@ -19,6 +19,7 @@
 
 #include "base/diag.h"
 #include "command/tally.h"
+#include "engine/group_merge.h"
 #include "loop/loop.h"
 #include "loop/pool.h"
 #include "os/aio.h"
@@ -68,6 +69,7 @@ struct group_options {
     bool is_serial;                   /* recover shards one after the other: for simulations */
     size_t hot_max_value;             /* as given, 0 too */
     struct lfu_options lfu;
+    struct merge_settings merge; /* as given */
     /* What cannot go on: the process (or the test) must end; `text` says which file and what to do.
      * Called once, from any of the group's loops. */
     void (*on_fatal)(void *ctx, const char *text);

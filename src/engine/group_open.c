@@ -205,6 +205,11 @@ struct opening {
     struct diag diag;
 };
 
+static void on_remark(void *ctx, const char *text)
+{
+    group_log(ctx, '#', "%s", text);
+}
+
 static struct store_options store_options_of(const struct group *group, uint32_t shard,
                                              const char *path)
 {
@@ -225,6 +230,8 @@ static struct store_options store_options_of(const struct group *group, uint32_t
         .named_count = manifest->shards[shard].file_count,
         .lfu = options->lfu,
         .hot_max_value = options->hot_max_value,
+        .on_remark = on_remark,
+        .remark_ctx = (void *)(uintptr_t)group,
     };
 }
 
@@ -521,6 +528,8 @@ struct group *group_new(const struct group_options *options)
     struct group *group = mem_calloc(1, sizeof(*group));
     group->options = *options;
     take_defaults(&group->options);
+    lock_init(&group->merge_lock);
+    group->merge_settings = options->merge;
     ASSERT(options->io_loop_count > 0 && options->shard_loop_count > 0);
     group->sequencer.group = group;
     group->sequencer.loop = group->options.log_loop;
@@ -594,6 +603,7 @@ void group_close_rest(struct group *group)
     manifest_fini(&group->manifest);
     aio_close(group->options.aio);
     file_unref(group->lock);
+    lock_fini(&group->merge_lock);
     mem_free(group->shards);
     mem_free(group);
 }

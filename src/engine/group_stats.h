@@ -35,6 +35,14 @@ struct group_stats {
     uint64_t rotations;
     uint64_t data_files;
     uint64_t data_bytes;
+    uint64_t data_live_bytes;
+    uint64_t data_replaced_bytes; /* of files that go with a checkpoint */
+    uint64_t merges;
+    uint64_t merges_failed;
+    uint64_t merge_freed_bytes;
+    uint64_t merge_total_bytes; /* of the one under way; 0: none is */
+    uint64_t merge_done_bytes;
+    uint64_t hints_written;
     uint64_t in_flight_bytes;
     uint64_t commands_logged;
     uint64_t replayed_commands;

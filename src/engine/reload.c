@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Everything in memory is forgotten and recovered from disk, while the node serves.
  *
+ *   shard      ends its merge, and begins none before the end: what is recovered knows the files
+ *              that the manifest names, and no output that is half made
  *   log loop   from here on nothing more is dispatched
  *              a checkpoint: the named files are all that has been applied (R1)
  *   pool       each shard's files are scanned into tables that nobody sees yet
@@ -15,6 +17,7 @@
 #include "engine/engine_internal.h"
 
 struct reload_part {
+    struct upkeep_wish no_merge;
     struct pool_job job;
     struct loop_post post;
     struct reload *reload;
@@ -62,8 +65,12 @@ static void conclude(struct reload *reload)
     struct sequencer *sequencer = &reload->group->sequencer;
     ASSERT(sequencer->reload == reload);
     sequencer->reload = NULL;
+    sequencer->is_recovering = false;
+    atomic_fetch_sub(&reload->group->merge_holds, 1);
     tell(reload->request, reload->error, &reload->diag);
     reload_free(reload);
+    if (sequencer->wanted != NULL)
+        checkpoint_begin(sequencer);
     loop_again(sequencer->loop);
 }
 
@@ -122,10 +129,27 @@ static void on_checkpointed(struct group_checkpoint_request *request)
         return;
     }
     ASSERT(group->manifest.index == group->sequencer.dispatched_index);
+    group->sequencer.is_recovering = true;
     reload->parts_left = group->stores.count;
     for (uint32_t i = 0; i < group->stores.count; i++)
         pool_submit(group->options.pool, POOL_BULK, &reload->parts[i].job, group->shards[i].loop,
                     run_recover, on_recovered);
+}
+
+static void on_merge_stopped(struct upkeep_wish *wish)
+{
+    struct reload *reload = CONTAINER_OF(wish, struct reload_part, no_merge)->reload;
+    if (!wish->was_met)
+        reload->error = ERR_BUSY;
+    if (--reload->parts_left > 0)
+        return;
+    if (reload->error != 0) {
+        conclude(reload);
+        return;
+    }
+    reload->checkpoint.loop = reload->group->sequencer.loop;
+    reload->checkpoint.on_done = on_checkpointed;
+    group_checkpoint(reload->group, &reload->checkpoint);
 }
 
 static void on_wanted(struct loop_post *post)
@@ -141,14 +165,15 @@ static void on_wanted(struct loop_post *post)
     struct reload *reload = mem_calloc(1, sizeof(*reload) + count * sizeof(reload->parts[0]));
     reload->group = group;
     reload->request = request;
+    reload->parts_left = count;
+    sequencer->reload = reload;
+    atomic_fetch_add(&group->merge_holds, 1);
     for (uint32_t i = 0; i < count; i++) {
         reload->parts[i].reload = reload;
         reload->parts[i].shard = i;
+        reload->parts[i].no_merge.on_done = on_merge_stopped;
+        upkeep_stop_merge(&group->shards[i], &reload->parts[i].no_merge);
     }
-    sequencer->reload = reload;
-    reload->checkpoint.loop = sequencer->loop;
-    reload->checkpoint.on_done = on_checkpointed;
-    group_checkpoint(group, &reload->checkpoint);
 }
 
 void group_reload(struct group *group, struct group_reload_request *request)

@@ -477,5 +477,6 @@ void sequencer_fini(struct sequencer *sequencer)
     batch_free(sequencer->waiting);
     checkpoint_free(sequencer->checkpoint); /* a fatal error came before its end */
     reload_free(sequencer->reload);
+    mem_free(sequencer->stop_hints);
     consensus_close(sequencer->consensus);
 }

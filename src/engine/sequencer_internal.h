@@ -50,14 +50,17 @@ struct sequencer {
     bool is_checkpoint_failing;    /* the last one: the next try is the second's */
     struct group_checkpoint_request *wanted;
     struct reload *reload;   /* under way: nothing more is dispatched */
+    bool is_recovering;      /* its part that reads what the manifest names: that must stay */
     uint64_t dirty_since_ms; /* loop time; 0: nothing new since the last checkpoint */
     uint64_t last_write_ms;
     uint64_t replayed;
     uint64_t replay_turn; /* of the loop, in which entries were last taken */
     bool is_stopping;
     bool stop_with_checkpoint;
-    enum { STOP_DRAINING, STOP_CHECKPOINTING, STOP_VOUCHING, STOP_DONE } stop_phase;
+    enum { STOP_DRAINING, STOP_CHECKPOINTING, STOP_HINTING, STOP_VOUCHING, STOP_DONE } stop_phase;
     struct group_checkpoint_request stop_request;
+    struct upkeep_wish *stop_hints; /* of all shards */
+    uint32_t stop_hints_left;
     int stop_error;
     void (*on_stopped)(void *ctx, int error);
     void *stop_ctx;

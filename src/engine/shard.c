@@ -55,7 +55,10 @@ static void take_write_back(struct shard *shard)
     }
     set_write_failing(shard, false, NULL);
     shard->is_write_failing = false;
+    uint64_t rotations = atomic_load_explicit(&shard->stats.rotations, memory_order_relaxed);
     shard_publish_stats(shard);
+    upkeep_note_written(
+        shard, atomic_load_explicit(&shard->stats.rotations, memory_order_relaxed) != rotations);
     if (shard->mark != NULL)
         checkpoint_on_written(shard);
 }
@@ -303,6 +306,7 @@ static bool run_phase(struct loop_phase *phase)
     shard_post_replies(shard);
     if (shard->state != SHARD_RUNNING)
         return did;
+    upkeep_step(shard);
     size_t unwritten = bitcask_unwritten_bytes(store_bitcask(shard->store));
     if (unwritten >= FLUSH_BYTES || (unwritten > 0 && shard->mark != NULL))
         shard_flush(shard);
@@ -348,6 +352,10 @@ void shard_publish_stats(struct shard *shard)
         {&to->rotations, files.rotations},
         {&to->data_files, files.file_count},
         {&to->data_bytes, files.bytes},
+        {&to->data_live_bytes, files.live_bytes},
+        {&to->replaced_bytes, files.retired_bytes},
+        {&to->wants_checkpoint, bitcask_wants_checkpoint(store_bitcask(shard->store))},
+        {&to->upkeep.hints_written, files.hints_written},
         {&to->next_due_ms, store_next_due_ms(shard->store)},
     };
     for (size_t i = 0; i < ARRAY_COUNT(words); i++)
@@ -367,6 +375,7 @@ void shard_init(struct shard *shard, struct group *group, uint32_t idx, struct l
     store_on_expired(store, shard_on_expired, shard);
     loop_timer_init(loop, &shard->flush_timer, on_flush_timer);
     loop_timer_init(loop, &shard->retry_timer, on_retry_timer);
+    upkeep_init(shard);
     shard_publish_stats(shard);
 }
 
@@ -380,6 +389,7 @@ void shard_stop(struct shard *shard)
     loop_phase_del(shard->loop, &shard->phase);
     loop_timer_fini(&shard->flush_timer);
     loop_timer_fini(&shard->retry_timer);
+    upkeep_stop(shard);
 }
 
 /* After a fatal error, or an end during replay, not everything has been executed. */
@@ -412,6 +422,7 @@ void shard_fini(struct shard *shard)
 {
     drop_rounds(shard);
     drop_jobs(shard);
+    upkeep_fini(shard);
     event_line_fini(&shard->events);
     tx_free(shard->tx);
     tally_free(shard->tally);

@@ -6,6 +6,7 @@
 #include "command/tally.h"
 #include "engine/batch.h"
 #include "engine/events/events.h"
+#include "engine/upkeep/upkeep.h"
 #include "loop/pool.h"
 #include "store/tx.h"
 
@@ -50,8 +51,12 @@ struct shard_stats {
     _Atomic uint64_t rotations;
     _Atomic uint64_t data_files;
     _Atomic uint64_t data_bytes;
+    _Atomic uint64_t data_live_bytes;
+    _Atomic uint64_t replaced_bytes; /* of files that wait for a checkpoint to go */
+    _Atomic uint64_t wants_checkpoint;
     _Atomic uint64_t next_due_ms;
     _Atomic uint64_t replayed;
+    struct upkeep_stats upkeep;
 };
 
 struct cold_load;
@@ -96,6 +101,7 @@ struct shard {
     struct bitcask_write *write;
     struct pool_job sync_job;
     struct bitcask_sync *sync;
+    struct upkeep upkeep;
     struct checkpoint *mark;    /* being made durable */
     struct reload_part *reload; /* has come back and is to be taken in */
     uint32_t cold_missing;

@@ -41,11 +41,40 @@ static bool are_ports_empty(const struct group *group)
     return true;
 }
 
+static void on_last_hint(struct upkeep_wish *wish)
+{
+    struct sequencer *sequencer = wish->ctx;
+    if (--sequencer->stop_hints_left > 0)
+        return;
+    mem_free(sequencer->stop_hints);
+    sequencer->stop_hints = NULL;
+    sequencer->stop_phase = STOP_VOUCHING;
+    loop_again(sequencer->loop);
+}
+
+/* All is in the data files now: with hints for them the next start reads no values. */
+static void begin_hints(struct sequencer *sequencer)
+{
+    struct group *group = sequencer->group;
+    uint32_t count = group->stores.count;
+    sequencer->stop_phase = STOP_HINTING;
+    sequencer->stop_hints_left = count;
+    sequencer->stop_hints = mem_calloc(count, sizeof(*sequencer->stop_hints));
+    for (uint32_t i = 0; i < count; i++) {
+        sequencer->stop_hints[i].on_done = on_last_hint;
+        sequencer->stop_hints[i].ctx = sequencer;
+        upkeep_write_last_hint(&group->shards[i], &sequencer->stop_hints[i]);
+    }
+}
+
 static void on_checkpoint_done(struct group_checkpoint_request *request)
 {
     struct sequencer *sequencer = CONTAINER_OF(request, struct sequencer, stop_request);
     sequencer->stop_error = request->error;
-    sequencer->stop_phase = STOP_VOUCHING;
+    if (request->error == 0)
+        begin_hints(sequencer);
+    else
+        sequencer->stop_phase = STOP_VOUCHING;
 }
 
 bool sequencer_stop_step(struct sequencer *sequencer)
@@ -66,6 +95,7 @@ bool sequencer_stop_step(struct sequencer *sequencer)
         group_checkpoint(group, &sequencer->stop_request);
         return true;
     case STOP_CHECKPOINTING:
+    case STOP_HINTING:
         return false;
     case STOP_VOUCHING:
         if (sequencer->checkpoint != NULL || sequencer->prep != NULL)
@@ -115,7 +145,7 @@ static void send_back(struct settle_part *part)
 void shard_look_settled(struct shard *shard)
 {
     struct settle_part *part = shard->settle;
-    if (part == NULL || shard->write != NULL || shard->sync != NULL)
+    if (part == NULL || shard->write != NULL || shard->sync != NULL || !upkeep_is_settled(shard))
         return;
     shard->settle = NULL;
     send_back(part);

@@ -106,7 +106,8 @@ static void uncount_row(struct keydir *dir, const struct row *row, size_t bytes)
 }
 
 /* Frees the rows and the overflow buckets of the last chain; returns how many rows. */
-static size_t free_last_chain(struct keydir *dir, struct bucket *head)
+static size_t free_last_chain(struct keydir *dir, struct bucket *head, keydir_visit_fn visit,
+                              void *ctx)
 {
     size_t freed = 0;
     for (struct bucket *bucket = head; bucket != NULL;) {
@@ -114,6 +115,8 @@ static size_t free_last_chain(struct keydir *dir, struct bucket *head)
             struct row *row = slot_row(slot_load(&bucket->slots[i]));
             if (row == NULL)
                 continue;
+            if (visit != NULL)
+                visit(ctx, row);
             uncount_row(dir, row, row_bytes(row));
             row_free(row);
             freed++;
@@ -126,7 +129,7 @@ static size_t free_last_chain(struct keydir *dir, struct bucket *head)
     return freed;
 }
 
-bool keydir_free_step(struct keydir *dir, size_t budget)
+bool keydir_free_step(struct keydir *dir, size_t budget, keydir_visit_fn visit, void *ctx)
 {
     ASSERT(budget > 0);
     if (epoch_collect(dir->bag, budget))
@@ -136,7 +139,7 @@ bool keydir_free_step(struct keydir *dir, size_t budget)
         if (work >= budget)
             return true;
         uint64_t last = n - 1;
-        work += 1 + free_last_chain(dir, table_bucket(dir, last));
+        work += 1 + free_last_chain(dir, table_bucket(dir, last), visit, ctx);
         table_publish(dir, last);
         if (last == chunk_start(chunk_of(last)))
             mem_free(atomic_load_explicit(&dir->chunks[chunk_of(last)], memory_order_relaxed));
@@ -148,7 +151,7 @@ bool keydir_free_step(struct keydir *dir, size_t budget)
 
 void keydir_free(struct keydir *dir)
 {
-    while (dir != NULL && keydir_free_step(dir, SIZE_MAX)) {
+    while (dir != NULL && keydir_free_step(dir, SIZE_MAX, NULL, NULL)) {
     }
 }
 

@@ -24,12 +24,14 @@ struct keydir;
 /* Has a bag of its own in `epoch` for what it retires. `seed` makes hashes unpredictable. */
 struct keydir *keydir_new(struct epoch *epoch, uint64_t seed);
 
+typedef void (*keydir_visit_fn)(void *ctx, const struct row *row);
+
 /* Frees everything at once: no reader may be left in it. keydir_free_step frees about `budget`
- * (> 0) rows and returns true while more is left: then call nothing else but it again. After false
- * the keydir itself is freed. */
+ * (> 0) rows, of which it tells `visit` (may be NULL) before, and returns true while more is left:
+ * then call nothing else but it again. After false the keydir itself is freed. */
 void keydir_free(struct keydir *dir);
 MUST_CHECK
-bool keydir_free_step(struct keydir *dir, size_t budget);
+bool keydir_free_step(struct keydir *dir, size_t budget, keydir_visit_fn visit, void *ctx);
 
 /* The hash to hand to the calls below. */
 uint64_t keydir_hash(const struct keydir *dir, struct slice key);
@@ -71,14 +73,12 @@ size_t keydir_retired_bytes(const struct keydir *dir);
 
 /* ---- Scans ---- */
 
-/* Must not change the keydir. */
-typedef void (*keydir_visit_fn)(void *ctx, const struct row *row);
-
-/* Visits one bucket from `cursor` on (0: the beginning) and returns the next cursor, 0 at the end.
- * What is in the table from the first call to the last is visited, however the table grows and
- * shrinks meanwhile; what is not there at all, never; twice only what another thread moves in its
- * chain at the very moment, so for the writer's own scans nothing. Cursors are reverse-binary and
- * below 2^48; any number may be given, at random or by a client. Thread: any reader. */
+/* Visits, by a function that must not change the keydir, one bucket from `cursor` on (0: the
+ * beginning) and returns the next cursor, 0 at the end. What is in the table from the first call to
+ * the last is visited, however the table grows and shrinks meanwhile; what is not there at all,
+ * never; twice only what another thread moves in its chain at the very moment, so for the writer's
+ * own scans nothing. Cursors are reverse-binary and below 2^48; any number may be given, at random
+ * or by a client. Thread: any reader. */
 uint64_t keydir_scan(const struct keydir *dir, uint64_t cursor, keydir_visit_fn visit, void *ctx);
 
 /* Visits all rows in the bucket chain that `hash` falls into; maybe none. Thread: writer. */

@@ -40,10 +40,8 @@ static const struct {
     const char *name;
     unsigned threads;
 } lane_defaults[POOL_LANE_COUNT] = {
-    [POOL_APPEND] = {"append", 1},
-    [POOL_READ] = {"read", 4},
-    [POOL_SYNC] = {"sync", 2},
-    [POOL_BULK] = {"bulk", 1},
+    [POOL_APPEND] = {"append", 1}, [POOL_READ] = {"read", 4},   [POOL_SYNC] = {"sync", 2},
+    [POOL_BULK] = {"bulk", 1},     [POOL_MERGE] = {"merge", 1},
 };
 
 static struct pool_job *job_from(struct loop_post *post)

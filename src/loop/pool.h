@@ -19,7 +19,8 @@ enum pool_lane {
     POOL_APPEND, /* data-file appends: short, many */
     POOL_READ,   /* cold reads: a client waits */
     POOL_SYNC,   /* fdatasync, manifest, directory syncs */
-    POOL_BULK,   /* segment preparation, merge, hints, scans */
+    POOL_BULK,   /* segment preparation, scans: a write may wait for it */
+    POOL_MERGE,  /* merges, hints, the removal of data files: nobody waits */
     POOL_LANE_COUNT
 };
 
@@ -39,7 +40,7 @@ struct pool_job {
 struct pool;
 
 struct pool_options {
-    unsigned threads[POOL_LANE_COUNT]; /* at most; 0: the default of the lane (1, 4, 2, 1) */
+    unsigned threads[POOL_LANE_COUNT]; /* at most; 0: the default of the lane (1, 4, 2, 1, 1) */
     bool is_inline; /* no threads: a job runs at the end of the turn in which it was submitted, on
                        its loop. For simulations, where everything is one thread. */
 };

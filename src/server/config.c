@@ -91,7 +91,7 @@ static const struct config_row rows[CONF_COUNT] = {
     BOOL(CONF_DAEMONIZE, "daemonize", false, "no",
          "Only 'no': a service manager starts Ferric in the background."),
     NUMBER(CONF_DATABASES, "databases", false, 1, 1024, "16", "Number of databases."),
-    BYTES(CONF_DATA_FILE_SIZE, "data-file-size", false, MB, 4 * GB - MB, "256mb",
+    BYTES(CONF_DATA_FILE_SIZE, "data-file-size", false, MB, 2 * GB, "256mb",
           "Data files are rotated at this size."),
     TEXT(CONF_DIR, "dir", false, false, "./data",
          "The data directory. It is made if it is missing, in a folder that is there. A relative "
@@ -146,6 +146,35 @@ static const struct config_row rows[CONF_COUNT] = {
           "Commands taken and not answered; beyond it clients are not read from."),
     BYTES(CONF_MAX_UNWRITTEN, "max-unwritten-bytes", false, MB, 64 * GB, "32mb",
           "Records of a shard not yet in their data file; beyond it no more is applied."),
+    NUMBER(CONF_MERGE_COOLDOWN_MS, "merge-cooldown-ms", true, 0, 86400000, "60000",
+           "After a merge a shard begins the next one no sooner."),
+    NUMBER(
+        CONF_MERGE_DEAD_PERCENT, "merge-dead-percent", true, 1, 100, "50",
+        "A data file is merged when so much of it has been overwritten, deleted or has expired."),
+    NUMBER(CONF_MERGE_MAX_FILES, "merge-max-files", true, 1, 1000, "10",
+           "One merge takes so many files at most."),
+    NUMBER(CONF_MERGE_MIN_AGE_MS, "merge-min-age-ms", true, 0, INT64_MAX, "3600000",
+           "With merge-mode age: one of the files must have been full for so long."),
+    BYTES(
+        CONF_MERGE_MIN_DEAD_BYTES, "merge-min-dead-bytes", true, 0, 64 * GB, "128mb",
+        "A data file with fewer dead bytes is not merged for them; half of data-file-size if that "
+        "is less."),
+    NUMBER(CONF_MERGE_MIN_FILES, "merge-min-files", true, 2, 1000, "2",
+           "Small files are joined when there are so many."),
+    NUMBER(CONF_MERGE_MIN_FREE_PERCENT, "merge-min-free-percent", true, 0, 99, "10",
+           "A merge leaves so much of the disk's free space free, or does not begin."),
+    CHOICE(CONF_MERGE_MODE, "merge-mode", true, "hot", "hot, bulk, age, off",
+           "When data files are merged: at any time; in the hours of the merge window; in these if "
+           "a file is old enough (merge-min-age-ms); or only by FERRICSTORE.MERGE."),
+    BYTES(CONF_MERGE_RATE, "merge-rate-limit", true, 0, 64 * GB, "32mb",
+          "Bytes a second that a merge reads and writes; 0: no limit. Set aside while more than "
+          "half of the data files, and the log budget on top, is dead."),
+    BYTES(CONF_MERGE_SMALL_FILE, "merge-small-file-size", true, 0, 64 * GB, "10mb",
+          "Smaller data files are joined."),
+    NUMBER(CONF_MERGE_WINDOW_END, "merge-window-end-hour", true, 0, 23, "4",
+           "With merge-mode bulk or age: the hour (UTC) in which merges no longer begin."),
+    NUMBER(CONF_MERGE_WINDOW_START, "merge-window-start-hour", true, 0, 23, "2",
+           "With merge-mode bulk or age: the hour (UTC) from which merges begin."),
     TEXT(CONF_NOTIFY_EVENTS, "notify-keyspace-events", true, false, "",
          "Which events of keys are published: K (as __keyspace@<db>__:<key>), E (as "
          "__keyevent@<db>__:<event>), one of the two at least; g generic, $ strings, l lists, s "

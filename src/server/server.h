@@ -97,6 +97,7 @@ extern const struct command_family command_family;
 extern const struct command_family config_family;
 extern const struct command_family info_family;
 extern const struct command_family lolwut_family;
+extern const struct command_family ferricstore_family;
 extern const struct command_family save_family;
 extern const struct command_family server_debug_family;
 extern const struct command_family server_memory_family;

@@ -14,6 +14,7 @@
  * A row has no field for the revision: its LFU word holds it until that pass sets the word anew.
  */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
@@ -26,8 +27,10 @@ struct recovery {
     const struct store_options *options;
     struct store *store;
     struct diag *diag;
-    uint32_t file_id;  /* that is being read */
-    size_t dead_count; /* records taken since the last pass that the next may take out */
+    uint32_t file_id;       /* that is being read */
+    size_t dead_count;      /* records taken since the last pass that the next may take out */
+    struct file_live *live; /* of each named file, by ascending id */
+    size_t live_idx;        /* that was counted last */
     uint64_t flushed[STORE_MAX_DATABASES]; /* newest FLUSH of each database number */
 };
 
@@ -102,15 +105,34 @@ static bool is_dead(const struct settle *settle, const struct row *row)
             position_index(row_version(row)) < settle->unread_index);
 }
 
+/* The count of the file, which has been read and so is among them. */
+static struct file_live *live_of(struct recovery *recovery, uint32_t file_id)
+{
+    size_t low = 0;
+    size_t high = recovery->options->named_count;
+    if (recovery->live[recovery->live_idx].file_id == file_id)
+        return &recovery->live[recovery->live_idx];
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (recovery->live[middle].file_id <= file_id)
+            low = middle;
+        else
+            high = middle;
+    }
+    ASSERT(recovery->live[low].file_id == file_id);
+    recovery->live_idx = low;
+    return &recovery->live[low];
+}
+
 /* What a row of the finished store needs. */
 static void finish_row(const struct settle *settle, const struct row *row)
 {
     struct db *db = settle->db;
-    uint64_t hash = keydir_hash(db->dir, row_key(row));
-    struct row *mine = keydir_find_mine(db->dir, row_key(row), hash);
-    atomic_store_explicit(&mine->lfu, lfu_new(settle->lfu_ms), memory_order_relaxed);
-    store_note_expiry(db, row, NULL, hash);
+    row_set_lfu(row, lfu_new(settle->lfu_ms));
+    if (row_expire_at_ms(row) != 0)
+        store_note_expiry(db, row, NULL, keydir_hash(db->dir, row_key(row)));
     store_count_cold(db, 1);
+    live_of(settle->recovery, place_file_id(row_place(row)))->bytes += store_record_bytes(row);
 }
 
 static void settle_row(void *ctx, const struct row *row)
@@ -249,11 +271,45 @@ static int read_files(struct recovery *recovery, bool is_look_only, _Atomic uint
         .next_id = options->next_file_id,
         .named = options->named,
         .named_count = options->named_count,
+        .on_remark = options->on_remark,
+        .remark_ctx = options->remark_ctx,
     };
     if (is_look_only)
         return bitcask_scan(&of_files, on_record, recovery, recovery->diag);
     return bitcask_open(&of_files, on_record, recovery, progress, &recovery->store->bitcask,
                         recovery->diag);
+}
+
+static int by_file_id(const void *a, const void *b)
+{
+    uint32_t left = ((const struct file_live *)a)->file_id;
+    uint32_t right = ((const struct file_live *)b)->file_id;
+    return left < right ? -1 : left > right;
+}
+
+static struct file_live *no_live(const struct store_options *options)
+{
+    struct file_live *live = mem_calloc(options->named_count, sizeof(*live));
+    for (size_t i = 0; i < options->named_count; i++)
+        live[i].file_id = options->named[i].id;
+    if (options->named_count > 0)
+        qsort(live, options->named_count, sizeof(*live), by_file_id);
+    return live;
+}
+
+/* Tells the files how much of each is live, or keeps it for store_adopt(). */
+static void hand_over_live(struct recovery *recovery)
+{
+    struct store *store = recovery->store;
+    size_t count = recovery->options->named_count;
+    if (store->bitcask == NULL) {
+        store->recovered_live = recovery->live;
+        store->recovered_count = count;
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        bitcask_add_live(store->bitcask, recovery->live[i].file_id, recovery->live[i].bytes);
+    mem_free(recovery->live);
 }
 
 static int recover(const struct store_options *options, bool is_look_only,
@@ -263,11 +319,14 @@ static int recover(const struct store_options *options, bool is_look_only,
     recovery->options = options;
     recovery->store = make_store(options);
     recovery->diag = diag;
+    recovery->live = no_live(options);
     int rc = read_files(recovery, is_look_only, progress);
     if (rc == 0) {
         settle_all(recovery, UINT64_MAX, true);
+        hand_over_live(recovery);
         *out_store = recovery->store;
     } else {
+        mem_free(recovery->live);
         recovery->store->bitcask = NULL;
         store_close(recovery->store);
     }

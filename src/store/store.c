@@ -95,17 +95,17 @@ struct datafile *store_pin(const struct store *store, struct place place)
     return bitcask_pin(store->bitcask, place_file_id(place));
 }
 
-int store_read_cold(struct datafile *file, uint16_t database_id, const struct row *row,
-                    bool no_wait, struct buf *out, struct diag *diag)
+int store_read_cold(const struct store_cold *cold, const struct row *row, bool no_wait,
+                    struct buf *out, struct diag *diag)
 {
     const struct datafile_query query = {
-        .off = place_off(row_place(row)),
+        .off = place_off(cold->place),
         .key = row_key(row),
         .value_size = row->value_size,
-        .db_id = database_id,
+        .db_id = cold->database_id,
         .no_wait = no_wait,
     };
-    return datafile_read_value(file, &query, out, diag);
+    return datafile_read_value(cold->file, &query, out, diag);
 }
 
 /* ---- Publishing ---- */
@@ -163,18 +163,37 @@ void store_note_watched(struct store *store, struct watched_note *note, uint16_t
     watched_add(&store->watched, note, key, keydir_hash(store_keydir(store, db), key), db);
 }
 
+void store_chill_later(struct store *store, const struct db *db, const struct row *row,
+                       uint64_t hash)
+{
+    if (row_is_hot(row) && row->value_size > hot_max_value(store))
+        push_chill(&store->chills, (struct chill){.hash = hash,
+                                                  .place = row_place(row).word,
+                                                  .version = row->version,
+                                                  .db = db->number});
+}
+
+static void add_live(struct store *store, const struct row *row)
+{
+    bitcask_add_live(store->bitcask, place_file_id(row_place(row)), store_record_bytes(row));
+}
+
+static void sub_live(struct store *store, const struct row *row)
+{
+    bitcask_sub_live(store->bitcask, place_file_id(row_place(row)), store_record_bytes(row));
+}
+
 void store_publish(struct store *store, struct db *db, struct row *row, const struct row *old,
                    uint64_t hash)
 {
     ASSERT(place_class(row_place(row)) != PLACE_PENDING); /* T2 */
     if (old != NULL && !row_is_hot(old))
         store_count_cold(db, -1);
+    if (old != NULL)
+        sub_live(store, old);
+    add_live(store, row);
     store_note_expiry(db, row, old, hash);
-    if (row_is_hot(row) && row->value_size > hot_max_value(store))
-        push_chill(&store->chills, (struct chill){.hash = hash,
-                                                  .place = row_place(row).word,
-                                                  .version = row->version,
-                                                  .db = db->number});
+    store_chill_later(store, db, row, hash);
     if (!row_is_hot(row))
         store_count_cold(db, 1);
     /* One with an expiry may have been as good as absent. */
@@ -188,6 +207,7 @@ void store_unpublish(struct db *db, const struct row *old, uint64_t hash)
 {
     if (!row_is_hot(old))
         store_count_cold(db, -1);
+    sub_live(db->store, old);
     bool was_there = keydir_del(db->dir, row_key(old), hash);
     ASSERT(was_there);
 }
@@ -223,6 +243,7 @@ void store_adopt(struct store *store, struct store *fresh)
         struct db *db = store_db(fresh, (uint16_t)i);
         ASSERT(db->id == old->id);
         db->store = store;
+        old->is_uncounted = true;
         atomic_store_explicit(&store->dbs[i], db, memory_order_release);
         atomic_store_explicit(&fresh->dbs[i], NULL, memory_order_relaxed);
         epoch_retire(store->dropped_bag, old, keydir_bytes(old->dir));
@@ -232,6 +253,12 @@ void store_adopt(struct store *store, struct store *fresh)
                           atomic_load_explicit(&fresh->cold_rows, memory_order_relaxed),
                           memory_order_relaxed);
     store->chills.count = 0; /* all is cold */
+    bitcask_forget_live(store->bitcask);
+    for (size_t i = 0; i < fresh->recovered_count; i++)
+        bitcask_add_live(store->bitcask, fresh->recovered_live[i].file_id,
+                         fresh->recovered_live[i].bytes);
+    LIST_EACH(node, next, &store->dropped)
+    LIST_ENTRY(node, struct db, node)->is_uncounted = true;
     store_close(fresh);
 }
 
@@ -429,13 +456,19 @@ static void free_db(struct db *db)
     mem_free(db);
 }
 
+/* The file may have gone: a merge takes what is dropped for dead. */
+static void forget_row(void *ctx, const struct row *row)
+{
+    sub_live(ctx, row);
+}
+
 static bool drop_step(struct store *store, size_t budget)
 {
     epoch_collect(store->dropped_bag, budget);
     if (list_is_empty(&store->dropped))
         return false;
     struct db *db = LIST_ENTRY(store->dropped.next, struct db, node);
-    if (keydir_free_step(db->dir, budget))
+    if (keydir_free_step(db->dir, budget, db->is_uncounted ? NULL : forget_row, store))
         return true;
     list_del(&db->node);
     free_db(db);
@@ -587,6 +620,7 @@ void store_close(struct store *store)
     if (store->bitcask != NULL)
         bitcask_close(store->bitcask);
     mem_free(store->chills.items);
+    mem_free(store->recovered_live);
     watched_fini(&store->watched);
     mem_free(store);
 }
@@ -608,11 +642,12 @@ static int row_bytes_of_value(struct digest *digest, const struct row *row, stru
         buf_append_slice(out, row_value(row));
         return 0;
     }
-    struct datafile *file = store_pin(digest->store, row_place(row));
-    if (file == NULL)
+    struct store_cold cold = {.place = row_place(row), .database_id = digest->db->id};
+    cold.file = store_pin(digest->store, cold.place);
+    if (cold.file == NULL)
         return diag_set(digest->diag, ERR_CORRUPT, "a row names a data file that is not there");
-    int rc = store_read_cold(file, digest->db->id, row, false, out, digest->diag);
-    datafile_unref(file);
+    int rc = store_read_cold(&cold, row, false, out, digest->diag);
+    datafile_unref(cold.file);
     return rc;
 }
 

@@ -10,7 +10,7 @@
  * Threads:  one owner at a time: the shard's thread, or whoever it is lent to (R20). What says
  *           "any reader" may be called by registered epoch readers.
  * Units:    bytes; ms since the Unix epoch.
- * See store/README.md, invariants T1-T10.
+ * See store/README.md, invariants T1-T13.
  */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
@@ -47,6 +47,9 @@ struct store_options {
     size_t named_count;
     struct lfu_options lfu;
     size_t hot_max_value; /* values over it are never kept hot once they are written */
+    /* As for bitcask_open(). */
+    void (*on_remark)(void *ctx, const char *text);
+    void *remark_ctx;
 };
 
 /* Recovers the state that the named files hold, expired keys left out as of state_ms, all values
@@ -88,12 +91,21 @@ void store_note_watched(struct store *store, struct watched_note *note, uint16_t
 /* Time of the last entry applied here: keys that expire at or before it are gone (R14, R22). */
 uint64_t store_applied_ms(const struct store *store);
 
-/* A cold value, by its pinned file. 0; -EAGAIN with `no_wait` if the disk must be asked;
- * ERR_CORRUPT and others with diag. Appends to *out. Thread: any that holds `file`. */
+/* Where a cold value lies: its row's place, read once (a merge changes it), and the file of that,
+ * with a reference. */
+struct store_cold {
+    struct datafile *file;
+    struct place place;
+    uint16_t database_id;
+};
+
+/* The row's value. 0; -EAGAIN with `no_wait` if the disk must be asked; ERR_CORRUPT and others with
+ * diag. Appends to *out. Thread: any that holds the file. */
 MUST_CHECK
-int store_read_cold(struct datafile *file, uint16_t database_id, const struct row *row,
-                    bool no_wait, struct buf *out, struct diag *diag);
-/* The file a cold row's record lies in, with a reference. */
+int store_read_cold(const struct store_cold *cold, const struct row *row, bool no_wait,
+                    struct buf *out, struct diag *diag);
+/* The file of that place, with a reference; NULL if a merge has replaced it: the key has another
+ * place by now, or has been written anew. */
 struct datafile *store_pin(const struct store *store, struct place place);
 uint16_t store_database_id(const struct store *store, uint16_t db);
 

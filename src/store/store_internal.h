@@ -4,6 +4,7 @@
 #define STORE_STORE_INTERNAL_H
 
 #include "base/list.h"
+#include "bitcask/upkeep.h"
 #include "store/expiry.h"
 #include "store/store.h"
 #include "store/watched.h"
@@ -19,6 +20,13 @@ struct db {
     int64_t cold_rows;
     uint16_t number;
     uint16_t id;
+    bool is_uncounted; /* its rows are no longer among the files' live bytes */
+};
+
+/* What of a file is live, as recovery found it. */
+struct file_live {
+    uint32_t file_id;
+    uint64_t bytes;
 };
 
 /* A row that is to lose its value once its record is in the file. */
@@ -44,6 +52,8 @@ struct store {
     uint64_t hash_seed;
     _Atomic size_t hot_max_value; /* read by whoever the store is lent to */
     struct lfu_options lfu;
+    struct file_live *recovered_live; /* of a store without files of its own */
+    size_t recovered_count;
     struct epoch_bag *dropped_bag;
     struct list_node dropped;
     struct chill_queue chills;
@@ -91,5 +101,15 @@ void store_publication_close(struct store *store);
 void store_note_expiry(struct db *db, const struct row *row, const struct row *old, uint64_t hash);
 
 void store_count_cold(struct db *db, int64_t change);
+
+/* A value over the limit is made cold once its record is in the file. */
+void store_chill_later(struct store *store, const struct db *db, const struct row *row,
+                       uint64_t hash);
+
+/* What the row's record takes in its file. */
+static inline uint64_t store_record_bytes(const struct row *row)
+{
+    return record_put_size(row->key_size, row->value_size, (row->flags & ROW_HAS_EXPIRE) != 0);
+}
 
 #endif

@@ -132,7 +132,7 @@ void tx_put_frozen(struct tx *tx, const struct item *item, struct buf *value)
 
 /* ---- Asking ---- */
 
-static void want(struct tx *tx, const struct item *item, struct datafile *file)
+static void want(struct tx *tx, const struct item *item, const struct store_cold *cold)
 {
     if (tx->want_count == tx->want_cap) {
         tx->want_cap = tx->want_cap == 0 ? 4 : tx->want_cap * 2;
@@ -140,8 +140,8 @@ static void want(struct tx *tx, const struct item *item, struct datafile *file)
     }
     struct tx_want *added = &tx->wants[tx->want_count++];
     *added = (struct tx_want){
-        .file = file,
-        .place = row_place(item->row),
+        .file = cold->file,
+        .place = cold->place,
         .item = *item,
     };
     added->item.row = NULL;
@@ -160,6 +160,19 @@ struct tx_want tx_want_take(struct tx *tx, size_t idx)
     return taken;
 }
 
+/* A merge moves records while readers look: the place changes first, then its old file goes, so
+ * that a second look finds the new one. The place of a row that is no longer in the keydir stays
+ * what it was. */
+static bool pin(const struct tx *tx, const struct item *item, struct store_cold *cold)
+{
+    const struct store *store = tx->stores->shards[item->shard];
+    do {
+        cold->place = row_place(item->row);
+        cold->file = store_pin(store, cold->place);
+    } while (cold->file == NULL && row_place(item->row).word != cold->place.word);
+    return cold->file != NULL;
+}
+
 int tx_load(struct tx *tx, const struct item *item, struct slice *out_value)
 {
     if (LIKELY(item->row != NULL && row_is_hot(item->row))) {
@@ -172,25 +185,26 @@ int tx_load(struct tx *tx, const struct item *item, struct slice *out_value)
         return 0;
     }
     ASSERT(item->row != NULL); /* a frozen item has its value */
-    const struct store *store = tx->stores->shards[item->shard];
-    struct datafile *file = store_pin(store, row_place(item->row));
-    if (file == NULL)
-        return diag_set(&tx->diag, ERR_CORRUPT, "a key of shard %u names a data file that is gone",
-                        item->shard);
+    struct store_cold cold = {.database_id = item->database_id};
+    if (!pin(tx, item, &cold))
+        return tx->mode == TX_INLINE
+                   ? ERR_RETRY /* the row has been replaced, and then its file */
+                   : diag_set(&tx->diag, ERR_CORRUPT,
+                              "a key of shard %u names a data file that is gone", item->shard);
     struct buf value = {0};
-    int rc = store_read_cold(file, item->database_id, item->row, true, &value, &tx->diag);
+    int rc = store_read_cold(&cold, item->row, true, &value, &tx->diag);
     if (rc == 0) {
         tx_put_loaded(tx, item, &value);
-        datafile_unref(file);
+        datafile_unref(cold.file);
         *out_value = buf_slice(&tx->loaded[tx->loaded_count - 1].value);
         return 0;
     }
     buf_fini(&value);
     if (rc != -EAGAIN && rc != -EOPNOTSUPP) {
-        datafile_unref(file);
+        datafile_unref(cold.file);
         return rc;
     }
-    want(tx, item, file);
+    want(tx, item, &cold);
     return ERR_COLD;
 }
 

@@ -55,7 +55,8 @@ static void open_and_scan(const uint8_t *data, size_t size)
     if (rc == 0) {
         atomic_store(&df->written_off, size);
         struct scan scan = {.df = df, .end = DATAFILE_HEADER_SIZE};
-        rc = datafile_scan(df, size, on_record, &scan, &diag);
+        rc = datafile_scan(df, (struct datafile_range){.from = DATAFILE_HEADER_SIZE, .end = size},
+                           on_record, &scan, &diag);
     }
     ASSERT(rc == 0 || rc == ERR_CORRUPT || rc == ERR_VERSION);
     ASSERT(rc == 0 || diag.text[0] != '\0');

@@ -137,7 +137,8 @@ static bool is_same(const struct record *a, const struct record *b)
            a->db_id == b->db_id && a->revision == b->revision && a->position == b->position &&
            a->expire_at_ms == b->expire_at_ms && a->collection.position == b->collection.position &&
            a->collection.counter == b->collection.counter && slice_eq(a->key, b->key) &&
-           slice_eq(a->value, b->value);
+           a->value.len == b->value.len &&
+           (a->value.data == NULL || slice_eq(a->value, b->value)); /* a hint has no bytes */
 }
 
 /* ---- Opening ---- */

@@ -62,8 +62,8 @@ static void on_done(struct loop_post *post)
 bool simpool_run_one(struct simpool *pool)
 {
     static const unsigned threads[POOL_LANE_COUNT] = {
-        [POOL_APPEND] = 1, [POOL_READ] = 4, [POOL_SYNC] = 2, [POOL_BULK] = 1};
-    struct pool_job **candidates[8];
+        [POOL_APPEND] = 1, [POOL_READ] = 4, [POOL_SYNC] = 2, [POOL_BULK] = 1, [POOL_MERGE] = 1};
+    struct pool_job **candidates[9];
     unsigned count = 0;
     for (unsigned lane = 0; lane < POOL_LANE_COUNT; lane++) {
         struct pool_job **link = &pool->lanes[lane];

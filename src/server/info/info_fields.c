@@ -237,6 +237,15 @@ NUMBER_FIELD(show_log_recycled, info->group.log_recycled)
 NUMBER_FIELD(show_log_prepared, info->group.log_prepared)
 NUMBER_FIELD(show_data_files, info->group.data_files)
 NUMBER_FIELD(show_data_bytes, info->group.data_bytes)
+NUMBER_FIELD(show_data_live_bytes, info->group.data_live_bytes)
+NUMBER_FIELD(show_data_replaced_bytes, info->group.data_replaced_bytes)
+NUMBER_FIELD(show_hints_written, info->group.hints_written)
+NUMBER_FIELD(show_merge_running, info->group.merge_total_bytes != 0)
+NUMBER_FIELD(show_merge_total_bytes, info->group.merge_total_bytes)
+NUMBER_FIELD(show_merge_done_bytes, info->group.merge_done_bytes)
+NUMBER_FIELD(show_merges, info->group.merges)
+NUMBER_FIELD(show_merges_failed, info->group.merges_failed)
+NUMBER_FIELD(show_merge_freed_bytes, info->group.merge_freed_bytes)
 NUMBER_FIELD(show_data_rotations, info->group.rotations)
 NUMBER_FIELD(show_replayed_commands, info->group.replayed_commands)
 NUMBER_FIELD(show_clock_ms, info->group.hlc_ms)
@@ -457,6 +466,15 @@ static const struct info_row rows[] = {
     {"Persistence", "log_segments_prepared", show_log_prepared, NULL},
     {"Persistence", "data_files", show_data_files, NULL},
     {"Persistence", "data_bytes", show_data_bytes, NULL},
+    {"Persistence", "data_live_bytes", show_data_live_bytes, NULL},
+    {"Persistence", "data_replaced_bytes", show_data_replaced_bytes, NULL},
+    {"Persistence", "hints_written", show_hints_written, NULL},
+    {"Persistence", "merge_in_progress", show_merge_running, NULL},
+    {"Persistence", "merge_total_bytes", show_merge_total_bytes, NULL},
+    {"Persistence", "merge_done_bytes", show_merge_done_bytes, NULL},
+    {"Persistence", "merges", show_merges, NULL},
+    {"Persistence", "merges_failed", show_merges_failed, NULL},
+    {"Persistence", "merge_freed_bytes", show_merge_freed_bytes, NULL},
     {"Persistence", "data_rotations", show_data_rotations, NULL},
     {"Persistence", "replayed_commands", show_replayed_commands, NULL},
     {"Persistence", "clock_ms", show_clock_ms, NULL},

@@ -161,6 +161,26 @@ static int measure_sync(struct server *server, const char *dir, struct diag *dia
                     place, err_text(rc));
 }
 
+static struct merge_settings merge_settings_of(const struct config *config)
+{
+    uint64_t min_dead = config_number(config, CONF_MERGE_MIN_DEAD_BYTES);
+    uint64_t half_file = config_number(config, CONF_DATA_FILE_SIZE) / 2;
+    return (struct merge_settings){
+        .mode = (enum merge_mode)config_number(config, CONF_MERGE_MODE),
+        .dead_percent = (uint32_t)config_number(config, CONF_MERGE_DEAD_PERCENT),
+        .min_dead_bytes = min_dead < half_file ? min_dead : half_file,
+        .small_file_bytes = config_number(config, CONF_MERGE_SMALL_FILE),
+        .min_files = (uint32_t)config_number(config, CONF_MERGE_MIN_FILES),
+        .max_files = (uint32_t)config_number(config, CONF_MERGE_MAX_FILES),
+        .cooldown_ms = (uint32_t)config_number(config, CONF_MERGE_COOLDOWN_MS),
+        .hour_from = (uint32_t)config_number(config, CONF_MERGE_WINDOW_START),
+        .hour_to = (uint32_t)config_number(config, CONF_MERGE_WINDOW_END),
+        .min_age_ms = config_number(config, CONF_MERGE_MIN_AGE_MS),
+        .min_free_percent = (uint32_t)config_number(config, CONF_MERGE_MIN_FREE_PERCENT),
+        .rate_bytes = config_number(config, CONF_MERGE_RATE),
+    };
+}
+
 int server_open_group(struct server *server, struct diag *diag)
 {
     const struct config *config = server->config;
@@ -209,6 +229,7 @@ int server_open_group(struct server *server, struct diag *diag)
         .hot_max_value = config_number(config, CONF_HOT_MAX_VALUE),
         .lfu = {.log_factor = (uint32_t)config_number(config, CONF_LFU_LOG_FACTOR),
                 .decay_time = (uint32_t)config_number(config, CONF_LFU_DECAY_TIME)},
+        .merge = merge_settings_of(config),
         .on_fatal = on_fatal,
         .on_log = on_log,
         .on_progress = server_on_progress,
@@ -279,6 +300,8 @@ void server_apply(struct server *server)
     atomic_store(&settings->tracks_latency, config_number(config, CONF_LATENCY_TRACKING) != 0);
     hub_settings_changed(server->hub);
     hub_set_password(server->hub, buf_slice(&config->values[CONF_REQUIREPASS].text));
+    struct merge_settings merge = merge_settings_of(config);
+    group_set_merge(server->group, &merge);
     group_set_hot_max_value(server->group, config_number(config, CONF_HOT_MAX_VALUE));
     atomic_store(&server->log.level, (int)config_number(config, CONF_LOGLEVEL));
     atomic_store(&server->log.format, (int)config_number(config, CONF_LOG_FORMAT));

@@ -290,6 +290,11 @@ static int count_record(void *ctx, const struct record *record, uint64_t off, si
     return tally->stop_with;
 }
 
+static struct datafile_range upto(uint64_t end)
+{
+    return (struct datafile_range){.from = DATAFILE_HEADER_SIZE, .end = end};
+}
+
 /* Sizes around and beyond the window that a scan reads at a time. */
 static void a_scan_meets_every_record_whatever_its_size(void **state)
 {
@@ -313,15 +318,15 @@ static void a_scan_meets_every_record_whatever_its_size(void **state)
     struct tally tally = {0};
     struct diag diag;
     uint64_t length = fixture.bytes.len;
-    assert_int_equal(datafile_scan(fixture.df, length, count_record, &tally, &diag), 0);
+    assert_int_equal(datafile_scan(fixture.df, upto(length), count_record, &tally, &diag), 0);
     assert_int_equal(tally.count, count);
     assert_true(tally.value_bytes == value_bytes);
     tally = (struct tally){.stop_with = 5};
-    assert_int_equal(datafile_scan(fixture.df, length, count_record, &tally, &diag), 5);
+    assert_int_equal(datafile_scan(fixture.df, upto(length), count_record, &tally, &diag), 5);
     assert_int_equal(tally.count, 1);
     tally = (struct tally){0};
-    assert_int_equal(datafile_scan(fixture.df, DATAFILE_HEADER_SIZE, count_record, &tally, &diag),
-                     0);
+    assert_int_equal(
+        datafile_scan(fixture.df, upto(DATAFILE_HEADER_SIZE), count_record, &tally, &diag), 0);
     assert_int_equal(tally.count, 0);
     fixture_free(&fixture);
 }
@@ -337,7 +342,7 @@ static void a_length_that_no_record_ends_at_is_corruption(void **state)
     for (uint64_t length = first; length <= end; length++) {
         struct tally tally = {0};
         struct diag diag = {{0}};
-        int rc = datafile_scan(fixture.df, length, count_record, &tally, &diag);
+        int rc = datafile_scan(fixture.df, upto(length), count_record, &tally, &diag);
         if (length == first || length == second || length == end) {
             assert_int_equal(rc, 0);
             continue;
@@ -347,7 +352,8 @@ static void a_length_that_no_record_ends_at_is_corruption(void **state)
     }
     struct tally tally = {0};
     struct diag diag;
-    assert_int_equal(datafile_scan(fixture.df, end + 1, count_record, &tally, &diag), ERR_CORRUPT);
+    assert_int_equal(datafile_scan(fixture.df, upto(end + 1), count_record, &tally, &diag),
+                     ERR_CORRUPT);
     fixture_free(&fixture);
 }
 

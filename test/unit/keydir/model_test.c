@@ -87,7 +87,7 @@ static struct model *model_new(uint64_t seed)
 static void model_free(struct model *model)
 {
     epoch_unregister(model->reader);
-    while (keydir_free_step(model->dir, 1 + random_below(&model->random, 50))) {
+    while (keydir_free_step(model->dir, 1 + random_below(&model->random, 50), NULL, NULL)) {
     }
     assert_int_equal(atomic_load(&model->common->ref_count), 1);
     shared_value_unref(model->common);
