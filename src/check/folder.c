@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "bitcask/hint.h"
 #include "command/families.h"
 #include "os/thread.h"
 #include "store/stores.h"
@@ -83,7 +84,7 @@ void names_fini(struct names *names)
 }
 
 static const char *const data_suffixes[] = {
-    [DATA_LOG] = ".log", [DATA_HINT] = ".hint", [DATA_HINT_TMP] = ".hint.tmp"};
+    [DATA_LOG] = DATAFILE_SUFFIX, [DATA_HINT] = HINT_SUFFIX, [DATA_HINT_TMP] = HINT_TEMP_SUFFIX};
 
 enum data_name data_name_parse(const char *name, uint32_t *out_id)
 {
@@ -91,9 +92,10 @@ enum data_name data_name_parse(const char *name, uint32_t *out_id)
     if (name[0] < '0' || name[0] > '9' || id > BITCASK_MAX_FILE_ID)
         return DATA_OTHER;
     for (int kind = DATA_LOG; kind <= DATA_HINT_TMP; kind++) {
-        char expected[32];
-        snprintf(expected, sizeof(expected), "%05llu%s", id, data_suffixes[kind]);
-        if (strcmp(name, expected) == 0) {
+        char *expected = datafile_path("", (uint32_t)id, data_suffixes[kind]);
+        bool is_it = strcmp(name, expected + 1) == 0;
+        mem_free(expected);
+        if (is_it) {
             *out_id = (uint32_t)id;
             return (enum data_name)kind;
         }
@@ -103,7 +105,7 @@ enum data_name data_name_parse(const char *name, uint32_t *out_id)
 
 char *data_path(const char *dir, uint32_t id, enum data_name kind)
 {
-    return path_format("%s/%05" PRIu32 "%s", dir, id, data_suffixes[kind]);
+    return datafile_path(dir, id, data_suffixes[kind]);
 }
 
 const struct bitcask_named *folder_named(const struct folder *folder, uint32_t shard, uint32_t id)

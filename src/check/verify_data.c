@@ -6,11 +6,10 @@
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "check/text.h"
+#include "check/hint_check.h"
 
 /* Keys that are named for one damaged range. */
 #define KEYS_TOLD 100
-#define KEY_SHOWN 200
 
 struct data_check {
     const struct folder *folder;
@@ -20,6 +19,7 @@ struct data_check {
     struct data_verdict *verdict;
     struct diag *diag;
     struct datafile *df;
+    struct hint_check hint;
     struct walk walk;
 };
 
@@ -35,22 +35,6 @@ uint64_t verify_bytes_of_data(const struct folder *folder)
 
 /* ---- What is told of damage ---- */
 
-static void tell_key(struct report *report, const char *how, const struct record *record)
-{
-    static const char *const kinds[] = {
-        [RECORD_PUT] = "value", [RECORD_TOMBSTONE] = "removal", [RECORD_FLUSH] = "flush"};
-    struct buf text = {0};
-    buf_append_format(&text, "%s the %s of ", how, kinds[record->kind]);
-    if (record->kind == RECORD_FLUSH)
-        buf_append_str(&text, "all keys");
-    else
-        text_put_quoted(&text, record->key, KEY_SHOWN);
-    buf_append_format(&text, ", database id %u, index %" PRIu64, record->db_id,
-                      record->position >> 16);
-    report_detail(report, "%.*s", SLICE_FMT(buf_slice(&text)));
-    buf_fini(&text);
-}
-
 /* V5: what the damaged bytes say of themselves is told as a guess. */
 static void tell_guesses(struct data_check *check, uint64_t from, uint64_t end)
 {
@@ -63,7 +47,7 @@ static void tell_guesses(struct data_check *check, uint64_t from, uint64_t end)
         if (off > from && walk_judge(&check->walk.rules, &claimed) != NULL)
             return;
         if (claimed.kind != RECORD_PAD)
-            tell_key(check->report, "perhaps", &claimed);
+            tell_record(check->report, "perhaps", &claimed);
         off += record_size(&claimed);
     }
 }
@@ -75,12 +59,15 @@ static void tell_damage(struct data_check *check, const struct walk_item *item)
         report_damage(check->report,
                       "%s: bytes %" PRIu64 " to %" PRIu64 " do not check (%" PRIu64 " bytes)",
                       check->df->path, item->off, item->end, item->end - item->off);
-        tell_guesses(check, item->off, item->end);
+        /* A sound hint will tell for sure. */
+        if (item->end > check->hint.covered)
+            tell_guesses(check, item->off, item->end);
+        hint_check_damage(&check->hint, item->off, item->end);
         return;
     }
     report_damage(check->report, "%s: the record at offset %" PRIu64 " checks, but %s",
                   check->df->path, item->off, item->wrong);
-    tell_key(check->report, "it is", &item->record);
+    tell_record(check->report, "it is", &item->record);
 }
 
 /* ---- Looking ---- */
@@ -94,11 +81,13 @@ static int walk_records(struct data_check *check)
         if (rc != 0)
             return rc == ERR_NOT_FOUND ? 0 : rc;
         report_advance(check->report, item.end - item.off);
-        if (item.is_damage || item.wrong != NULL) {
+        if (item.is_damage || item.wrong != NULL)
             tell_damage(check, &item);
+        if (item.is_damage || item.record.kind == RECORD_PAD)
             continue;
-        }
-        if (item.record.kind == RECORD_PAD)
+        if (item.off < check->hint.covered)
+            hint_sum_add(&check->hint.found, &item.record, item.off);
+        if (item.wrong != NULL)
             continue;
         uint64_t index = item.record.position >> 16;
         verdict->records++;
@@ -136,9 +125,12 @@ static int walk_file(struct data_check *check)
         check->verdict->is_damaged = true;
         report_damage(check->report, "%s: ends at offset %" PRIu64 ", the manifest says %" PRIu64,
                       check->df->path, size, named->length);
+        hint_check_damage(&check->hint, size, named->length);
     }
     if (rc == 0)
         judge_lowest(check);
+    if (rc == 0)
+        rc = hint_check_end(&check->hint, &check->walk, check->diag);
     walk_fini(&check->walk);
     return rc;
 }
@@ -146,11 +138,14 @@ static int walk_file(struct data_check *check)
 static int check_file(struct data_check *check)
 {
     struct diag why = {.text = ""};
-    int rc = datafile_open(check->df, check->folder->fs, FS_READ, &why);
+    int rc = hint_check_begin(&check->hint, check->diag);
+    if (rc != 0)
+        return rc;
+    rc = datafile_open(check->df, check->folder->fs, FS_READ, &why);
     if (rc == -ENOENT) {
         check->verdict->is_missing = true;
         report_damage(check->report, "%s: missing, but the manifest names it", check->df->path);
-        return 0;
+        return hint_check_end(&check->hint, NULL, check->diag);
     }
     if (rc == ERR_CORRUPT || rc == -EIO) {
         check->verdict->is_header_bad = true;
@@ -175,7 +170,12 @@ int verify_data_file(const struct folder *folder, uint32_t shard, const struct b
                                .verdict = out_verdict,
                                .diag = diag,
                                .df = datafile_new(dir, &header)};
+    check.hint = (struct hint_check){
+        .fs = folder->fs, .df = check.df, .report = report, .length = named->length};
     int rc = check_file(&check);
+    out_verdict->has_hint = check.hint.has_hint;
+    out_verdict->is_hint_bad = check.hint.is_bad;
+    hint_check_fini(&check.hint);
     datafile_unref(check.df);
     mem_free(dir);
     return rc;

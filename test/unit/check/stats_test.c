@@ -23,11 +23,14 @@ static uint64_t number_of(const struct buf *out, const char *kind, const char *n
     return strtoull(at + strlen(wanted), NULL, 10);
 }
 
+/* Lines of records, not those of hints. */
 static unsigned count_of(const struct buf *out, const char *what)
 {
     unsigned count = 0;
-    for (const char *at = (const char *)out->data; (at = strstr(at, what)) != NULL; at++)
-        count++;
+    for (const char *at = (const char *)out->data; (at = strstr(at, "\nrecord ")) != NULL; at++) {
+        const char *found = strstr(at, what);
+        count += found != NULL && found < strchr(at + 1, '\n');
+    }
     return count;
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "bitcask/hint.h"
 #include "support/checkbench.h"
 #include "support/cmocka.h"
 #include "support/random.h"
@@ -232,7 +233,15 @@ static void test_all_damage_is_told_with_its_keys(void **unused)
         assert_int_equal(sscanf(at, "record off=%llu size=%llu", &off, &size), 2);
         damage(disk, path, off + size - 1);
     }
+    /* For sure by the hint, as a guess without one. */
     struct buf out = {0};
+    assert_int_equal(checkbench_run(disk, CHECK_VERIFY, &out), CHECK_DAMAGED);
+    expect_text(&out, "by its hint, there stood");
+    expect_text(&out, " the value of \"k5\", database id 0");
+    expect_text(&out, " the value of \"k20\", database id 0");
+    assert_null(strstr((const char *)out.data, "perhaps"));
+    buf_fini(&out);
+    assert_int_equal(fs_unlink(simdisk_fs(disk), "/data/data/shard_0/00001.hint"), 0);
     assert_int_equal(checkbench_run(disk, CHECK_VERIFY, &out), CHECK_DAMAGED);
     expect_text(&out, "perhaps the value of \"k5\", database id 0");
     expect_text(&out, "perhaps the value of \"k20\", database id 0");
@@ -272,6 +281,94 @@ static void test_files_that_are_missing_short_or_left_over(void **unused)
     simdisk_free(disk);
 }
 
+/* ---- Hints ---- */
+
+#define SHARD "/data/data/shard_0"
+
+static struct datafile_header header_of(struct simdisk *disk, const char *path)
+{
+    struct file *file;
+    uint8_t block[DATAFILE_HEADER_SIZE];
+    struct datafile_header header;
+    assert_int_equal(fs_open(simdisk_fs(disk), path, FS_READ, &file), 0);
+    assert_int_equal(file_read_full(file, block, sizeof(block), 0), 0);
+    assert_int_equal(datafile_header_decode(slice_of(block, sizeof(block)), &header), 0);
+    file_unref(file);
+    return header;
+}
+
+/* A hint that is whole and of the very file, and was made from other records. */
+static void plant_hint(struct simdisk *disk, unsigned records)
+{
+    struct fs *fs = simdisk_fs(disk);
+    const struct datafile_header header = header_of(disk, SHARD "/00001.log");
+    struct buf bytes = {0};
+    struct file *file;
+    size_t done;
+    datafile_header_encode(&header, &bytes);
+    for (unsigned i = 0; i < records; i++) {
+        const struct record record = {
+            .kind = RECORD_PUT, .type = 1, .position = 2 << 16, .key = SLICE_LIT("planted")};
+        record_encode(&record, (struct record_place){.uid = header.uid, .off = bytes.len}, &bytes);
+    }
+    const struct record pad = {.kind = RECORD_PAD, .pad_size = record_pad_size(bytes.len)};
+    if (pad.pad_size > 0)
+        record_encode(&pad, (struct record_place){.uid = header.uid, .off = bytes.len}, &bytes);
+    assert_int_equal(fs_mkdir(fs, "/x"), 0);
+    assert_int_equal(fs_open(fs, "/x/00001.log", FS_WRITE | FS_CREATE, &file), 0);
+    assert_int_equal(file_write_full(file, bytes.data, bytes.len, 0, &done), 0);
+    file_unref(file);
+    struct datafile *df = datafile_new("/x", &header);
+    struct diag diag = {.text = ""};
+    assert_int_equal(datafile_open(df, fs, FS_READ, &diag), 0);
+    assert_int_equal(hint_write(fs, df, bytes.len, &diag), 0);
+    assert_int_equal(fs_rename(fs, "/x/00001.hint", SHARD "/00001.hint"), 0);
+    datafile_unref(df);
+    buf_fini(&bytes);
+}
+
+static void test_a_hint_must_say_what_the_file_does(void **unused)
+{
+    (void)unused;
+    for (unsigned records = 0; records < 2; records++) {
+        struct simdisk *disk = checkbench_disk(
+            &(struct checkbench_options){.seed = 4, .writes = 60, .is_stopped = true, .shards = 1});
+        struct buf out = {0};
+        plant_hint(disk, records);
+        /* One that covers no record lacks none. */
+        int wanted = records == 0 ? CHECK_SOUND : CHECK_DAMAGED;
+        assert_int_equal(checkbench_run(disk, CHECK_VERIFY, &out), wanted);
+        if (records > 0) {
+            expect_text(&out, "its hint says of offset 4096 what is not there");
+            expect_text(&out, "it tells the value of \"planted\"");
+            expect_text(&out, "records that it should have");
+            out.len = 0;
+            assert_int_equal(checkbench_run(disk, CHECK_REPAIR, &out), CHECK_SOUND);
+            struct fs_stat st;
+            assert_int_equal(fs_stat(simdisk_fs(disk), SHARD "/00001.hint", &st), -ENOENT);
+            assert_int_equal(
+                fs_stat(simdisk_fs(disk), "/data/quarantine/1/data-shard_0-00001.hint", &st), 0);
+            assert_int_equal(checkbench_run(disk, CHECK_VERIFY, NULL), CHECK_SOUND);
+        }
+        buf_fini(&out);
+        simdisk_free(disk);
+    }
+}
+
+static void test_a_lost_file_is_told_by_its_hint(void **unused)
+{
+    (void)unused;
+    struct simdisk *disk = checkbench_disk(
+        &(struct checkbench_options){.seed = 4, .writes = 60, .is_stopped = true, .shards = 1});
+    struct buf out = {0};
+    assert_int_equal(fs_unlink(simdisk_fs(disk), SHARD "/00001.log"), 0);
+    assert_int_equal(checkbench_run(disk, CHECK_VERIFY, &out), CHECK_DAMAGED);
+    expect_text(&out, "missing, but the manifest names it");
+    expect_text(&out, " the value of \"k59\", database id 0");
+    buf_fini(&out);
+    simdisk_free(disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,6 +379,8 @@ int main(void)
         cmocka_unit_test(test_a_flipped_byte_in_any_block_is_found_or_harmless),
         cmocka_unit_test(test_all_damage_is_told_with_its_keys),
         cmocka_unit_test(test_files_that_are_missing_short_or_left_over),
+        cmocka_unit_test(test_a_hint_must_say_what_the_file_does),
+        cmocka_unit_test(test_a_lost_file_is_told_by_its_hint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,7 +5,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "bitcask/datafile.h"
-#include "check/dump.h"
+#include "check/dump/dump.h"
 #include "check/walk.h"
 #include "store/value.h"
 
@@ -22,16 +22,12 @@ static void print_type(struct printer *printer, uint8_t type)
         print_text(printer, "form", forms[value_byte_form(type)]);
 }
 
-static void print_record(struct printer *printer, const struct walk_item *item)
+void dump_record_fields(struct printer *printer, const struct record *record)
 {
     static const char *const ops[] = {[RECORD_PUT] = "put",
                                       [RECORD_TOMBSTONE] = "remove",
                                       [RECORD_FLUSH] = "flush",
                                       [RECORD_PAD] = "pad"};
-    const struct record *record = &item->record;
-    print_begin(printer, "record");
-    print_u64(printer, "off", item->off);
-    print_u64(printer, "size", item->end - item->off);
     print_text(printer, "op", ops[record->kind]);
     if (record->kind != RECORD_PAD) {
         print_u64(printer, "db_id", record->db_id);
@@ -50,8 +46,16 @@ static void print_record(struct printer *printer, const struct walk_item *item)
     }
     if (record->kind == RECORD_PUT || record->kind == RECORD_TOMBSTONE)
         print_key(printer, "key", record->key);
-    if (record->kind == RECORD_PUT)
-        print_value(printer, "value", record->value);
+}
+
+static void print_record(struct printer *printer, const struct walk_item *item)
+{
+    print_begin(printer, "record");
+    print_u64(printer, "off", item->off);
+    print_u64(printer, "size", item->end - item->off);
+    dump_record_fields(printer, &item->record);
+    if (item->record.kind == RECORD_PUT)
+        print_value(printer, "value", item->record.value);
     if (item->wrong != NULL)
         print_text(printer, "wrong", item->wrong);
     print_end(printer);

@@ -4,7 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
-#include "check/dump.h"
+#include "check/dump/dump.h"
 #include "engine/entry.h"
 #include "seglog/look.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "check/dump.h"
+#include "check/dump/dump.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -124,14 +124,17 @@ static const char *name_of(const char *path)
 }
 
 /* The shard of "<dir>/data/shard_<n>/<name>" if it lies in the folder. */
-static const struct bitcask_named *named_of(const struct dump *dump, const char *path, uint32_t id)
+static const struct bitcask_named *named_of(const struct dump *dump, const char *path, uint32_t id,
+                                            uint32_t *out_shard)
 {
+    *out_shard = 0;
     if (dump->folder == NULL || !dump->folder->has_manifest)
         return NULL;
     for (uint32_t shard = 0; shard < dump->folder->manifest.shard_count; shard++) {
         char *dir = folder_shard_path(dump->folder, shard);
         bool is_here = strncmp(dir, path, strlen(dir)) == 0 && path[strlen(dir)] == '/';
         mem_free(dir);
+        *out_shard = shard;
         if (is_here)
             return folder_named(dump->folder, shard, id);
     }
@@ -152,8 +155,13 @@ static int dump_file(struct dump *dump, const char *path, struct diag *diag)
         print_end(&dump->printer);
     }
     enum data_name kind = data_name_parse(name, &id);
+    uint32_t shard;
     if (kind == DATA_LOG)
-        return dump_data_file(dump, path, named_of(dump, path, id), diag);
+        return dump_data_file(dump, path, named_of(dump, path, id, &shard), diag);
+    if (kind == DATA_HINT) {
+        const struct bitcask_named *named = named_of(dump, path, id, &shard);
+        return dump_hint(dump, path, id, named, shard, diag);
+    }
     if (seglog_parse_name(name, &number, &is_temporary))
         return dump_segment(dump, path, diag);
     if (strcmp(name, MANIFEST_NAME) == 0)
@@ -171,7 +179,12 @@ static int dump_named(struct dump *dump, uint32_t shard, const struct bitcask_na
 {
     char *dir = folder_shard_path(dump->folder, shard);
     char *path = data_path(dir, named->id, DATA_LOG);
+    char *hint = data_path(dir, named->id, DATA_HINT);
+    struct fs_stat st;
     int rc = dump_file(dump, path, diag);
+    if (rc == 0 && fs_stat(dump->fs, hint, &st) == 0)
+        rc = dump_file(dump, hint, diag);
+    mem_free(hint);
     mem_free(path);
     mem_free(dir);
     return rc;
