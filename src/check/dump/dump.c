@@ -287,6 +287,7 @@ static int dump_any(struct dump *dump, const struct check_options *options, stru
             return rc;
         dump->folder = &folder;
         rc = dump_folder(dump, diag);
+        dump->folder = NULL;
         folder_close(&folder);
         return rc;
     }
