@@ -216,6 +216,27 @@ static int look_into_shard(const struct folder *folder, const char *name, struct
     return rc;
 }
 
+/* A manifest or a segment that was being made. */
+static int tell_temporary(const struct folder *folder, struct report *report, struct diag *diag)
+{
+    static const char *const places[] = {"", "/log"};
+    int rc = 0;
+    for (size_t i = 0; i < ARRAY_COUNT(places) && rc == 0; i++) {
+        struct names names = {0};
+        char *path = path_format("%s%s", folder->dir, places[i]);
+        rc = names_read(folder->fs, path, &names, diag);
+        for (size_t j = 0; j < names.count; j++) {
+            const char *dot = strrchr(names.items[j], '.');
+            if (dot != NULL && strcmp(dot, ".tmp") == 0)
+                report_note(report, "%s/%s: left over from what was interrupted", path,
+                            names.items[j]);
+        }
+        names_fini(&names);
+        mem_free(path);
+    }
+    return rc;
+}
+
 int verify_leftovers(const struct folder *folder, struct report *report, struct diag *diag)
 {
     char *path = path_format("%s/data", folder->dir);
@@ -225,5 +246,5 @@ int verify_leftovers(const struct folder *folder, struct report *report, struct 
         rc = look_into_shard(folder, shards.items[i], report, diag);
     names_fini(&shards);
     mem_free(path);
-    return rc;
+    return rc == 0 ? tell_temporary(folder, report, diag) : rc;
 }
