@@ -9,6 +9,7 @@
 /* What is done in a moment needs none. */
 #define PROGRESS_MIN_BYTES (UINT64_C(16) << 20)
 
+PRINTF_LIKE(3, 0)
 static void put_line(struct report *report, const char *prefix, const char *format, va_list args)
 {
     struct buf line = {0};

@@ -184,7 +184,7 @@ static int replace(struct repair *repair, uint32_t shard, size_t idx, const char
 {
     struct manifest_shard *files = &repair->folder->manifest.shards[shard];
     const struct bitcask_named old = files->files[idx];
-    uint32_t id;
+    uint32_t id = 0;
     int rc = choose_id(repair, shard, dir, &id, diag);
     if (rc != 0)
         return rc;
