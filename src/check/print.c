@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/num.h"
 #include "check/text.h"
 
 static void put_name(struct printer *printer, const char *name)
@@ -29,8 +30,9 @@ void print_begin(struct printer *printer, const char *kind)
 
 void print_u64(struct printer *printer, const char *name, uint64_t value)
 {
+    char digits[NUM_I64_SIZE];
     put_name(printer, name);
-    buf_append_format(&printer->line, "%" PRIu64, value);
+    buf_append(&printer->line, digits, num_format_u64(digits, value));
 }
 
 void print_number(struct printer *printer, const char *name, const char *text)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/assert.h"
+#include "base/num.h"
 
 static void put_escaped(struct buf *to, uint8_t byte)
 {
@@ -66,13 +67,16 @@ void json_put_name(struct buf *to, const char *name)
     ASSERT(to->len > 0);
     if (to->data[to->len - 1] != '{')
         buf_append_byte(to, ',');
-    buf_append_format(to, "\"%s\":", name);
+    buf_append_byte(to, '"');
+    buf_append_str(to, name);
+    buf_append_str(to, "\":");
 }
 
 void json_put_u64(struct buf *to, const char *name, uint64_t value)
 {
+    char digits[NUM_I64_SIZE];
     json_put_name(to, name);
-    buf_append_format(to, "%" PRIu64, value);
+    buf_append(to, digits, num_format_u64(digits, value));
 }
 
 void json_put_bool(struct buf *to, const char *name, bool value)
@@ -102,6 +106,10 @@ static size_t utf8_size(struct slice text)
 static bool is_utf8(struct slice text)
 {
     for (size_t at = 0; at < text.len;) {
+        if (text.data[at] < 0x80) {
+            at++;
+            continue;
+        }
         size_t size = utf8_size(slice_sub(text, at, SIZE_MAX));
         if (size == 0)
             return false;
@@ -112,16 +120,20 @@ static bool is_utf8(struct slice text)
 
 static void put_json_string(struct buf *to, struct slice text)
 {
+    size_t plain = 0; /* what has no need of a word lies from here on */
     buf_append_byte(to, '"');
     for (size_t i = 0; i < text.len; i++) {
         uint8_t byte = text.data[i];
+        if (byte >= 0x20 && byte != '"' && byte != '\\' && byte != 0x7f)
+            continue;
+        buf_append(to, text.data + plain, i - plain);
+        plain = i + 1;
         if (byte == '"' || byte == '\\')
-            buf_append_byte(to, '\\');
-        if (byte < 0x20 || byte == 0x7f)
-            buf_append_format(to, "\\u%04x", byte);
+            buf_append_format(to, "\\%c", byte);
         else
-            buf_append_byte(to, byte);
+            buf_append_format(to, "\\u%04x", byte);
     }
+    buf_append_slice(to, slice_sub(text, plain, SIZE_MAX));
     buf_append_byte(to, '"');
 }
 
@@ -160,11 +172,12 @@ static struct slice front_of(struct slice bytes, size_t max)
 void json_put_bytes(struct buf *to, const char *name, struct slice bytes, size_t max)
 {
     struct slice shown = front_of(bytes, max);
+    bool is_text = is_utf8(shown);
     char member[64];
-    int len = snprintf(member, sizeof(member), "%s%s", name, is_utf8(shown) ? "" : "_base64");
+    int len = snprintf(member, sizeof(member), "%s%s", name, is_text ? "" : "_base64");
     ASSERT(len > 0 && (size_t)len < sizeof(member));
     json_put_name(to, member);
-    if (is_utf8(shown))
+    if (is_text)
         put_json_string(to, shown);
     else
         put_base64(to, shown);

@@ -37,6 +37,10 @@ def lines(text):
     return [json.loads(line) for line in text.splitlines()]
 
 
+def records_of(dump, key):
+    return [line for line in dump if line["kind"] == "record" and line.get("key") == key]
+
+
 def damage(path, offset):
     with open(path, "r+b") as file:
         file.seek(offset)
@@ -121,7 +125,11 @@ def test_a_dump_for_programs(stopped):
     assert records["fleeting"]["expire_at_ms"] > 0
     assert records["elsewhere"]["value"] == "\u20ac"
     full = lines(check("dump", "--json", "--full", directory))
-    assert {len(line["value"]) for line in full if line.get("key") == "large"} == {5000}
+    (large,) = records_of(full, "large")
+    assert len(large["value"]) == 5000
+    (hinted,) = [line for line in dump if line["kind"] == "hint_record" and line["off"] ==
+                 records["large"]["off"] and line.get("key") == "large"]
+    assert hinted["value_size"] == 5000
     one = lines(check("dump", "--json", directory / records["key:7"]["file"]))
     assert records["key:7"] in one
     assert {"manifest", "shard", "named", "data_file", "segment", "frame"} <= {
@@ -145,13 +153,15 @@ def test_stats(stopped):
 def test_damage_is_named_and_repaired(stopped):
     directory = stopped.directory
     dump = lines(check("dump", "--json", directory))
-    (record,) = [line for line in dump if line.get("key") == "key:20"]
+    (record,) = records_of(dump, "key:20")
     path = directory / record["file"]
     end = record["off"] + record["size"]
     damage(path, end - 1)
     said = check("verify", directory, status=1)
     assert f"damage: {path}: bytes {record['off']} to {end} do not check" in said
-    assert '"key:20"' in said
+    assert "by its hint, there stood" in said and '"key:20"' in said
+    path.with_suffix(".hint").unlink()
+    assert 'perhaps the value of "key:20"' in check("verify", directory, status=1)
     assert "is corrupt" in stopped.refuses_to_start()
     # Without a word of the user's nothing happens.
     before = files_of(directory)
