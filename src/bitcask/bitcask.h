@@ -32,6 +32,7 @@ struct bitcask_named {
     uint64_t uid;
     uint64_t length; /* a multiple of DATAFILE_BLOCK */
     uint64_t lowest_index;
+    bool is_sealed; /* takes no more records; no part of a manifest */
 };
 
 struct bitcask_options {

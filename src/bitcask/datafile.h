@@ -28,11 +28,13 @@ struct datafile_header {
     uint64_t uid; /* random; ties records and hints to this very file */
 };
 
-/* Dead records that a merge had to copy (R8): no reason for another one as long as some file has a
- * record as old as `outside_index`. */
+/* What the merge that made a file had to put into it: dead records that it had to copy (R8), no
+ * reason for another merge as long as some file has a record as old as `outside_index`; and the PAD
+ * at the end, which never is one. */
 struct kept_dead {
     uint64_t bytes;
     uint64_t outside_index;
+    uint64_t pad_bytes;
 };
 
 struct datafile {

@@ -56,7 +56,8 @@ void mark_note_files(struct bitcask *bc)
         mark->named[mark->named_count++] = (struct bitcask_named){.id = df->id,
                                                                   .uid = df->uid,
                                                                   .length = df->append_off,
-                                                                  .lowest_index = df->lowest_index};
+                                                                  .lowest_index = df->lowest_index,
+                                                                  .is_sealed = df != bc->current};
     }
 }
 

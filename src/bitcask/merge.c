@@ -332,6 +332,7 @@ static void end_output(struct bitcask_merge *merge, struct merge_slice *slice)
     struct slice_output *output = output_of_slice(slice, df, false);
     output->pad_off = df->append_off;
     output->pad_size = pad_size;
+    df->kept_dead.pad_bytes = pad_size;
     df->append_off += pad_size;
     output->end = df->append_off;
 }

@@ -65,7 +65,8 @@ static uint64_t lowest_index_but(const struct bitcask *bc, const struct datafile
  * was kept, or one as old, is there. */
 static uint64_t dead_bytes_of(const struct bitcask *bc, const struct datafile *df)
 {
-    uint64_t dead = df->append_off - DATAFILE_HEADER_SIZE - df->live_bytes;
+    uint64_t dead =
+        df->append_off - DATAFILE_HEADER_SIZE - df->live_bytes - df->kept_dead.pad_bytes;
     if (df->kept_dead.bytes == 0 || lowest_index_but(bc, df) > df->kept_dead.outside_index)
         return dead;
     return dead > df->kept_dead.bytes ? dead - df->kept_dead.bytes : 0;

@@ -238,6 +238,7 @@ static struct checkpoint *checkpoint_new(struct sequencer *sequencer)
     const struct manifest *last = &group->manifest;
     struct manifest *manifest = &checkpoint->manifest;
     *manifest = *last;
+    manifest->begins_log = false; /* it has begun */
     manifest->checkpoint_number = last->checkpoint_number + 1;
     manifest->index = sequencer->dispatched_index;
     manifest->term = consensus_term_of(sequencer->consensus, manifest->index);
@@ -256,7 +257,7 @@ static struct checkpoint *checkpoint_new(struct sequencer *sequencer)
 static bool needs_checkpoint(const struct sequencer *sequencer)
 {
     const struct group *group = sequencer->group;
-    if (sequencer->dispatched_index != group->manifest.index)
+    if (sequencer->dispatched_index != group->manifest.index || group->manifest.begins_log)
         return true;
     for (uint32_t i = 0; i < group->stores.count; i++) {
         if (atomic_load(&group->shards[i].stats.wants_checkpoint) != 0)

@@ -42,9 +42,11 @@ struct group {
     _Atomic uint64_t shards_failing; /* a set: their data files cannot be written */
     struct lock merge_lock;          /* of the settings */
     struct merge_settings merge_settings;
-    _Atomic uint32_t merge_token;  /* shard + 1 that merges; 0: none does */
-    _Atomic uint32_t merge_holds;  /* above 0: no merge begins */
-    _Atomic uint32_t unlink_holds; /* above 0: no data file is removed */
+    _Atomic uint32_t merge_token;        /* shard + 1 that merges; 0: none does */
+    _Atomic uint32_t merge_holds;        /* above 0: no merge begins */
+    _Atomic uint32_t unlink_holds;       /* above 0: no data file is removed */
+    _Atomic uint64_t backup_total_bytes; /* of the one under way; 0: none is */
+    _Atomic uint64_t backup_done_bytes;
     struct {
         _Atomic uint64_t values[24];
     } published;
@@ -74,6 +76,8 @@ enum published {
     PUB_REPLAYED,
     PUB_HLC_MS,
     PUB_CLOCK_REFUSED_MS,
+    PUB_LAST_BACKUP_MS,
+    PUB_BACKUP_FAILED,
     PUB_COUNT
 };
 
@@ -98,6 +102,8 @@ int group_recover_again(const struct group *group, uint32_t shard, struct store 
 /* The shard can take in what has been recovered. */
 void reload_take_in(struct shard *shard);
 void reload_free(struct reload *reload);
+/* upkeep/backup.c: after a fatal error. */
+void backup_free(struct backup *backup);
 
 /* Ends everything: the process must not go on with this state. Thread: any. */
 void group_fail(struct group *group, const char *format, ...) PRINTF_LIKE(2, 3);

@@ -314,6 +314,17 @@ static uint64_t bytes_to_scan(uint64_t length)
     return length > DATAFILE_HEADER_SIZE ? length - DATAFILE_HEADER_SIZE : 0;
 }
 
+/* The manifest in memory knows which of its files take no more records. */
+static void note_sealed(struct group *group)
+{
+    for (uint32_t i = 0; i < group->manifest.shard_count; i++) {
+        struct manifest_shard *shard = &group->manifest.shards[i];
+        mem_free(shard->files);
+        shard->files =
+            bitcask_mark_files(store_bitcask(group->stores.shards[i]), &shard->file_count);
+    }
+}
+
 static int open_stores(struct group *group, struct diag *diag)
 {
     const struct manifest *manifest = &group->manifest;
@@ -332,6 +343,8 @@ static int open_stores(struct group *group, struct diag *diag)
     lock_fini(&opening.lock);
     if (opening.error != 0 && diag != NULL)
         *diag = opening.diag;
+    if (opening.error == 0)
+        note_sealed(group);
     return opening.error;
 }
 
@@ -361,6 +374,7 @@ static int open_log(struct group *group, bool must_be_empty, struct diag *diag)
             .checkpoint_index = group->manifest.index,
             .checkpoint_term = group->manifest.term,
             .must_be_empty = must_be_empty,
+            .may_begin = group->manifest.begins_log,
             .on_progress = on_log_progress,
             .ctx = group,
         },

@@ -43,6 +43,10 @@ struct group_stats {
     uint64_t merge_total_bytes; /* of the one under way; 0: none is */
     uint64_t merge_done_bytes;
     uint64_t hints_written;
+    uint64_t backup_total_bytes; /* of the one under way; 0: none is */
+    uint64_t backup_done_bytes;
+    uint64_t last_backup_ms; /* wall clock; 0: none since the start */
+    bool is_backup_failing;  /* the last one */
     uint64_t in_flight_bytes;
     uint64_t commands_logged;
     uint64_t replayed_commands;

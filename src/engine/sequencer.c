@@ -294,7 +294,8 @@ static void note_ready(struct sequencer *sequencer)
         group_set_state(group, GROUP_READY);
         if (group->options.on_ready != NULL)
             group->options.on_ready(group->options.ctx);
-        if (sequencer->wanted != NULL)
+        /* Of a copy that has begun its log: from now on that may not be missing. */
+        if (sequencer->wanted != NULL || group->manifest.begins_log)
             checkpoint_begin(sequencer);
     } else if (sequencer->log_error != 0) {
         group_fail(group,
@@ -477,6 +478,7 @@ void sequencer_fini(struct sequencer *sequencer)
     batch_free(sequencer->waiting);
     checkpoint_free(sequencer->checkpoint); /* a fatal error came before its end */
     reload_free(sequencer->reload);
+    backup_free(sequencer->backup);
     mem_free(sequencer->stop_hints);
     consensus_close(sequencer->consensus);
 }

@@ -18,6 +18,7 @@ struct pending_entry {
 };
 
 struct reload;
+struct backup;
 
 struct sequencer {
     struct group *group;
@@ -50,6 +51,7 @@ struct sequencer {
     bool is_checkpoint_failing;    /* the last one: the next try is the second's */
     struct group_checkpoint_request *wanted;
     struct reload *reload;   /* under way: nothing more is dispatched */
+    struct backup *backup;   /* under way */
     bool is_recovering;      /* its part that reads what the manifest names: that must stay */
     uint64_t dirty_since_ms; /* loop time; 0: nothing new since the last checkpoint */
     uint64_t last_write_ms;

@@ -83,7 +83,7 @@ bool sequencer_stop_step(struct sequencer *sequencer)
     switch (sequencer->stop_phase) {
     case STOP_DRAINING:
         if (sequencer->waiting != NULL || sequencer->pending != NULL || sequencer->rounds_out > 0 ||
-            sequencer->reload != NULL || !are_ports_empty(group))
+            sequencer->reload != NULL || sequencer->backup != NULL || !are_ports_empty(group))
             return false;
         if (!sequencer->stop_with_checkpoint || sequencer->log_error != 0) {
             sequencer->stop_phase = STOP_VOUCHING;

@@ -161,7 +161,7 @@ static int judge_start(struct recovery *r)
                         "covers only up to %" PRIu64 ": the entries between are missing",
                         file->path, file->open.first_index, SEGMENT_HEADER_SIZE, checkpoint);
     }
-    if (checkpoint == 0)
+    if (checkpoint == 0 || r->log->options.may_begin)
         return 0;
     return diag_set(r->diag, ERR_CORRUPT,
                     "%s holds no segment in use, but the checkpoint covers up to index %" PRIu64

@@ -188,6 +188,14 @@ static void begin_at(struct recovery *r, const struct found_file *file)
     term_table_reset(&log->terms, log->last_index, log->last_term);
 }
 
+static void begin_behind_checkpoint(struct seglog *log)
+{
+    log->last_index = log->options.checkpoint_index;
+    log->last_term = log->options.checkpoint_term;
+    log->hard_state.term = log->options.checkpoint_term;
+    term_table_reset(&log->terms, log->last_index, log->last_term);
+}
+
 int recovery_replay(struct recovery *r)
 {
     struct found_files *files = &r->files;
@@ -201,6 +209,8 @@ int recovery_replay(struct recovery *r)
         r->total_bytes += files->items[i].file_size;
     if (r->start_idx < files->count)
         begin_at(r, &files->items[r->start_idx]);
+    else if (r->log->options.may_begin)
+        begin_behind_checkpoint(r->log);
     for (size_t i = r->start_idx; i < files->count; i++) {
         struct found_file *file = &files->items[i];
         if (file->state != FOUND_IN_USE || file->is_void)

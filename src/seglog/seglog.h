@@ -48,6 +48,9 @@ struct seglog_options {
     uint64_t checkpoint_term;
     /* Refuse to start if any valid frame is found: there is no manifest (R1). */
     bool must_be_empty;
+    /* A copy of the data files came without a log: where there is none, it begins behind the
+     * checkpoint, with that one's term and no vote. */
+    bool may_begin;
     seglog_progress_fn on_progress; /* may be NULL */
     void *ctx;
 };

@@ -72,6 +72,10 @@ static const struct config_row rows[CONF_COUNT] = {
     BOOL(CONF_APPENDONLY, "appendonly", true, "yes",
          "Either value is taken, as tools for Redis set it, and it stays yes: Ferric always writes "
          "its log."),
+    TEXT(
+        CONF_BACKUP_DIR, "backup-dir", true, false, "",
+        "BGSAVE makes a backup in a new folder of this one, which must be there; empty: it makes a "
+        "checkpoint only. On the filesystem of the data directory files are linked, not copied."),
     TEXT(CONF_BIND, "bind", false, true, "127.0.0.1 -::1",
          "Addresses to listen on. One with '-' in front may be missing."),
     NUMBER(CONF_CHECKPOINT_IDLE_MS, "checkpoint-idle-ms", false, 0, 3600000, "250",

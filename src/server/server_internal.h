@@ -91,4 +91,13 @@ void server_notify(struct server *server, const char *format, ...) PRINTF_LIKE(2
 void server_write_pidfile(struct server *server);
 void server_remove_pidfile(struct server *server);
 
+/* admin/ */
+struct session_ticket;
+/* Makes a backup in `dir`, an absolute path (without a 0 at its end) that is taken over; the ticket, if there is
+ * one, is answered at the end, else server_saved() is called. */
+void server_begin_backup(struct server *server, struct loop *loop, struct session_ticket *ticket,
+                         struct buf *dir);
+/* What was begun in the background has ended. */
+void server_saved(struct server *server, int error);
+
 #endif

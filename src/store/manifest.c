@@ -29,6 +29,8 @@ void manifest_fini(struct manifest *manifest)
 
 /* ---- Format ---- */
 
+#define FLAG_BEGINS_LOG 1u
+
 static void add_u16(struct buf *to, uint16_t v)
 {
     put_u16(buf_extend(to, 2), v);
@@ -82,6 +84,7 @@ void manifest_encode(const struct manifest *manifest, struct buf *to)
     uint8_t *prefix = to->data + start;
     put_u64(prefix, MANIFEST_MAGIC);
     put_u32(prefix + 8, MANIFEST_VERSION);
+    put_u32(prefix + 12, manifest->begins_log ? FLAG_BEGINS_LOG : 0);
     put_u64(prefix + 16, to->len - start);
     struct slice before = slice_of(prefix, 24);
     struct slice behind = slice_of(prefix + PREFIX_SIZE, to->len - start - PREFIX_SIZE);
@@ -102,7 +105,7 @@ static int check_prefix(struct slice bytes, struct diag *diag)
         return diag_set(diag, ERR_CORRUPT, "it says it has %llu bytes and has %zu",
                         (unsigned long long)get_u64(bytes.data + 16), bytes.len);
     struct slice behind = slice_sub(bytes, PREFIX_SIZE, bytes.len);
-    if (get_u32(bytes.data + 12) != 0 ||
+    if ((get_u32(bytes.data + 12) & ~FLAG_BEGINS_LOG) != 0 ||
         get_u64(bytes.data + 24) != hash_check2(slice_sub(bytes, 0, 24), behind))
         return diag_set(diag, ERR_CORRUPT, "its checksum is wrong");
     return 0;
@@ -185,7 +188,7 @@ int manifest_decode(struct slice bytes, struct manifest *out_manifest, struct di
         return rc;
     struct reader reader;
     reader_init(&reader, slice_sub(bytes, PREFIX_SIZE, bytes.len));
-    struct manifest manifest = {0};
+    struct manifest manifest = {.begins_log = get_u32(bytes.data + 12) == FLAG_BEGINS_LOG};
     if (!decode_body(&reader, &manifest)) {
         manifest_fini(&manifest);
         return diag_set(diag, ERR_CORRUPT, "its fields contradict each other");

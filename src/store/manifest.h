@@ -26,6 +26,7 @@ struct manifest_shard {
 };
 
 struct manifest {
+    bool begins_log; /* a copy: its log begins behind X, where there is none yet */
     uint64_t group_id;
     uint64_t node_id;
     uint64_t checkpoint_number;

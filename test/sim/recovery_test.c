@@ -64,6 +64,10 @@ static struct simnode_options options_of(uint64_t seed)
         .frames_in_flight = (unsigned)(1 + random_below(&random, 4)),
         .max_file_size = (16u << 10) << random_below(&random, 3),
         .hot_max_value = hot_sizes[random_below(&random, 3)],
+        .merge = {.dead_percent = (uint32_t)(1 + random_below(&random, 60)),
+                  .small_file_bytes = random_below(&random, 2) * (8u << 10),
+                  .min_files = 2,
+                  .max_files = (uint32_t)(1 + random_below(&random, 4))},
     };
 }
 
@@ -76,6 +80,7 @@ static void expect_everything_happened(struct simnode *node)
     struct group_stats stats = simnode_stats(node);
     assert_true(stats.checkpoints >= 3);
     assert_true(stats.rotations >= 3);
+    assert_true(stats.merges >= 3);
     assert_true(stats.log_prepared + stats.log_recycled >= 4);
     assert_true(stats.log_recycled >= 2);
     assert_true(stats.expired_keys >= 3);

@@ -117,6 +117,7 @@ static struct group_options group_options_of(struct simnode *node)
         .max_entry_bytes = options->max_entry_bytes,
         .max_unwritten_bytes = options->max_unwritten_bytes,
         .checkpoint_interval_ms = options->checkpoint_interval_ms,
+        .merge = options->merge,
         .max_clock_step_ms = options->max_clock_step_ms,
         .is_serial = true,
         .hot_max_value = options->hot_max_value,

@@ -46,6 +46,7 @@ struct simnode_options {
     size_t hot_max_value;            /* as given */
     unsigned checkpoint_interval_ms; /* 0: the engine's own */
     unsigned max_clock_step_ms;
+    struct merge_settings merge; /* as given: without max_files there are no merges */
 };
 
 struct simnode_command;

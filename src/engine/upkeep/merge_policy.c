@@ -77,6 +77,8 @@ size_t merge_choose(const struct merge_settings *settings, const struct bitcask_
         qsort(candidates, found, sizeof(*candidates), by_gain);
     if (found > settings->max_files)
         found = settings->max_files;
+    if (fragmented == 0 && found < 2) /* one is not joined */
+        found = 0;
     for (size_t i = 0; i < found; i++)
         out_ids[i] = candidates[i].file->id;
     mem_free(candidates);

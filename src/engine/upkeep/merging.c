@@ -18,6 +18,7 @@
 
 #define RETRY_MS    5000
 #define HOUR_MS     3600000u
+#define TOLD_BYTES  (64u << 20)
 #define PACE_MIN_MS 2 /* shorter waits are saved up */
 
 static void set_progress(struct shard *shard, uint64_t total, uint64_t done)
@@ -86,10 +87,16 @@ static void wait_for_pace(struct shard *shard, const struct merge_settings *sett
     loop_timer_arm(&upkeep->pace_timer, due_ms - took_ms);
 }
 
+/* Small ones are nobody's concern. */
+static char level_of(const struct merge_stats *stats)
+{
+    return stats->bytes_total >= TOLD_BYTES ? '*' : '-';
+}
+
 static void tell_end(struct shard *shard, const struct merge_stats *stats)
 {
     uint64_t took_ms = loop_now_ms(shard->loop) - shard->upkeep.begun_ms;
-    group_log(shard->group, '*',
+    group_log(shard->group, level_of(stats),
               "shard %u: merged %llu MiB of data files into %llu MiB in %llu.%01llu s", shard->idx,
               (unsigned long long)(stats->bytes_total >> 20),
               (unsigned long long)(stats->bytes_written >> 20),
@@ -194,8 +201,9 @@ static void begin(struct shard *shard, const struct bitcask_sealed *files, size_
     }
     struct merge_stats stats = bitcask_merge_stats(upkeep->merge);
     set_progress(shard, stats.bytes_total, 0);
-    group_log(shard->group, '*', "shard %u: merging data files (%zu of them, %llu MiB, %llu dead)",
-              shard->idx, count, (unsigned long long)(stats.bytes_total >> 20),
+    group_log(shard->group, level_of(&stats),
+              "shard %u: merging data files (%zu of them, %llu MiB, %llu dead)", shard->idx, count,
+              (unsigned long long)(stats.bytes_total >> 20),
               (unsigned long long)(dead_bytes >> 20));
     upkeep->is_measuring = true;
     upkeep_send(shard, UPKEEP_MERGE, run_measure);
@@ -214,10 +222,23 @@ static uint64_t wait_ms(struct shard *shard, const struct merge_settings *settin
     return merge_is_time(settings, wall_ms) ? 0 : HOUR_MS - wall_ms % HOUR_MS;
 }
 
+/* As far as they make sense for files of this size: what is joined must fit one, or merges would
+ * never end; and half of a file dead is enough for any. */
+static struct merge_settings fitting_settings(struct group *group)
+{
+    struct merge_settings settings = group_merge_settings(group);
+    uint64_t file_size = group->options.max_file_size;
+    if (settings.small_file_bytes > file_size / 4)
+        settings.small_file_bytes = file_size / 4;
+    if (settings.min_dead_bytes > file_size / 2)
+        settings.min_dead_bytes = file_size / 2;
+    return settings;
+}
+
 static void choose(struct shard *shard)
 {
     struct upkeep *upkeep = &shard->upkeep;
-    struct merge_settings settings = group_merge_settings(shard->group);
+    struct merge_settings settings = fitting_settings(shard->group);
     if (settings.mode == MERGE_OFF && !upkeep->is_asked)
         return;
     size_t file_count = 0;

@@ -92,8 +92,10 @@ static void take_back(struct shard *shard)
 static bool send_unlink(struct shard *shard)
 {
     struct upkeep *upkeep = &shard->upkeep;
-    if (atomic_load_explicit(&shard->group->unlink_holds, memory_order_acquire) > 0)
+    if (atomic_load_explicit(&shard->group->unlink_holds, memory_order_acquire) > 0) {
+        upkeep_look_in(shard, LOOK_MS);
         return false;
+    }
     upkeep->unlink = bitcask_unlink_take(store_bitcask(shard->store));
     if (upkeep->unlink != NULL)
         upkeep_send(shard, UPKEEP_UNLINK, run_unlink);

@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SAVE, BGSAVE, LASTSAVE and BGREWRITEAOF: every one of them makes a checkpoint, the difference is
  * who waits for it. No write needs any of them to be durable (P1). */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
 #include "base/err.h"
 #include "base/mem.h"
 #include "command/args.h"
 #include "engine/group_stats.h"
+#include "os/process.h"
+#include "server/config/config_internal.h"
 #include "server/server_internal.h"
 
 struct saving {
@@ -25,16 +31,24 @@ static void answer(struct session_ticket *ticket, int error)
     buf_fini(&out);
 }
 
+void server_saved(struct server *server, int error)
+{
+    if (error == 0)
+        atomic_store(&server->saved_ms, clock_wall_ms(server->os.clock));
+    atomic_store(&server->is_saving, false);
+}
+
 static void on_saved(struct group_checkpoint_request *request)
 {
     struct saving *saving = CONTAINER_OF(request, struct saving, request);
     struct server *server = saving->server;
-    if (request->error == 0)
-        atomic_store(&server->saved_ms, clock_wall_ms(server->os.clock));
-    if (saving->ticket == NULL)
-        atomic_store(&server->is_saving, false);
-    else
+    if (saving->ticket == NULL) {
+        server_saved(server, request->error);
+    } else {
+        if (request->error == 0)
+            atomic_store(&server->saved_ms, clock_wall_ms(server->os.clock));
         answer(saving->ticket, request->error);
+    }
     mem_free(saving);
 }
 
@@ -70,8 +84,43 @@ static void begin_in_background(struct call *call, const char *busy, const char 
     reply_status(call->reply, started);
 }
 
+/* `<backup-dir>/ferric-<time>`, absolute; empty if no backup-dir is set. */
+static void backup_path(struct server *server, struct buf *out)
+{
+    char name[48];
+    uint64_t now_ms = clock_wall_ms(server->os.clock);
+    time_t seconds = (time_t)(now_ms / 1000);
+    struct tm parts;
+    gmtime_r(&seconds, &parts);
+    size_t len = strftime(name, sizeof(name), "/ferric-%Y%m%dT%H%M%S", &parts);
+    snprintf(name + len, sizeof(name) - len, ".%03uZ", (unsigned)(now_ms % 1000));
+    struct buf dir = {0};
+    lock_take(&server->config->lock);
+    buf_append_str(&dir, config_text(server->config, CONF_BACKUP_DIR));
+    lock_drop(&server->config->lock);
+    if (dir.len > 0) {
+        buf_append(&dir, name, strlen(name) + 1);
+        IGNORE(process_absolute_path((const char *)dir.data, out), "then it is refused");
+    }
+    buf_fini(&dir);
+}
+
 static int run_bgsave(struct call *call)
 {
+    struct server *server = session_server(call->session);
+    struct buf dir = {0};
+    if (call->argc == 1)
+        backup_path(server, &dir);
+    if (dir.len > 0) {
+        if (atomic_exchange(&server->is_saving, true)) {
+            reply_error(call->reply, "ERR Background save already in progress");
+        } else {
+            server_begin_backup(server, session_loop(call->session), NULL, &dir);
+            reply_status(call->reply, "Background saving started");
+        }
+        buf_fini(&dir);
+        return 0;
+    }
     if (call->argc > 2 || (call->argc == 2 && !slice_is(call->argv[1], "schedule")))
         reply_error(call->reply, TEXT_SYNTAX);
     else

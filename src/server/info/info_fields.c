@@ -246,6 +246,11 @@ NUMBER_FIELD(show_merge_done_bytes, info->group.merge_done_bytes)
 NUMBER_FIELD(show_merges, info->group.merges)
 NUMBER_FIELD(show_merges_failed, info->group.merges_failed)
 NUMBER_FIELD(show_merge_freed_bytes, info->group.merge_freed_bytes)
+NUMBER_FIELD(show_backup_running, info->group.backup_total_bytes != 0)
+NUMBER_FIELD(show_backup_total_bytes, info->group.backup_total_bytes)
+NUMBER_FIELD(show_backup_done_bytes, info->group.backup_done_bytes)
+TEXT_FIELD(show_backup_status, info->group.is_backup_failing ? "err" : "ok")
+NUMBER_FIELD(show_last_backup_s, info->group.last_backup_ms / 1000)
 NUMBER_FIELD(show_data_rotations, info->group.rotations)
 NUMBER_FIELD(show_replayed_commands, info->group.replayed_commands)
 NUMBER_FIELD(show_clock_ms, info->group.hlc_ms)
@@ -475,6 +480,11 @@ static const struct info_row rows[] = {
     {"Persistence", "merges", show_merges, NULL},
     {"Persistence", "merges_failed", show_merges_failed, NULL},
     {"Persistence", "merge_freed_bytes", show_merge_freed_bytes, NULL},
+    {"Persistence", "backup_in_progress", show_backup_running, NULL},
+    {"Persistence", "backup_total_bytes", show_backup_total_bytes, NULL},
+    {"Persistence", "backup_done_bytes", show_backup_done_bytes, NULL},
+    {"Persistence", "backup_last_status", show_backup_status, NULL},
+    {"Persistence", "backup_last_time", show_last_backup_s, NULL},
     {"Persistence", "data_rotations", show_data_rotations, NULL},
     {"Persistence", "replayed_commands", show_replayed_commands, NULL},
     {"Persistence", "clock_ms", show_clock_ms, NULL},

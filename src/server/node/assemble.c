@@ -163,12 +163,10 @@ static int measure_sync(struct server *server, const char *dir, struct diag *dia
 
 static struct merge_settings merge_settings_of(const struct config *config)
 {
-    uint64_t min_dead = config_number(config, CONF_MERGE_MIN_DEAD_BYTES);
-    uint64_t half_file = config_number(config, CONF_DATA_FILE_SIZE) / 2;
     return (struct merge_settings){
         .mode = (enum merge_mode)config_number(config, CONF_MERGE_MODE),
         .dead_percent = (uint32_t)config_number(config, CONF_MERGE_DEAD_PERCENT),
-        .min_dead_bytes = min_dead < half_file ? min_dead : half_file,
+        .min_dead_bytes = config_number(config, CONF_MERGE_MIN_DEAD_BYTES),
         .small_file_bytes = config_number(config, CONF_MERGE_SMALL_FILE),
         .min_files = (uint32_t)config_number(config, CONF_MERGE_MIN_FILES),
         .max_files = (uint32_t)config_number(config, CONF_MERGE_MAX_FILES),
