@@ -204,14 +204,17 @@ static int judge(struct log_check *check, const char *path, struct diag *diag)
         .group_id = manifest->group_id,
         .checkpoint_index = manifest->index,
         .checkpoint_term = manifest->term,
+        .may_begin = manifest->begins_log,
         .on_progress = on_progress,
         .progress_ctx = check,
     };
     struct diag why = {.text = ""};
     int rc = seglog_judge(&options, on_frame, check, &verdict->judged, &why);
     if (rc == -ENOENT) {
-        rc = manifest->index == 0 ? 0 : ERR_CORRUPT;
-        verdict->judged.blame.damage = manifest->index == 0 ? SEGLOG_SOUND : SEGLOG_DAMAGED_REACH;
+        /* A start makes it, where nothing of it is needed. */
+        bool is_needed = manifest->index > 0 && !manifest->begins_log;
+        rc = is_needed ? ERR_CORRUPT : 0;
+        verdict->judged.blame.damage = is_needed ? SEGLOG_DAMAGED_REACH : SEGLOG_SOUND;
     }
     verdict->judgement = rc == ERR_MISMATCH ? ERR_CORRUPT : rc;
     if (rc == 0) {

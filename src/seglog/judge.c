@@ -149,7 +149,6 @@ static int judge_start(struct recovery *r)
     uint64_t checkpoint = r->log->options.checkpoint_index;
     if (r->start_idx < r->files.count)
         return 0;
-    r->files.blame.damage = checkpoint == 0 ? SEGLOG_SOUND : SEGLOG_DAMAGED_REACH;
     for (size_t i = 0; i < r->files.count; i++) {
         const struct found_file *file = &r->files.items[i];
         if (file->state != FOUND_IN_USE)
@@ -163,6 +162,7 @@ static int judge_start(struct recovery *r)
     }
     if (checkpoint == 0 || r->log->options.may_begin)
         return 0;
+    r->files.blame.damage = SEGLOG_DAMAGED_REACH;
     return diag_set(r->diag, ERR_CORRUPT,
                     "%s holds no segment in use, but the checkpoint covers up to index %" PRIu64
                     ": the log that went on from there, term and vote are missing",

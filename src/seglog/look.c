@@ -65,6 +65,7 @@ int seglog_judge(const struct seglog_look_options *options, seglog_visit_fn visi
         .group_id = options->group_id,
         .checkpoint_index = options->checkpoint_index,
         .checkpoint_term = options->checkpoint_term,
+        .may_begin = options->may_begin,
         .on_progress = options->on_progress,
         .ctx = options->progress_ctx,
     };

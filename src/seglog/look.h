@@ -69,6 +69,7 @@ struct seglog_look_options {
     uint64_t group_id;
     uint64_t checkpoint_index;
     uint64_t checkpoint_term;
+    bool may_begin; /* as for seglog_open() */
     void (*on_progress)(void *ctx, uint64_t done_bytes, uint64_t total_bytes); /* may be NULL */
     void *progress_ctx;
 };

@@ -45,6 +45,8 @@ static void print_manifest(struct printer *printer, const struct manifest *manif
     print_u64(printer, "configuration_index", manifest->configuration_index);
     print_u64(printer, "databases", manifest->database_count);
     print_u64(printer, "shards", manifest->shard_count);
+    if (manifest->begins_log)
+        print_bool(printer, "begins_log", true);
     print_end(printer);
     for (uint32_t i = 0; i < manifest->database_count; i++) {
         print_begin(printer, "database");

@@ -108,6 +108,21 @@ def test_a_killed_server_leaves_a_sound_directory(own_server):
     assert commands[-1]["args"][0] == "key:299"
 
 
+def test_a_backup_is_sound(own_server, tmp_path):
+    client = own_server.connect()
+    for i in range(300):
+        client("SET", f"key:{i}", "v" * i)
+    backup = tmp_path / "backup"
+    assert client("FERRICSTORE.BACKUP", str(backup)) == "OK"
+    client("FLUSHALL")
+    before = files_of(backup)
+    assert check("verify", backup).endswith("\nsound\n")
+    assert len(lines(check("dump", "--json", backup))) > 300
+    assert files_of(backup) == before
+    damage(sorted(backup.glob("data/shard_*/*.log"))[0], 5000)
+    check("verify", backup, status=1)
+
+
 def test_a_dump_for_programs(stopped):
     directory = stopped.directory
     dump = lines(check("dump", "--json", directory))
