@@ -67,7 +67,8 @@ struct mark {
 /* A file that a merge has replaced: see upkeep.c. */
 struct retired_file {
     struct list_node node;
-    struct datafile *df; /* a reference */
+    struct datafile *df; /* a reference; NULL once it has been removed */
+    uint64_t bytes;
 };
 
 struct retired_files {

@@ -102,7 +102,9 @@ static bool wants_hint(const struct bitcask *bc, const struct datafile *df, bool
 {
     if (df->hinted_off == df->append_off)
         return false;
-    return is_sealed(bc, df) ||
+    /* One that is mostly dead will be merged, and its hint thrown away; at the end it has one. */
+    bool is_worth = is_last || df->live_bytes >= (df->append_off - DATAFILE_HEADER_SIZE) / 2;
+    return (is_worth && is_sealed(bc, df)) ||
            (is_last && df == bc->current &&
             atomic_load_explicit(&df->written_off, memory_order_acquire) == df->append_off);
 }
@@ -152,6 +154,7 @@ void bitcask_retire_file(struct bitcask *bc, struct datafile *df)
     ASSERT(df != bc->current);
     struct retired_file *retired = mem_calloc(1, sizeof(*retired));
     retired->df = datafile_ref(df);
+    retired->bytes = df->append_off;
     list_push_back(&bc->retired.waiting, &retired->node);
     bc->retired.bytes += df->append_off;
     bitcask_remove_file(bc, df);
@@ -196,9 +199,12 @@ void bitcask_unlink_run(struct bitcask_unlink *unlink)
 {
     LIST_EACH(node, next, &unlink->files)
     {
-        const struct datafile *df = LIST_ENTRY(node, struct retired_file, node)->df;
-        remove_beside(unlink, df, HINT_SUFFIX);
-        remove_beside(unlink, df, DATAFILE_SUFFIX);
+        struct retired_file *retired = LIST_ENTRY(node, struct retired_file, node);
+        remove_beside(unlink, retired->df, HINT_SUFFIX);
+        remove_beside(unlink, retired->df, DATAFILE_SUFFIX);
+        /* Most often the last share: to free a large file takes the system a while. */
+        datafile_unref(retired->df);
+        retired->df = NULL;
     }
 }
 
@@ -207,7 +213,7 @@ static uint64_t free_retired(struct list_node *files)
     uint64_t bytes = 0;
     for (struct list_node *node; (node = list_pop_front(files)) != NULL;) {
         struct retired_file *retired = LIST_ENTRY(node, struct retired_file, node);
-        bytes += retired->df->append_off;
+        bytes += retired->bytes;
         datafile_unref(retired->df);
         mem_free(retired);
     }

@@ -93,8 +93,8 @@ void server_remove_pidfile(struct server *server);
 
 /* admin/ */
 struct session_ticket;
-/* Makes a backup in `dir`, an absolute path (without a 0 at its end) that is taken over; the ticket, if there is
- * one, is answered at the end, else server_saved() is called. */
+/* Makes a backup in `dir`, an absolute path (without a 0 at its end) that is taken over; the
+ * ticket, if there is one, is answered at the end, else server_saved() is called. */
 void server_begin_backup(struct server *server, struct loop *loop, struct session_ticket *ticket,
                          struct buf *dir);
 /* What was begun in the background has ended. */

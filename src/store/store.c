@@ -23,6 +23,7 @@ struct db *store_db_new(struct store *store, uint16_t number, uint16_t id, uint6
     db->store = store;
     db->number = number;
     db->id = id;
+    db->count_age = store->count_age;
     list_init(&db->node);
     return db;
 }
@@ -237,13 +238,14 @@ void store_replace_db(struct store *store, uint16_t number)
 void store_adopt(struct store *store, struct store *fresh)
 {
     ASSERT(fresh->bitcask == NULL && fresh->database_count == store->database_count);
+    store->count_age++;
     store_publication_open(store);
     for (uint32_t i = 0; i < store->database_count; i++) {
         struct db *old = store_db(store, (uint16_t)i);
         struct db *db = store_db(fresh, (uint16_t)i);
         ASSERT(db->id == old->id);
         db->store = store;
-        old->is_uncounted = true;
+        db->count_age = store->count_age;
         atomic_store_explicit(&store->dbs[i], db, memory_order_release);
         atomic_store_explicit(&fresh->dbs[i], NULL, memory_order_relaxed);
         epoch_retire(store->dropped_bag, old, keydir_bytes(old->dir));
@@ -257,8 +259,6 @@ void store_adopt(struct store *store, struct store *fresh)
     for (size_t i = 0; i < fresh->recovered_count; i++)
         bitcask_add_live(store->bitcask, fresh->recovered_live[i].file_id,
                          fresh->recovered_live[i].bytes);
-    LIST_EACH(node, next, &store->dropped)
-    LIST_ENTRY(node, struct db, node)->is_uncounted = true;
     store_close(fresh);
 }
 
@@ -468,7 +468,8 @@ static bool drop_step(struct store *store, size_t budget)
     if (list_is_empty(&store->dropped))
         return false;
     struct db *db = LIST_ENTRY(store->dropped.next, struct db, node);
-    if (keydir_free_step(db->dir, budget, db->is_uncounted ? NULL : forget_row, store))
+    bool is_counted = db->count_age == store->count_age;
+    if (keydir_free_step(db->dir, budget, is_counted ? forget_row : NULL, store))
         return true;
     list_del(&db->node);
     free_db(db);

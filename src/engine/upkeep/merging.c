@@ -267,8 +267,12 @@ void upkeep_look_at_merges(struct shard *shard)
 {
     struct upkeep *upkeep = &shard->upkeep;
     struct group *group = shard->group;
-    if (atomic_load_explicit(&group->is_ending, memory_order_relaxed))
+    if (atomic_load_explicit(&group->is_ending, memory_order_relaxed)) {
+        /* What is half made is named by nobody and goes with the next start. */
+        if (upkeep->wants_no_merge != NULL)
+            upkeep_end_wish(&upkeep->wants_no_merge, false);
         return;
+    }
     if (upkeep->merge != NULL) {
         if (!upkeep->is_paced)
             upkeep_send(shard, UPKEEP_MERGE, run_step);
