@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "bitcask/hint.h"
 #include "support/cmocka.h"
 #include "support/random.h"
 
@@ -176,6 +177,28 @@ void checkbench_state_fini(struct checkbench_state *state)
 }
 
 /* ---- Files ---- */
+
+void checkbench_write_hint(struct simdisk *disk, const char *dir, uint32_t id)
+{
+    struct fs *fs = simdisk_fs(disk);
+    char *path = datafile_path(dir, id, DATAFILE_SUFFIX);
+    struct file *file;
+    uint64_t size;
+    uint8_t block[DATAFILE_HEADER_SIZE];
+    struct datafile_header header;
+    struct diag diag = {.text = ""};
+    assert_int_equal(fs_open(fs, path, FS_READ, &file), 0);
+    assert_int_equal(file_read_full(file, block, sizeof(block), 0), 0);
+    assert_int_equal(file_size(file, &size), 0);
+    file_unref(file);
+    assert_int_equal(datafile_header_decode(slice_of(block, sizeof(block)), &header), 0);
+    struct datafile *df = datafile_new(dir, &header);
+    assert_int_equal(datafile_open(df, fs, FS_READ, &diag), 0);
+    assert_int_equal(hint_write(fs, df, size, &diag), 0);
+    assert_int_equal(fs_sync_dir(fs, dir), 0);
+    datafile_unref(df);
+    mem_free(path);
+}
 
 struct tour {
     struct simdisk *disk;

@@ -37,6 +37,9 @@ int checkbench_read(struct simdisk *disk, unsigned keys, struct checkbench_state
                     struct diag *diag);
 void checkbench_state_fini(struct checkbench_state *state);
 
+/* Gives the data file `<dir>/<id>.log` a sound hint, whether it had one or not. */
+void checkbench_write_hint(struct simdisk *disk, const char *dir, uint32_t id);
+
 /* Calls back for every file below the directory, but for those of the quarantine. */
 typedef void (*checkbench_file_fn)(void *ctx, const char *path, uint64_t size);
 void checkbench_each_file(struct simdisk *disk, checkbench_file_fn visit, void *ctx);

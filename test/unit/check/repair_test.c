@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "bitcask/hint.h"
 #include "support/checkbench.h"
 #include "support/cmocka.h"
 #include "support/random.h"
@@ -42,37 +43,86 @@ static void remove_file(struct simdisk *disk, const char *path, const char *dir)
     assert_int_equal(fs_sync_dir(simdisk_fs(disk), dir), 0);
 }
 
-#define SHARD_0 "/data/data/shard_0"
-#define DATA_1  SHARD_0 "/00001.log"
-#define DATA_2  SHARD_0 "/00002.log"
-#define LOG     "/data/log"
+#define LOG "/data/log"
+
+/* A file that the manifest names. */
+struct named {
+    unsigned shard;
+    unsigned id;
+    unsigned long long length;
+    char path[64];
+};
+
+/* The nth largest one of them all. */
+static struct named find_named(struct simdisk *disk, unsigned nth)
+{
+    struct named files[32];
+    unsigned count = 0;
+    struct buf dump = {0};
+    struct diag diag = {.text = ""};
+    assert_int_equal(checkbench_run_on(disk, CHECK_DUMP, "/data/manifest", false, &dump, &diag),
+                     CHECK_SOUND);
+    for (const char *line = (const char *)dump.data; *line != '\0'; line = strchr(line, '\n') + 1) {
+        struct named file;
+        if (sscanf(line, "named shard=%u id=%u uid=%*s length=%llu", &file.shard, &file.id,
+                   &file.length) != 3)
+            continue;
+        snprintf(file.path, sizeof(file.path), "/data/data/shard_%u/%05u.log", file.shard, file.id);
+        unsigned at = count++;
+        assert_true(count < ARRAY_COUNT(files));
+        for (; at > 0 && files[at - 1].length < file.length; at--)
+            files[at] = files[at - 1];
+        files[at] = file;
+    }
+    buf_fini(&dump);
+    assert_true(nth < count);
+    return files[nth];
+}
 
 static void damage_a_record(struct simdisk *disk)
 {
-    flip(disk, DATA_1, 4096 + 9000);
+    flip(disk, find_named(disk, 0).path, 4096 + 9000);
 }
 static void damage_two_files(struct simdisk *disk)
 {
-    flip(disk, DATA_1, 4096 + 5000);
-    flip(disk, DATA_1, 4096 + 15000);
-    flip(disk, DATA_2, 4096 + 100);
-    flip(disk, "/data/data/shard_1/00001.log", 4096 + 31);
+    struct named first = find_named(disk, 0);
+    struct named second = find_named(disk, 1);
+    flip(disk, first.path, 4096 + 5000);
+    flip(disk, first.path, first.length - 4096 - 5000);
+    flip(disk, second.path, 4096 + 100);
+    flip(disk, second.path, second.length / 2);
 }
 static void damage_a_header(struct simdisk *disk)
 {
-    flip(disk, DATA_1, 20);
+    flip(disk, find_named(disk, 0).path, 20);
 }
 static void damage_a_length(struct simdisk *disk)
 {
-    truncate_to(disk, DATA_1, 10000);
+    truncate_to(disk, find_named(disk, 0).path, 10000);
 }
 static void lose_a_file(struct simdisk *disk)
 {
-    remove_file(disk, DATA_2, SHARD_0);
+    struct named file = find_named(disk, 1);
+    char dir[64];
+    snprintf(dir, sizeof(dir), "/data/data/shard_%u", file.shard);
+    remove_file(disk, file.path, dir);
 }
 static void damage_a_whole_file(struct simdisk *disk)
 {
-    truncate_to(disk, DATA_1, 0);
+    truncate_to(disk, find_named(disk, 0).path, 0);
+}
+/* Of a hint that is made first, whether there was one or not. */
+static void damage_a_hint(struct simdisk *disk)
+{
+    struct named named = find_named(disk, 0);
+    char dir[64];
+    snprintf(dir, sizeof(dir), "/data/data/shard_%u", named.shard);
+    /* The file may be longer than the manifest says, where nobody looks. */
+    truncate_to(disk, named.path, named.length);
+    checkbench_write_hint(disk, dir, named.id);
+    char *path = datafile_path(dir, named.id, HINT_SUFFIX);
+    flip(disk, path, 90);
+    mem_free(path);
 }
 static void lose_the_log(struct simdisk *disk)
 {
@@ -145,10 +195,6 @@ static void damage_a_padding(struct simdisk *disk)
     char path[128];
     uint64_t off = find_entry(disk, 1, path, sizeof(path));
     flip(disk, path, off - 1);
-}
-static void damage_a_hint(struct simdisk *disk)
-{
-    flip(disk, SHARD_0 "/00001.hint", 90);
 }
 static void damage_everything(struct simdisk *disk)
 {

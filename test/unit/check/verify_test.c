@@ -217,6 +217,7 @@ static void test_all_damage_is_told_with_its_keys(void **unused)
     struct simdisk *disk = checkbench_disk(
         &(struct checkbench_options){.seed = 4, .writes = 60, .is_stopped = true, .shards = 1});
     const char *path = "/data/data/shard_0/00001.log";
+    checkbench_write_hint(disk, "/data/data/shard_0", 1);
     struct buf dump = {0};
     struct diag diag = {.text = ""};
     assert_int_equal(checkbench_run_on(disk, CHECK_DUMP, path, false, &dump, &diag), CHECK_SOUND);
@@ -361,6 +362,7 @@ static void test_a_lost_file_is_told_by_its_hint(void **unused)
     struct simdisk *disk = checkbench_disk(
         &(struct checkbench_options){.seed = 4, .writes = 60, .is_stopped = true, .shards = 1});
     struct buf out = {0};
+    checkbench_write_hint(disk, SHARD, 1);
     assert_int_equal(fs_unlink(simdisk_fs(disk), SHARD "/00001.log"), 0);
     assert_int_equal(checkbench_run(disk, CHECK_VERIFY, &out), CHECK_DAMAGED);
     expect_text(&out, "missing, but the manifest names it");
