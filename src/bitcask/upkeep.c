@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/assert.h"
+#include "base/bytes.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "bitcask/bitcask_internal.h"
@@ -105,7 +106,7 @@ static bool wants_hint(const struct bitcask *bc, const struct datafile *df, bool
     /* One that is mostly dead will be merged, and its hint thrown away; at the end it has one. */
     bool is_worth = is_last || df->live_bytes >= (df->append_off - DATAFILE_HEADER_SIZE) / 2;
     return (is_worth && is_sealed(bc, df)) ||
-           (is_last && df == bc->current &&
+           (is_last && df == bc->current && is_aligned(df->append_off, DATAFILE_BLOCK) &&
             atomic_load_explicit(&df->written_off, memory_order_acquire) == df->append_off);
 }
 
