@@ -72,8 +72,8 @@ static int on_told(void *ctx, const struct record *record, uint64_t off, size_t 
 int hint_check_begin(struct hint_check *check, struct diag *diag)
 {
     struct diag why = {.text = ""};
-    uint64_t covered = 0;
-    int rc = hint_read(check->fs, check->df, check->length, on_told, check, &covered, &why);
+    uint64_t covered = check->length;
+    int rc = hint_read(check->fs, check->df, &covered, on_told, check, &why);
     if (rc == ERR_NOT_FOUND)
         return 0;
     check->has_hint = true;
@@ -173,9 +173,8 @@ int hint_check_end(struct hint_check *check, struct walk *walk, struct diag *dia
     if (check->covered == 0 || (is_equal && walk != NULL && check->damaged.len == 0))
         return 0;
     struct comparison comparison = {.check = check, .walk = walk, .diag = diag};
-    uint64_t covered;
-    int rc =
-        hint_read(check->fs, check->df, check->length, on_compared, &comparison, &covered, diag);
+    uint64_t covered = check->length;
+    int rc = hint_read(check->fs, check->df, &covered, on_compared, &comparison, diag);
     if (rc != 0)
         return rc;
     if (comparison.agreeing < check->found.count) {

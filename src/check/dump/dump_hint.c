@@ -66,10 +66,9 @@ int dump_hint(struct dump *dump, const char *path, uint32_t id, const struct bit
                  err_text(rc));
     } else {
         struct diag why = {.text = ""};
-        uint64_t covered = 0;
+        uint64_t covered = named != NULL ? named->length : UINT64_MAX;
         struct datafile *df = datafile_new(beside.dir, &header);
-        rc = hint_read(dump->fs, df, named != NULL ? named->length : UINT64_MAX, on_record, dump,
-                       &covered, &why);
+        rc = hint_read(dump->fs, df, &covered, on_record, dump, &why);
         datafile_unref(df);
         if (rc == ERR_CORRUPT) {
             dump_damage(dump, 0, 0, why.text);
