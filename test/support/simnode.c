@@ -41,6 +41,8 @@ static void on_fatal(void *ctx, const char *text)
 static void on_log(void *ctx, char level, const char *text)
 {
     struct simnode *node = ctx;
+    buf_append_str(&node->log, text);
+    buf_append_byte(&node->log, '\n');
     if (level != '#')
         return;
     snprintf(node->last_log, sizeof(node->last_log), "%s", text);
@@ -153,6 +155,7 @@ static void free_rest(struct simnode *node)
     simnode_free_commands(node);
     simhistory_free(node->history);
     buf_fini(&node->told);
+    buf_fini(&node->log);
     while (node->asked != NULL) {
         struct asked_checkpoint *next = node->asked->next;
         mem_free(node->asked->dir);
@@ -404,9 +407,9 @@ static struct asked_checkpoint *ask_reload(struct simnode *node)
     return asked;
 }
 
-void simnode_ask_reload(struct simnode *node)
+const struct group_reload_request *simnode_ask_reload(struct simnode *node)
 {
-    ask_reload(node);
+    return &ask_reload(node)->reload;
 }
 
 int simnode_reload(struct simnode *node)

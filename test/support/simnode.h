@@ -90,6 +90,7 @@ struct simnode {
     char fatal[1024];    /* what on_fatal said */
     char last_log[1024]; /* the last line of on_log of level '#' */
     struct buf told;     /* all of them, each ended by a newline */
+    struct buf log;      /* the same of all levels */
 };
 
 /* A disk with an empty data directory. */
@@ -135,7 +136,7 @@ int simnode_checkpoint(struct simnode *node);
 void simnode_ask_checkpoint(struct simnode *node);
 /* The same for a reload. ERR_STOPPING: never done. */
 int simnode_reload(struct simnode *node);
-void simnode_ask_reload(struct simnode *node);
+const struct group_reload_request *simnode_ask_reload(struct simnode *node);
 /* The same for a backup. ERR_STOPPING: never done. What was asked for is the node's until close. */
 int simnode_backup(struct simnode *node, const char *dir, uint64_t *out_index);
 struct group_backup_request *simnode_ask_backup(struct simnode *node, const char *dir);
