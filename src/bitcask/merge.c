@@ -84,10 +84,21 @@ static uint64_t lowest_outside(const struct bitcask *bc, const uint32_t *ids, si
     return lowest;
 }
 
+static bool has_output(const struct bitcask *bc)
+{
+    const struct file_table *table = bitcask_table(bc);
+    bool found = false;
+    for (size_t i = 0; i < table->count; i++)
+        found |= table->entries[i].df->is_output;
+    return found;
+}
+
 struct bitcask_merge *bitcask_merge_new(struct bitcask *bc, const uint32_t *ids, size_t count,
                                         struct merge_events events)
 {
     ASSERT(count > 0);
+    /* Keys that were moved to an output which nobody names would look replaced. */
+    ASSERT(!has_output(bc)); /* B11 */
     struct bitcask_merge *merge = mem_calloc(1, sizeof(*merge));
     merge->bc = bc;
     merge->fs = bc->os.fs;
@@ -128,6 +139,11 @@ void bitcask_merge_free(struct bitcask_merge *merge)
 void bitcask_merge_stop(struct bitcask_merge *merge)
 {
     merge->is_stopping = true;
+}
+
+int bitcask_merge_error(const struct bitcask_merge *merge)
+{
+    return merge->write_error;
 }
 
 struct merge_stats bitcask_merge_stats(const struct bitcask_merge *merge)

@@ -54,7 +54,8 @@ struct merge_events {
 /* A merge of the `count` sealed files with these ids. */
 struct bitcask_merge *bitcask_merge_new(struct bitcask *bc, const uint32_t *ids, size_t count,
                                         struct merge_events events);
-/* Where an output is not whole it stays what it is: found by readers and named by nobody. */
+/* Where an output is not whole it stays what it is: found by readers and named by nobody; there can
+ * be no other merge then until the next start. */
 void bitcask_merge_free(struct bitcask_merge *merge);
 
 /* Ends it early, at the next done: what has been copied stays so, and the inputs stay, too. */
@@ -72,6 +73,8 @@ enum merge_state {
 
 /* Takes a run back. Fills diag when STALLED, and when STOPPED by a failure. */
 enum merge_state bitcask_merge_done(struct bitcask_merge *merge, struct diag *diag);
+/* Why it is STALLED. */
+int bitcask_merge_error(const struct bitcask_merge *merge);
 
 struct merge_stats {
     uint64_t bytes_total; /* of the inputs */
@@ -80,6 +83,7 @@ struct merge_stats {
     uint64_t records_kept;
     uint64_t records_dropped;
 };
+/* Not while a run is out. */
 struct merge_stats bitcask_merge_stats(const struct bitcask_merge *merge);
 
 #endif

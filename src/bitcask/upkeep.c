@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/assert.h"
+#include "base/bytes.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "bitcask/bitcask_internal.h"
@@ -105,7 +106,7 @@ static bool wants_hint(const struct bitcask *bc, const struct datafile *df, bool
     /* One that is mostly dead will be merged, and its hint thrown away; at the end it has one. */
     bool is_worth = is_last || df->live_bytes >= (df->append_off - DATAFILE_HEADER_SIZE) / 2;
     return (is_worth && is_sealed(bc, df)) ||
-           (is_last && df == bc->current &&
+           (is_last && df == bc->current && is_aligned(df->append_off, DATAFILE_BLOCK) &&
             atomic_load_explicit(&df->written_off, memory_order_acquire) == df->append_off);
 }
 
@@ -187,16 +188,20 @@ struct bitcask_unlink *bitcask_unlink_take(struct bitcask *bc)
     return unlink;
 }
 
-static void remove_beside(const struct bitcask_unlink *unlink, const struct datafile *df,
+/* What stays is removed by the next start: nobody names it. */
+static void remove_beside(struct bitcask_unlink *unlink, const struct datafile *df,
                           const char *suffix)
 {
     char *path = datafile_path(unlink->dir, df->id, suffix);
-    IGNORE(fs_unlink(unlink->fs, path), "the next start removes what nobody names");
+    int rc = fs_unlink(unlink->fs, path);
+    if (rc != 0 && rc != -ENOENT && unlink->diag.text[0] == '\0')
+        diag_set(&unlink->diag, rc, "%s: cannot remove: %s", path, err_text(rc));
     mem_free(path);
 }
 
 void bitcask_unlink_run(struct bitcask_unlink *unlink)
 {
+    unlink->diag.text[0] = '\0';
     LIST_EACH(node, next, &unlink->files)
     {
         struct retired_file *retired = LIST_ENTRY(node, struct retired_file, node);
@@ -218,6 +223,11 @@ static uint64_t free_retired(struct list_node *files)
         mem_free(retired);
     }
     return bytes;
+}
+
+const struct diag *bitcask_unlink_failure(const struct bitcask_unlink *unlink)
+{
+    return &unlink->diag;
 }
 
 uint64_t bitcask_unlink_done(struct bitcask *bc, struct bitcask_unlink *unlink)

@@ -249,6 +249,12 @@ void seglog_retire(struct seglog *log)
     }
 }
 
+void seglog_set_max_spare(struct seglog *log, unsigned max_spare)
+{
+    ASSERT(max_spare >= 1);
+    log->options.max_spare = max_spare;
+}
+
 void seglog_recycle(struct seglog *log, uint64_t index)
 {
     ASSERT(index <= log->durable_index);
@@ -272,6 +278,7 @@ struct seglog_stats seglog_stats(const struct seglog *log)
     struct seglog_stats stats = log->stats;
     stats.segment_count = log->used.count;
     stats.spare_count = log->spare.count;
+    stats.ready_count = log->ready.count;
     LIST_EACH(node, next, &log->used.head)
     {
         const struct segment *segment = LIST_ENTRY(node, struct segment, node);

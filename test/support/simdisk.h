@@ -106,6 +106,12 @@ uint64_t simdisk_count(struct simdisk *disk, unsigned ops, const char *path_part
  * beyond: -ENOSPC, writes may be short. Default: no limit. */
 void simdisk_set_capacity(struct simdisk *disk, uint64_t bytes);
 
+/* What fs_space() says from now on instead of the truth: an error, or, with 0, `space`; with 0 and
+ * NULL the truth again. */
+void simdisk_fake_space(struct simdisk *disk, int error, const struct fs_space *space);
+/* How often it was asked. */
+uint64_t simdisk_space_count(struct simdisk *disk);
+
 /* Flips bits of one byte of a file as it is, synced state included. False if there is no such byte.
  */
 bool simdisk_corrupt(struct simdisk *disk, const char *path, uint64_t off, uint8_t mask);

@@ -128,6 +128,8 @@ static struct group_options group_options_of(struct simnode *node)
         .checkpoint_interval_ms = options->checkpoint_interval_ms,
         .merge = options->merge,
         .max_clock_step_ms = options->max_clock_step_ms,
+        .disk_free_low = options->disk_free_low,
+        .disk_reserve = options->disk_reserve,
         .is_serial = true,
         .hot_max_value = options->hot_max_value,
         .lfu = {.log_factor = 10, .decay_time = 1},

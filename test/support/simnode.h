@@ -50,6 +50,8 @@ struct simnode_options {
     unsigned checkpoint_interval_ms; /* 0: the engine's own */
     unsigned max_clock_step_ms;
     struct merge_settings merge; /* as given: without max_files there are no merges */
+    int64_t disk_free_low;       /* as given, these two */
+    uint64_t disk_reserve;
 };
 
 struct simnode_command;
