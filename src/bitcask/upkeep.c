@@ -195,16 +195,20 @@ struct bitcask_unlink *bitcask_unlink_take(struct bitcask *bc)
     return unlink;
 }
 
-static void remove_beside(const struct bitcask_unlink *unlink, const struct datafile *df,
+/* What stays is removed by the next start: nobody names it. */
+static void remove_beside(struct bitcask_unlink *unlink, const struct datafile *df,
                           const char *suffix)
 {
     char *path = datafile_path(unlink->dir, df->id, suffix);
-    IGNORE(fs_unlink(unlink->fs, path), "the next start removes what nobody names");
+    int rc = fs_unlink(unlink->fs, path);
+    if (rc != 0 && rc != -ENOENT && unlink->diag.text[0] == '\0')
+        diag_set(&unlink->diag, rc, "%s: cannot remove: %s", path, err_text(rc));
     mem_free(path);
 }
 
 void bitcask_unlink_run(struct bitcask_unlink *unlink)
 {
+    unlink->diag.text[0] = '\0';
     LIST_EACH(node, next, &unlink->files)
     {
         struct retired_file *retired = LIST_ENTRY(node, struct retired_file, node);
@@ -226,6 +230,11 @@ static uint64_t free_retired(struct list_node *files)
         mem_free(retired);
     }
     return bytes;
+}
+
+const struct diag *bitcask_unlink_failure(const struct bitcask_unlink *unlink)
+{
+    return &unlink->diag;
 }
 
 uint64_t bitcask_unlink_done(struct bitcask *bc, struct bitcask_unlink *unlink)

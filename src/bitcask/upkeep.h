@@ -63,7 +63,9 @@ struct bitcask_unlink;
 struct bitcask_unlink *bitcask_unlink_take(struct bitcask *bc);
 /* Hints first. What cannot be removed is left to the next start. */
 void bitcask_unlink_run(struct bitcask_unlink *unlink);
-/* The bytes that have been given back to the disk. */
+/* After a run, before it is done: what could not be removed; no text if all was. */
+const struct diag *bitcask_unlink_failure(const struct bitcask_unlink *unlink);
+/* The bytes that have been given back to the disk, as far as all could be removed. */
 uint64_t bitcask_unlink_done(struct bitcask *bc, struct bitcask_unlink *unlink);
 
 #endif

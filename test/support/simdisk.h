@@ -97,6 +97,8 @@ void simdisk_fail_nth(struct simdisk *disk, unsigned ops, const char *path_part,
                       int error);
 /* Have all faults been met, and is there one? */
 bool simdisk_fault_fired(struct simdisk *disk);
+/* What the last of those that were met has met; until simdisk_free(). */
+const char *simdisk_fault_path(struct simdisk *disk);
 /* Operations among `ops` on such paths so far: the bound of a sweep. */
 uint64_t simdisk_count(struct simdisk *disk, unsigned ops, const char *path_part);
 

@@ -32,6 +32,7 @@ struct sim_fault {
     uint64_t left;
     int error;
     bool has_fired;
+    uint32_t path_idx; /* that it has met */
 };
 
 struct sim_note {

@@ -56,6 +56,9 @@ static void run_hint(struct pool_job *job)
 
 static void take_unlink_back(struct shard *shard)
 {
+    const struct diag *failure = bitcask_unlink_failure(shard->upkeep.unlink);
+    if (failure->text[0] != '\0')
+        group_log(shard->group, '#', "%s; the next start removes it", failure->text);
     uint64_t bytes = bitcask_unlink_done(store_bitcask(shard->store), shard->upkeep.unlink);
     group_log(shard->group, '-', "shard %u: %llu MiB of merged data files given back", shard->idx,
               (unsigned long long)(bytes >> 20));
