@@ -9,7 +9,7 @@
  * Threads:  one owner, the shard's thread; *_run on any; bitcask_pin from any epoch reader.
  * Lifetime: what *_take returns is handed back to *_done exactly once.
  * Source:   Sheehy and Smith, "Bitcask: a log-structured hash table for fast key/value data", 2010.
- * Formats and invariants B1-B10: bitcask/README.md.
+ * Formats and invariants B1-B12: bitcask/README.md.
  */
 #ifndef BITCASK_BITCASK_H
 #define BITCASK_BITCASK_H
@@ -88,7 +88,8 @@ void bitcask_append(struct bitcask *bc, const struct record *record, uint32_t *o
 
 /* Collected or being written. */
 size_t bitcask_unwritten_bytes(const struct bitcask *bc);
-/* True once the write with this record has returned: only then may its row be cold (R32). */
+/* True once the write with this record has returned: only then may its row be cold (R32). A file
+ * that a merge has replaced had been written. */
 bool bitcask_is_written(const struct bitcask *bc, uint32_t file_id, uint64_t off);
 
 struct bitcask_write;

@@ -90,6 +90,7 @@ struct bitcask_unlink {
     struct fs *fs;
     const char *dir;
     struct list_node files; /* empty: the job is not out */
+    struct diag diag;       /* of the first that could not be removed */
 };
 
 struct bitcask {

@@ -334,6 +334,8 @@ static int visit_block(struct hint_reader *reader, uint32_t count)
             return corrupt(reader, "an entry makes no sense");
         reader->data_end = off + on_disk;
         if (off < reader->length) {
+            if (reader->data_end > reader->length)
+                return corrupt(reader, "an entry goes over the end that the manifest says");
             int rc = reader->visit(reader->ctx, &record, off, on_disk);
             if (rc != 0)
                 return rc;
@@ -369,26 +371,33 @@ static int read_all(struct hint_reader *reader)
     return rc;
 }
 
-int hint_read(struct fs *fs, const struct datafile *df, uint64_t length, datafile_visit_fn visit,
-              void *ctx, uint64_t *out_covered, struct diag *diag)
+static int open_hint(struct hint_reader *reader, struct fs *fs)
+{
+    int rc = fs_open(fs, reader->path, FS_READ, &reader->file);
+    if (rc == -ENOENT)
+        return ERR_NOT_FOUND;
+    if (rc == 0)
+        rc = file_size(reader->file, &reader->size);
+    if (rc != 0)
+        diag_set(reader->diag, rc, "%s: cannot open: %s", reader->path, err_text(rc));
+    return rc;
+}
+
+int hint_read(struct fs *fs, const struct datafile *df, uint64_t *io_covered,
+              datafile_visit_fn visit, void *ctx, struct diag *diag)
 {
     struct hint_reader reader = {.df = df,
                                  .path = path_beside(df, HINT_SUFFIX),
-                                 .length = length,
+                                 .length = *io_covered,
                                  .data_end = DATAFILE_HEADER_SIZE,
                                  .visit = visit,
                                  .ctx = ctx,
                                  .diag = diag};
-    int rc = fs_open(fs, reader.path, FS_READ, &reader.file);
-    if (rc == -ENOENT)
-        rc = ERR_NOT_FOUND;
-    else if (rc == 0)
-        rc = file_size(reader.file, &reader.size);
-    if (rc != 0 && rc != ERR_NOT_FOUND)
-        diag_set(diag, rc, "%s: cannot open: %s", reader.path, err_text(rc));
+    int rc = open_hint(&reader, fs);
     if (rc == 0)
         rc = read_all(&reader);
-    *out_covered = reader.covered < length ? reader.covered : length;
+    if (rc == 0 && reader.covered < *io_covered)
+        *io_covered = reader.covered;
     file_unref(reader.file);
     buf_fini(&reader.block);
     mem_free(reader.path);

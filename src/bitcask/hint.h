@@ -25,12 +25,12 @@
 MUST_CHECK
 int hint_write(struct fs *fs, struct datafile *df, uint64_t covered, struct diag *diag);
 
-/* Visits the file's records that begin below `length`, as the hint tells them, in ascending offset.
- * *out_covered: from where the file is to be scanned, at most `length`. ERR_NOT_FOUND if there is
- * none; ERR_CORRUPT, ERR_VERSION if it cannot be trusted, which may show after some visits. Input
- * is hostile. */
+/* Visits the file's records that begin below *io_covered, the length that counts, as the hint tells
+ * them, in ascending offset; afterwards *io_covered is from where the file is to be scanned, at
+ * most that length. ERR_NOT_FOUND if there is none; ERR_CORRUPT, ERR_VERSION if it cannot be
+ * trusted, which may show after some visits. Input is hostile. */
 MUST_CHECK
-int hint_read(struct fs *fs, const struct datafile *df, uint64_t length, datafile_visit_fn visit,
-              void *ctx, uint64_t *out_covered, struct diag *diag);
+int hint_read(struct fs *fs, const struct datafile *df, uint64_t *io_covered,
+              datafile_visit_fn visit, void *ctx, struct diag *diag);
 
 #endif

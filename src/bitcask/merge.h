@@ -12,8 +12,8 @@
  * naming the inputs before: both change in one step of the owner's, between two marks. A process
  * that ends before that leaves the inputs as they were.
  *
- * Records keep their bytes and their check, which is tied to the new place (record_rebind) after
- * it was verified for the old one (R4).
+ * Live records keep their bytes and their check, which is tied to the new place (record_rebind)
+ * after it was verified for the old one (R4).
  *
  * Threads:  owner, but for bitcask_merge_run. One merge of a bitcask at a time.
  * Lifetime: from bitcask_merge_new to bitcask_merge_free, which is not called while a run is out.
@@ -39,7 +39,8 @@ struct merge_item {
 enum merge_verdict {
     MERGE_DROP,
     MERGE_LIVE,     /* the newest of its key */
-    MERGE_KEEP_DEAD /* dead, but it keeps older ones dead that lie in other files */
+    MERGE_KEEP_DEAD /* dead, but it keeps older ones dead that lie in other files; of an expired PUT
+                       only that is kept: a TOMBSTONE at its position, one revision later (R4) */
 };
 
 struct merge_events {
@@ -54,7 +55,8 @@ struct merge_events {
 /* A merge of the `count` sealed files with these ids. */
 struct bitcask_merge *bitcask_merge_new(struct bitcask *bc, const uint32_t *ids, size_t count,
                                         struct merge_events events);
-/* Where an output is not whole it stays what it is: found by readers and named by nobody. */
+/* Where an output is not whole it stays what it is: found by readers and named by nobody; there can
+ * be no other merge then until the next start. */
 void bitcask_merge_free(struct bitcask_merge *merge);
 
 /* Ends it early, at the next done: what has been copied stays so, and the inputs stay, too. */
@@ -72,6 +74,8 @@ enum merge_state {
 
 /* Takes a run back. Fills diag when STALLED, and when STOPPED by a failure. */
 enum merge_state bitcask_merge_done(struct bitcask_merge *merge, struct diag *diag);
+/* Why it is STALLED. */
+int bitcask_merge_error(const struct bitcask_merge *merge);
 
 struct merge_stats {
     uint64_t bytes_total; /* of the inputs */
@@ -80,6 +84,7 @@ struct merge_stats {
     uint64_t records_kept;
     uint64_t records_dropped;
 };
+/* Not while a run is out. */
 struct merge_stats bitcask_merge_stats(const struct bitcask_merge *merge);
 
 #endif

@@ -239,12 +239,12 @@ static void read_hint(struct file_scan *scan, const struct datafile *df, uint64_
 {
     struct recovery *rec = scan->rec;
     struct diag diag = {.text = ""};
-    uint64_t covered = 0;
+    uint64_t covered = length;
     *out_from = DATAFILE_HEADER_SIZE;
     if (!has_hint(rec, df->id))
         return;
     uint64_t records_before = rec->bc->stats.records;
-    int rc = hint_read(rec->bc->os.fs, df, length, visit_record, scan, &covered, &diag);
+    int rc = hint_read(rec->bc->os.fs, df, &covered, visit_record, scan, &diag);
     if (rc == 0) {
         *out_from = covered;
         rec->bc->stats.hints_used++;

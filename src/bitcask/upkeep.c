@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/assert.h"
+#include "base/bytes.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "bitcask/bitcask_internal.h"
@@ -63,13 +64,17 @@ static uint64_t lowest_index_but(const struct bitcask *bc, const struct datafile
 
 /* What an earlier merge had to keep is no reason for another one, as long as the file for which it
  * was kept, or one as old, is there. */
-static uint64_t dead_bytes_of(const struct bitcask *bc, const struct datafile *df)
+static uint64_t kept_bytes_of(const struct bitcask *bc, const struct datafile *df)
 {
-    uint64_t dead =
-        df->append_off - DATAFILE_HEADER_SIZE - df->live_bytes - df->kept_dead.pad_bytes;
     if (df->kept_dead.bytes == 0 || lowest_index_but(bc, df) > df->kept_dead.outside_index)
-        return dead;
-    return dead > df->kept_dead.bytes ? dead - df->kept_dead.bytes : 0;
+        return 0;
+    return df->kept_dead.bytes;
+}
+
+static uint64_t dead_bytes_of(const struct datafile *df, uint64_t kept_bytes)
+{
+    return df->append_off - DATAFILE_HEADER_SIZE - df->live_bytes - df->kept_dead.pad_bytes -
+           kept_bytes;
 }
 
 static bool is_sealed(const struct bitcask *bc, const struct datafile *df)
@@ -85,12 +90,15 @@ struct bitcask_sealed *bitcask_sealed_files(const struct bitcask *bc, size_t *ou
     size_t count = 0;
     for (size_t i = 0; i < table->count; i++) {
         const struct datafile *df = table->entries[i].df;
-        if (is_sealed(bc, df))
-            files[count++] = (struct bitcask_sealed){.id = df->id,
-                                                     .bytes = df->append_off - DATAFILE_HEADER_SIZE,
-                                                     .live_bytes = df->live_bytes,
-                                                     .dead_bytes = dead_bytes_of(bc, df),
-                                                     .sealed_ms = df->sealed_ms};
+        if (!is_sealed(bc, df))
+            continue;
+        uint64_t kept_bytes = kept_bytes_of(bc, df);
+        files[count++] = (struct bitcask_sealed){.id = df->id,
+                                                 .bytes = df->append_off - DATAFILE_HEADER_SIZE,
+                                                 .live_bytes = df->live_bytes,
+                                                 .dead_bytes = dead_bytes_of(df, kept_bytes),
+                                                 .kept_bytes = kept_bytes,
+                                                 .sealed_ms = df->sealed_ms};
     }
     *out_count = count;
     return files;
@@ -105,7 +113,7 @@ static bool wants_hint(const struct bitcask *bc, const struct datafile *df, bool
     /* One that is mostly dead will be merged, and its hint thrown away; at the end it has one. */
     bool is_worth = is_last || df->live_bytes >= (df->append_off - DATAFILE_HEADER_SIZE) / 2;
     return (is_worth && is_sealed(bc, df)) ||
-           (is_last && df == bc->current &&
+           (is_last && df == bc->current && is_aligned(df->append_off, DATAFILE_BLOCK) &&
             atomic_load_explicit(&df->written_off, memory_order_acquire) == df->append_off);
 }
 
@@ -187,16 +195,20 @@ struct bitcask_unlink *bitcask_unlink_take(struct bitcask *bc)
     return unlink;
 }
 
-static void remove_beside(const struct bitcask_unlink *unlink, const struct datafile *df,
+/* What stays is removed by the next start: nobody names it. */
+static void remove_beside(struct bitcask_unlink *unlink, const struct datafile *df,
                           const char *suffix)
 {
     char *path = datafile_path(unlink->dir, df->id, suffix);
-    IGNORE(fs_unlink(unlink->fs, path), "the next start removes what nobody names");
+    int rc = fs_unlink(unlink->fs, path);
+    if (rc != 0 && rc != -ENOENT && unlink->diag.text[0] == '\0')
+        diag_set(&unlink->diag, rc, "%s: cannot remove: %s", path, err_text(rc));
     mem_free(path);
 }
 
 void bitcask_unlink_run(struct bitcask_unlink *unlink)
 {
+    unlink->diag.text[0] = '\0';
     LIST_EACH(node, next, &unlink->files)
     {
         struct retired_file *retired = LIST_ENTRY(node, struct retired_file, node);
@@ -218,6 +230,11 @@ static uint64_t free_retired(struct list_node *files)
         mem_free(retired);
     }
     return bytes;
+}
+
+const struct diag *bitcask_unlink_failure(const struct bitcask_unlink *unlink)
+{
+    return &unlink->diag;
 }
 
 uint64_t bitcask_unlink_done(struct bitcask *bc, struct bitcask_unlink *unlink)

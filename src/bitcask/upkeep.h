@@ -27,6 +27,7 @@ struct bitcask_sealed {
     uint64_t bytes;      /* of its records */
     uint64_t live_bytes; /* of these, the newest of their keys */
     uint64_t dead_bytes; /* of these, what a merge would get rid of, as far as is known */
+    uint64_t kept_bytes; /* of these, dead ones that only a merge of older files too gets rid of */
     uint64_t sealed_ms;  /* 0: before this start */
 };
 
@@ -39,7 +40,7 @@ struct bitcask_sealed *bitcask_sealed_files(const struct bitcask *bc, size_t *ou
 struct bitcask_hint;
 
 /* A sealed file without hint that is worth one, as a job; with `is_last` any, and the current one,
- * too, whose bytes up to now must have been written and end at a mark. NULL if there is none. */
+ * too, if all its bytes have been written and end at a mark. NULL if there is none. */
 struct bitcask_hint *bitcask_hint_take(struct bitcask *bc, bool is_last);
 void bitcask_hint_run(struct bitcask_hint *hint);
 /* 0, or why there is none: the file is not tried again; ERR_CORRUPT: it is damaged, and not merged
@@ -62,7 +63,9 @@ struct bitcask_unlink;
 struct bitcask_unlink *bitcask_unlink_take(struct bitcask *bc);
 /* Hints first. What cannot be removed is left to the next start. */
 void bitcask_unlink_run(struct bitcask_unlink *unlink);
-/* The bytes that have been given back to the disk. */
+/* After a run, before it is done: what could not be removed; no text if all was. */
+const struct diag *bitcask_unlink_failure(const struct bitcask_unlink *unlink);
+/* The bytes that have been given back to the disk, as far as all could be removed. */
 uint64_t bitcask_unlink_done(struct bitcask *bc, struct bitcask_unlink *unlink);
 
 #endif

@@ -302,5 +302,20 @@ const struct command_row *transaction_row(bool has_writes)
     return &rows[has_writes ? 0 : 1];
 }
 
+bool command_may_grow(const struct command_table *table, const struct command_row *row,
+                      const struct slice *argv, uint32_t argc)
+{
+    bool may_grow = (row->flags & CMD_DENYOOM) != 0;
+    if (row != transaction_row(true))
+        return may_grow;
+    for (uint32_t i = FIRST_QUEUED; i < argc && !may_grow; i++) {
+        struct coded_command coded;
+        const struct command_row *queued =
+            command_decode(argv[i], &coded) == 0 ? command_by_id(table, coded.id) : NULL;
+        may_grow = queued != NULL && (queued->flags & CMD_DENYOOM) != 0;
+    }
+    return may_grow;
+}
+
 const struct command_family transaction_family = {
     .name = "transaction", .rows = rows, .row_count = ARRAY_COUNT(rows)};

@@ -38,6 +38,11 @@ void watch_encode(struct buf *to, const struct watched_key *watched);
  * logged. */
 const struct command_row *transaction_row(bool has_writes);
 
+/* May the command leave more behind than there was? By its row, as for memory (denyoom); an EXEC
+ * by the rows of its queue. */
+bool command_may_grow(const struct command_table *table, const struct command_row *row,
+                      const struct slice *argv, uint32_t argc);
+
 extern const struct command_family transaction_family;
 
 #endif

@@ -67,6 +67,7 @@ struct batch {
     struct port *port; /* NULL in replay */
     enum batch_kind kind;
     bool is_posted;      /* counted in port->waiting_batches */
+    bool may_grow;       /* of its commands to be logged, one may take space */
     struct frame *frame; /* NULL: nothing to be logged */
     struct buf side;
     struct op *ops;

@@ -55,6 +55,8 @@ static void take_over(struct sequencer *sequencer, struct checkpoint *checkpoint
     group->manifest = checkpoint->manifest;
     checkpoint->manifest = (struct manifest){0};
     consensus_checkpoint(sequencer->consensus, group->manifest.index);
+    if (seglog_stats(sequencer->log).spare_count > 0)
+        sequencer->prep_error = 0; /* a segment that lacked space lacks none any more */
     uint64_t took_us = clock_mono_us(group->options.os.clock) - checkpoint->started_us;
     group_publish(group, PUB_CHECKPOINT_INDEX, group->manifest.index);
     group_publish(group, PUB_CHECKPOINT_NUMBER, group->manifest.checkpoint_number);
@@ -75,10 +77,13 @@ static void conclude(struct checkpoint *checkpoint)
     ASSERT(sequencer->checkpoint == checkpoint);
     if (checkpoint->error == 0)
         take_over(sequencer, checkpoint);
-    else
+    else if (!sequencer->is_checkpoint_failing)
         group_log(group, '#', "checkpoint failed, will be tried again: %s", checkpoint->diag.text);
+    if (checkpoint->error == 0 && sequencer->is_checkpoint_failing)
+        group_log(group, '*', "a checkpoint has succeeded again");
     sequencer->is_checkpoint_failing = checkpoint->error != 0;
     group_publish(group, PUB_CHECKPOINT_FAILING, checkpoint->error != 0);
+    disk_guard_on_checkpoint(group, checkpoint->error, checkpoint->disk_mark);
     tell(checkpoint->requests, checkpoint->error);
     if (checkpoint->error != 0 && sequencer->is_stopping) {
         /* The end does not wait for the disk to be well again. */
@@ -232,6 +237,7 @@ static struct checkpoint *checkpoint_new(struct sequencer *sequencer)
         mem_calloc(1, sizeof(*checkpoint) + count * sizeof(checkpoint->parts[0]));
     checkpoint->group = group;
     checkpoint->started_us = clock_mono_us(group->options.os.clock);
+    checkpoint->disk_mark = disk_guard_mark(group);
     checkpoint->parts_left = count;
     for (uint32_t i = 0; i < count; i++)
         checkpoint->parts[i].checkpoint = checkpoint;
@@ -241,7 +247,8 @@ static struct checkpoint *checkpoint_new(struct sequencer *sequencer)
     manifest->begins_log = false; /* it has begun */
     manifest->checkpoint_number = last->checkpoint_number + 1;
     manifest->index = sequencer->dispatched_index;
-    manifest->term = consensus_term_of(sequencer->consensus, manifest->index);
+    if (manifest->index != last->index)
+        manifest->term = consensus_term_of(sequencer->consensus, manifest->index);
     manifest->state_ms = sequencer->dispatched_ms;
     manifest->ceiling_ms = sequencer->hlc.ceiling_ms;
     manifest->configuration = (struct buf){0};
@@ -257,7 +264,8 @@ static struct checkpoint *checkpoint_new(struct sequencer *sequencer)
 static bool needs_checkpoint(const struct sequencer *sequencer)
 {
     const struct group *group = sequencer->group;
-    if (sequencer->dispatched_index != group->manifest.index || group->manifest.begins_log)
+    if (sequencer->dispatched_index != group->manifest.index || group->manifest.begins_log ||
+        sequencer->must_checkpoint)
         return true;
     for (uint32_t i = 0; i < group->stores.count; i++) {
         if (atomic_load(&group->shards[i].stats.wants_checkpoint) != 0)
@@ -287,6 +295,7 @@ void checkpoint_begin(struct sequencer *sequencer)
         tell(requests, 0);
         return;
     }
+    sequencer->must_checkpoint = false;
     struct checkpoint *checkpoint = checkpoint_new(sequencer);
     checkpoint->requests = requests;
     sequencer->checkpoint = checkpoint;

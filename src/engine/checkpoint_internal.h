@@ -26,6 +26,7 @@ struct checkpoint {
     struct group_checkpoint_request *requests; /* told when it is done */
     struct manifest manifest;
     uint64_t started_us;
+    uint64_t disk_mark; /* disk_guard_mark() */
     uint32_t parts_left;
     struct pool_job job;
     int error;

@@ -3,11 +3,13 @@
 #ifndef ENGINE_ENGINE_INTERNAL_H
 #define ENGINE_ENGINE_INTERNAL_H
 
+#include "base/assert.h"
 #include "engine/checkpoint_internal.h"
 #include "engine/events/events.h"
 #include "engine/port_internal.h"
 #include "engine/sequencer_internal.h"
 #include "engine/shard_internal.h"
+#include "engine/upkeep/disk_guard.h"
 #include "os/thread.h"
 #include "store/stores.h"
 
@@ -38,6 +40,7 @@ struct group {
     _Atomic bool is_expire_passive;  /* no entry is logged only because keys are due */
     _Atomic uint64_t expiry_held_ms; /* on the clock of loops: until then what is due stays */
     _Atomic bool is_disk_full;       /* no segment can be prepared */
+    struct disk_guard disk;
     struct tally_settings tally_settings;
     _Atomic uint64_t shards_failing; /* a set: their data files cannot be written */
     struct lock merge_lock;          /* of the settings */
@@ -80,6 +83,7 @@ enum published {
     PUB_BACKUP_FAILED,
     PUB_COUNT
 };
+STATIC_ASSERT(PUB_COUNT <= ARRAY_COUNT(((struct group *)NULL)->published.values), "all have room");
 
 static inline void group_publish(struct group *group, enum published which, uint64_t value)
 {
@@ -92,6 +96,9 @@ static inline uint64_t group_published(const struct group *group, enum published
 }
 
 void group_close_rest(struct group *group);
+
+/* Segments of the log that are kept for use again. */
+unsigned group_max_spare(const struct group *group);
 
 /* group_open.c: a shard's content as the manifest's files have it, beside the open store. */
 MUST_CHECK

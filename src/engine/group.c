@@ -198,6 +198,11 @@ struct group_stats group_stats(const struct group *group)
         .is_log_full = atomic_load_explicit(&group->is_disk_full, memory_order_relaxed),
         .shards_failing = (uint32_t)__builtin_popcountll(
             atomic_load_explicit(&group->shards_failing, memory_order_relaxed)),
+        .is_disk_pressed = disk_guard_is_pressed(&group->disk),
+        .disk_free_bytes = atomic_load_explicit(&group->disk.free_bytes, memory_order_relaxed),
+        .disk_low_bytes = atomic_load_explicit(&group->disk.low_bytes, memory_order_relaxed),
+        .disk_reserve_bytes =
+            atomic_load_explicit(&group->disk.reserve_bytes, memory_order_relaxed),
         .log_entries_frames = group_published(group, PUB_ENTRIES_FRAMES),
         .log_other_frames = group_published(group, PUB_OTHER_FRAMES),
         .log_bytes = group_published(group, PUB_LOG_BYTES),
@@ -245,6 +250,11 @@ void group_tally(const struct group *group, struct tally_sum *sum)
 }
 
 /* ---- Settings ---- */
+
+void group_set_disk_free_low(struct group *group, int64_t free_low)
+{
+    atomic_store_explicit(&group->disk.free_low, free_low, memory_order_relaxed);
+}
 
 struct tally_settings *group_tally_settings(struct group *group)
 {

@@ -61,6 +61,8 @@ struct group_options {
     size_t max_entry_bytes;     /* 32 MiB (R33) */
     size_t max_in_flight_bytes; /* submitted and not answered, over all ports; 64 MiB */
     size_t max_unwritten_bytes; /* per shard, collected and not yet in its file; 32 MiB (R32) */
+    int64_t disk_free_low;      /* of the volume; -n: n percent of it; 0: by segment and volume */
+    uint64_t disk_reserve;      /* as given, and no more than a sixteenth of the volume */
     unsigned flush_interval_ms; /* 10 */
     unsigned checkpoint_interval_ms;  /* 10 s */
     unsigned checkpoint_idle_ms;      /* 250 */
@@ -128,6 +130,9 @@ uint32_t group_shard_count(const struct group *group);
 const struct command_table *group_table(const struct group *group);
 /* Of a shard index, where it lives. */
 void group_set_hot_max_value(struct group *group, size_t bytes);
+
+/* As the option of that name. Takes effect within a second. Thread: any. */
+void group_set_disk_free_low(struct group *group, int64_t free_low);
 
 /* The classes of events (store/event.h) that ports are told of. Thread: any. */
 void group_want_events(struct group *group, unsigned classes);

@@ -355,7 +355,13 @@ static void on_log_progress(void *ctx, uint64_t done_bytes, uint64_t total_bytes
     tell_progress(ctx, "log", done_bytes, total_bytes);
 }
 
-static int open_log(struct group *group, bool must_be_empty, struct diag *diag)
+/* As many segments as there may be between two checkpoints. */
+unsigned group_max_spare(const struct group *group)
+{
+    return (unsigned)(group->options.log_budget / group->options.segment_size) + 1;
+}
+
+static int try_log(struct group *group, bool must_be_empty, struct diag *diag)
 {
     const struct group_options *options = &group->options;
     char path[PATH_SIZE];
@@ -370,7 +376,7 @@ static int open_log(struct group *group, bool must_be_empty, struct diag *diag)
             .group_id = group->manifest.group_id,
             .segment_size = options->segment_size,
             .max_in_flight = options->frames_in_flight,
-            .max_spare = (unsigned)(options->log_budget / options->segment_size) + 1,
+            .max_spare = group_max_spare(group),
             .checkpoint_index = group->manifest.index,
             .checkpoint_term = group->manifest.term,
             .must_be_empty = must_be_empty,
@@ -379,6 +385,15 @@ static int open_log(struct group *group, bool must_be_empty, struct diag *diag)
             .ctx = group,
         },
         &group->log, &group->found, diag);
+}
+
+/* The first segment of this life may need what the reserve was kept for. */
+static int open_log(struct group *group, bool must_be_empty, struct diag *diag)
+{
+    int rc = try_log(group, must_be_empty, diag);
+    if ((rc == -ENOSPC || rc == -EDQUOT) && disk_guard_open_again(group))
+        rc = try_log(group, must_be_empty, diag);
+    return rc;
 }
 
 static int open_consensus(struct group *group, struct diag *diag)
@@ -520,8 +535,10 @@ static int open_state(struct group *group, struct diag *diag)
     rc = check_manifest(group, diag);
     if (rc == 0)
         rc = make_dirs(options, group->manifest.shard_count, diag);
-    if (rc == 0)
+    if (rc == 0) {
+        disk_guard_open(group);
         rc = open_log(group, is_new, diag);
+    }
     if (rc == 0 && (fit_databases(group, group->found.last_index) || is_new))
         rc = manifest_save(options->os.fs, options->dir, &group->manifest, diag);
     if (rc != 0)

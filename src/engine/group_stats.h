@@ -23,6 +23,10 @@ struct group_stats {
     bool is_log_failed;         /* for good: no write until a restart */
     bool is_log_full;           /* no write until a log segment can be prepared */
     uint32_t shards_failing;    /* cannot write their data files: no write until they can */
+    bool is_disk_pressed;       /* no write that may grow the data */
+    uint64_t disk_free_bytes;   /* when last looked at; 0: it cannot be told */
+    uint64_t disk_low_bytes;    /* with less there is pressure */
+    uint64_t disk_reserve_bytes;
     uint64_t log_entries_frames;
     uint64_t log_other_frames;
     uint64_t log_bytes;

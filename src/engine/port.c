@@ -13,6 +13,7 @@
 #include "base/broken.h"
 #include "base/mem.h"
 #include "command/args.h"
+#include "command/transaction.h"
 #include "engine/engine_internal.h"
 
 #define FIRST_FRAME_BYTES 4096
@@ -167,8 +168,9 @@ bool port_add_read(struct port *port, const struct port_request *request,
 
 /* ---- Executing ---- */
 
-/* Why nothing can be written now; NULL if it can. */
-static const char *write_refusal(const struct port *port)
+/* Why nothing, or nothing that may grow, can be written now; NULL if it can. */
+static const char *write_refusal(const struct port *port, bool may_grow, char *text,
+                                 size_t text_size)
 {
     const struct group *group = port->group;
     if (group_state(group) == GROUP_STOPPING || group_state(group) == GROUP_STOPPED)
@@ -179,13 +181,19 @@ static const char *write_refusal(const struct port *port)
         return TEXT_DISK_FULL;
     if (atomic_load_explicit(&group->shards_failing, memory_order_relaxed) != 0)
         return TEXT_DATA_FULL;
+    if (may_grow && disk_guard_is_pressed(&group->disk)) { /* R13 */
+        disk_guard_refusal(group, text, text_size);
+        return text;
+    }
     return NULL;
 }
 
 const char *port_write(struct port *port, const struct port_request *request, char *text,
                        size_t text_size)
 {
-    const char *refusal = write_refusal(port);
+    bool may_grow =
+        command_may_grow(port->group->options.table, request->row, request->argv, request->argc);
+    const char *refusal = write_refusal(port, may_grow, text, text_size);
     if (refusal != NULL)
         return refusal;
     size_t size = command_coded_size(request->argv, request->argc);
@@ -202,6 +210,7 @@ const char *port_write(struct port *port, const struct port_request *request, ch
         return TEXT_BAD_KEYS;
     if (!port_add_write(port, request, &involved, size))
         return TEXT_NO_MEMORY;
+    port->ordered->may_grow |= may_grow;
     return NULL;
 }
 
@@ -227,7 +236,7 @@ static enum port_result execute_write(struct port *port, const struct port_reque
         if (outcome == PREFETCH_TAKEN)
             return PORT_TAKEN_ALONE;
     }
-    char text[160];
+    char text[PORT_TEXT_SIZE];
     const char *refusal = port_write(port, request, text, sizeof(text));
     return refusal == NULL ? PORT_TAKEN : refuse(port, request, reply, refusal);
 }

@@ -62,6 +62,7 @@ void port_post_error(struct port *port, void *token, uint32_t cost, const char *
 #define TEXT_DATA_FULL                                                                     \
     "MISCONF Data files cannot be written (the server's log says why), so nothing can be " \
     "written: free space on the volume; no restart is needed"
+#define PORT_TEXT_SIZE 512 /* of an error that has to be put together */
 #define TEXT_STOPPING  "ERR Ferric is shutting down"
 #define TEXT_NO_MEMORY "OOM out of memory for this command"
 #define TEXT_BAD_KEYS  "ERR a key is longer than 65535 bytes, or the number of keys is wrong"

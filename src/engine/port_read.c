@@ -247,7 +247,7 @@ static void pass_on(struct fetch *fetch, enum batch_kind kind)
 
 static void finish_write(struct fetch *fetch)
 {
-    char text[160];
+    char text[PORT_TEXT_SIZE];
     struct port *port = fetch->port;
     const char *refusal = port_write(port, &fetch->request, text, sizeof(text));
     if (refusal != NULL) {

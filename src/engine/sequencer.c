@@ -326,13 +326,30 @@ static void on_prep_done(struct pool_job *job)
     /* Writes are refused only when the ready segments are used up: submit_one() finds out. */
     if (error == 0)
         atomic_store(&group->is_disk_full, false);
+    disk_guard_saw_mild(group, error);
+}
+
+/* Under pressure space is not taken for what a checkpoint gives without. */
+static bool awaits_recycling(const struct sequencer *sequencer)
+{
+    if (!disk_guard_is_pressed(&sequencer->group->disk) || sequencer->is_stopping)
+        return false;
+    struct seglog_stats stats = seglog_stats(sequencer->log);
+    return stats.ready_count == 0 && stats.spare_count == 0 && stats.segment_count > 1;
 }
 
 static void take_prep(struct sequencer *sequencer)
 {
+    /* On a full disk the records that are replayed need the space more: nothing is logged yet. */
+    if (group_state(sequencer->group) == GROUP_REPLAYING)
+        return;
     /* After a failure the next try waits for the second's tick. */
     if (sequencer->prep != NULL || sequencer->prep_error != 0 || sequencer->stop_phase == STOP_DONE)
         return;
+    if (awaits_recycling(sequencer)) {
+        disk_guard_relieve(sequencer->group);
+        return;
+    }
     sequencer->prep = seglog_prep_take(sequencer->log);
     if (sequencer->prep != NULL)
         pool_submit(sequencer->group->options.pool, POOL_BULK, &sequencer->prep_job,
@@ -420,6 +437,7 @@ static void on_second(struct loop_timer *timer)
     tick_clock(sequencer);
     if (!sequencer->is_stopping)
         checkpoint_tick(sequencer);
+    disk_guard_tick(sequencer->group);
     publish_log(sequencer);
 }
 
@@ -466,6 +484,7 @@ void sequencer_stop(struct sequencer *sequencer)
     if (sequencer->has_log_watch)
         loop_watch_close(&sequencer->log_watch, on_log_unwatched);
     sequencer->has_log_watch = false;
+    disk_guard_stop(sequencer->group);
 }
 
 void sequencer_fini(struct sequencer *sequencer)

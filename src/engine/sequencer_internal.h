@@ -49,6 +49,7 @@ struct sequencer {
     bool is_prep_failing;
     struct checkpoint *checkpoint; /* under way */
     bool is_checkpoint_failing;    /* the last one: the next try is the second's */
+    bool must_checkpoint;          /* the next one is made even if nothing is new */
     struct group_checkpoint_request *wanted;
     struct reload *reload;   /* under way: nothing more is dispatched */
     struct backup *backup;   /* under way */

@@ -241,19 +241,44 @@ static void submit(struct sequencer *sequencer, struct batch *batches)
 }
 
 /* Nothing can be logged: writes are refused before submission, reads keep their place. */
-static void refuse_writes(struct batch *batches, const char *text)
+static void refuse_writes(struct batch *batch, const char *text)
 {
-    for (struct batch *batch = batches; batch != NULL; batch = batch->next) {
-        uint32_t kept = 0;
-        for (uint32_t i = 0; i < batch->op_count; i++) {
-            struct op *op = &batch->ops[i];
-            if ((op->flags & OP_LOGGED) != 0 || batch->kind == BATCH_CLOCK)
-                port_post_error(batch->port, op->token, op->size, text);
-            else
-                batch->ops[kept++] = *op;
-        }
-        batch->op_count = kept;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < batch->op_count; i++) {
+        struct op *op = &batch->ops[i];
+        if ((op->flags & OP_LOGGED) != 0 || batch->kind == BATCH_CLOCK)
+            port_post_error(batch->port, op->token, op->size, text);
+        else
+            batch->ops[kept++] = *op;
     }
+    batch->op_count = kept;
+}
+
+/* What ports took before they saw the pressure begin is not submitted (G16). Deletes that came in
+ * one batch with it are refused, too: they are in one frame. */
+static void refuse_growth(struct sequencer *sequencer)
+{
+    char text[PORT_TEXT_SIZE];
+    disk_guard_refusal(sequencer->group, text, sizeof(text));
+    pull_ports(sequencer);
+    for (struct batch *batch = sequencer->waiting; batch != NULL; batch = batch->next) {
+        if (!batch->may_grow)
+            continue;
+        refuse_writes(batch, text);
+        frame_unref(batch->frame);
+        batch->frame = NULL;
+        batch->logged_count = 0;
+        batch->may_grow = false;
+    }
+}
+
+static bool is_growth_waiting(const struct sequencer *sequencer)
+{
+    for (const struct batch *batch = sequencer->waiting; batch != NULL; batch = batch->next) {
+        if (batch->may_grow)
+            return true;
+    }
+    return false;
 }
 
 static bool refuse_waiting(struct sequencer *sequencer, const char *text)
@@ -263,7 +288,8 @@ static bool refuse_waiting(struct sequencer *sequencer, const char *text)
         return false;
     bool needs_entry;
     struct batch *batches = without_portless(take_entry(sequencer, &needs_entry));
-    refuse_writes(batches, text);
+    for (struct batch *batch = batches; batch != NULL; batch = batch->next)
+        refuse_writes(batch, text);
     if (batches != NULL)
         sequencer_pend_reads(sequencer, batches, 0);
     return true;
@@ -310,6 +336,10 @@ bool sequencer_submit_one(struct sequencer *sequencer)
      * room (P7). */
     if (atomic_load_explicit(&sequencer->group->shards_failing, memory_order_relaxed) != 0)
         return refuse_waiting(sequencer, TEXT_DATA_FULL);
+    if (disk_guard_is_pressed(&sequencer->group->disk))
+        refuse_growth(sequencer);
+    if (!has_work(sequencer))
+        return false;
     /* Is there a slot at all? Until then the ports go on gathering. */
     int rc = consensus_can_submit(sequencer->consensus, FRAME_ALIGN);
     if (rc == 0) {
@@ -318,6 +348,11 @@ bool sequencer_submit_one(struct sequencer *sequencer)
         pull_ports(sequencer);
         rc = consensus_can_submit(sequencer->consensus, next_size(sequencer));
     }
+    /* The rest of the last segment is for what makes room, until it is known that there is another
+     * one (G16). */
+    if (rc == 0 && sequencer->prep != NULL &&
+        seglog_is_running_out(sequencer->log, next_size(sequencer)) && is_growth_waiting(sequencer))
+        return false;
     if (rc == ERR_AGAIN || rc == ERR_NOT_LEADER)
         return false;
     if (rc == ERR_LOG_FAILED)
@@ -325,6 +360,7 @@ bool sequencer_submit_one(struct sequencer *sequencer)
     if (rc != 0) {
         /* No segment could be prepared; the next try is the second's. */
         atomic_store(&sequencer->group->is_disk_full, true);
+        disk_guard_saw(sequencer->group, rc);
         return refuse_waiting(sequencer, TEXT_DISK_FULL);
     }
     bool needs_entry;

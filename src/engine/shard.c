@@ -47,6 +47,7 @@ static void take_write_back(struct shard *shard)
     if (rc != 0) {
         /* Clean: the records stay collected and are written again. */
         set_write_failing(shard, true, &diag);
+        disk_guard_saw(shard->group, rc);
         shard->is_write_failing = true;
         loop_timer_arm(&shard->retry_timer, RETRY_MS);
         if (shard->mark != NULL && atomic_load(&shard->group->is_ending))

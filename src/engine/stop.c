@@ -98,7 +98,7 @@ bool sequencer_stop_step(struct sequencer *sequencer)
     case STOP_HINTING:
         return false;
     case STOP_VOUCHING:
-        if (sequencer->checkpoint != NULL || sequencer->prep != NULL)
+        if (sequencer->checkpoint != NULL || sequencer->prep != NULL || group->disk.is_job_out)
             return false;
         if (!consensus_finish(sequencer->consensus))
             return false;

@@ -140,6 +140,11 @@ int file_truncate(struct file *file, uint64_t size)
     return file->ops->truncate(file, size);
 }
 
+int file_allocate(struct file *file, uint64_t size)
+{
+    return file->ops->allocate == NULL ? -EOPNOTSUPP : file->ops->allocate(file, size);
+}
+
 int file_size(struct file *file, uint64_t *out_size)
 {
     return file->ops->size(file, out_size);

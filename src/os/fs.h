@@ -75,6 +75,7 @@ struct file_ops {
     ssize_t (*pwrite)(struct file *file, const void *from, size_t size, uint64_t off);
     int (*sync)(struct file *file);
     int (*truncate)(struct file *file, uint64_t size);
+    int (*allocate)(struct file *file, uint64_t size); /* NULL: unsupported */
     int (*size)(struct file *file, uint64_t *out_size);
     int (*fd)(const struct file *file);
     void (*close)(struct file *file);
@@ -147,6 +148,12 @@ MUST_CHECK
 int file_sync(struct file *file);
 MUST_CHECK
 int file_truncate(struct file *file, uint64_t size);
+
+/* Gives the file's first `size` bytes their blocks on the disk, and the file that size if it was
+ * smaller; what was never written reads as zeros. -ENOSPC: it may have got some. -EOPNOTSUPP: this
+ * filesystem cannot. */
+MUST_CHECK
+int file_allocate(struct file *file, uint64_t size);
 MUST_CHECK
 int file_size(struct file *file, uint64_t *out_size);
 

@@ -95,6 +95,17 @@ static int posix_truncate(struct file *file, uint64_t size)
     return result_of(rc);
 }
 
+static int posix_allocate(struct file *file, uint64_t size)
+{
+    int rc;
+    do {
+        rc = fallocate(posix_file_of(file)->fd, 0, 0, (off_t)size);
+    } while (is_interrupted(rc));
+    if (rc < 0 && errno == ENOSYS)
+        return -EOPNOTSUPP;
+    return result_of(rc);
+}
+
 static int posix_size(struct file *file, uint64_t *out_size)
 {
     struct stat st;
@@ -125,6 +136,7 @@ static const struct file_ops posix_file_ops = {
     .pwrite = posix_pwrite,
     .sync = posix_sync,
     .truncate = posix_truncate,
+    .allocate = posix_allocate,
     .size = posix_size,
     .fd = posix_fd,
     .close = posix_close,
@@ -284,6 +296,13 @@ static int posix_write_back(struct fs *fs, const char *path)
     return sync_through(path, syncfs);
 }
 
+/* Filesystems in user space say what they like. */
+static uint64_t bytes_of(uint64_t blocks, uint64_t block_size)
+{
+    uint64_t bytes;
+    return __builtin_mul_overflow(blocks, block_size, &bytes) ? UINT64_MAX : bytes;
+}
+
 static int posix_space(struct fs *fs, const char *path, struct fs_space *out_space)
 {
     (void)fs;
@@ -295,8 +314,8 @@ static int posix_space(struct fs *fs, const char *path, struct fs_space *out_spa
     if (rc < 0)
         return err_last();
     *out_space = (struct fs_space){
-        .total_bytes = (uint64_t)st.f_blocks * st.f_frsize,
-        .free_bytes = (uint64_t)st.f_bavail * st.f_frsize,
+        .total_bytes = bytes_of(st.f_blocks, st.f_frsize),
+        .free_bytes = bytes_of(st.f_bavail, st.f_frsize),
     };
     return 0;
 }

@@ -66,6 +66,12 @@ int seglog_admit(const struct seglog *log, size_t size)
     return log->prep_error != 0 ? log->prep_error : ERR_AGAIN;
 }
 
+bool seglog_is_running_out(const struct seglog *log, size_t size)
+{
+    uint64_t quarter = log->options.segment_size / 4;
+    return log->ready.count == 0 && room_in(log->active) < quarter + frame_room(size);
+}
+
 static void fail(struct seglog *log, int error)
 {
     ASSERT(error < 0);

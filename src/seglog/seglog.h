@@ -40,16 +40,13 @@ struct seglog_options {
     struct aio *aio; /* outlives the log; used by nobody else; depth as above */
     const char *dir; /* made if missing */
     uint64_t group_id;
-    uint32_t segment_size;  /* power of two, 256 KiB .. 1 GiB */
-    unsigned max_in_flight; /* ENTRIES frames; the log's own small frames come on top */
-    unsigned max_spare;     /* recycled segments kept for use, at least 1 */
-    /* What the manifest says: entries up to here are in the data files. */
-    uint64_t checkpoint_index;
+    uint32_t segment_size;     /* power of two, 256 KiB .. 1 GiB */
+    unsigned max_in_flight;    /* ENTRIES frames; the log's own small frames come on top */
+    unsigned max_spare;        /* recycled segments kept for use, at least 1 */
+    uint64_t checkpoint_index; /* the manifest's: entries up to it are in the data files */
     uint64_t checkpoint_term;
-    /* Refuse to start if any valid frame is found: there is no manifest (R1). */
-    bool must_be_empty;
-    /* A copy of the data files came without a log: where there is none, it begins behind the
-     * checkpoint, with that one's term and no vote. */
+    bool must_be_empty; /* refuse to start if any valid frame is found: there is no manifest (R1) */
+    /* Where there is no log it begins behind the checkpoint, in that one's term, without a vote. */
     bool may_begin;
     seglog_progress_fn on_progress; /* may be NULL */
     void *ctx;
@@ -93,6 +90,9 @@ bool seglog_has_slot(const struct seglog *log);
  * ERR_TOO_BIG: never; ERR_LOG_FAILED. After 0 the next append of that size cannot meet ENOSPC. */
 MUST_CHECK
 int seglog_admit(const struct seglog *log, size_t size);
+
+/* Will an ENTRIES frame of `size` bytes leave less than a quarter of the last segment? */
+bool seglog_is_running_out(const struct seglog *log, size_t size);
 
 /* The largest frame->size that is ever admitted: half a segment. */
 size_t seglog_max_frame(const struct seglog *log);
@@ -156,6 +156,9 @@ void seglog_prep_run(struct seglog_prep *prep);
 MUST_CHECK
 int seglog_prep_done(struct seglog *log, struct seglog_prep *prep);
 
+/* Spare segments above so many, at least 1, are removed by the next preparation. */
+void seglog_set_max_spare(struct seglog *log, unsigned max_spare);
+
 /* The state up to `index` is durable elsewhere: segments that hold nothing newer become spare, as
  * soon as the next one has durably begun. */
 void seglog_recycle(struct seglog *log, uint64_t index);
@@ -188,8 +191,8 @@ struct seglog_stats {
     uint64_t segments_recycled;
     uint64_t segment_count; /* in use */
     uint64_t spare_count;
-    /* From the oldest needed segment to the end, closed segments whole: the log budget's measure.
-     */
+    uint64_t ready_count; /* beside the active one */
+    /* From the oldest needed segment to the end, closed ones whole: the log budget's measure. */
     uint64_t live_bytes;
 };
 struct seglog_stats seglog_stats(const struct seglog *log);

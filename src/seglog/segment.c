@@ -83,7 +83,10 @@ static int fill_new(struct file *file, const struct segment_header *header)
         return -ENOMEM;
     memset(chunk, 0, ZERO_CHUNK);
     segment_header_encode(chunk, header);
-    int rc = 0;
+    /* On a full disk it ends here, and takes nobody the little that is left. */
+    int rc = file_allocate(file, header->size);
+    if (rc == -EOPNOTSUPP)
+        rc = 0;
     for (uint64_t off = 0; off < header->size && rc == 0; off += ZERO_CHUNK) {
         uint64_t left = header->size - off;
         rc = write_all(file, chunk, left < ZERO_CHUNK ? left : ZERO_CHUNK, off);

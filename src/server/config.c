@@ -43,6 +43,14 @@
             .max = (hi),                       \
             .initial = (init),                 \
             .doc = (text)}
+#define PERCENT(id, n, live, lo, hi, init, text) \
+    [id] = {.name = (n),                         \
+            .kind = CONFIG_PERCENT,              \
+            .is_live = (live),                   \
+            .min = (lo),                         \
+            .max = (hi),                         \
+            .initial = (init),                   \
+            .doc = (text)}
 #define BOOL(id, n, live, init, text) \
     [id] = {.name = (n),              \
             .kind = CONFIG_BOOL,      \
@@ -100,6 +108,13 @@ static const struct config_row rows[CONF_COUNT] = {
     TEXT(CONF_DIR, "dir", false, false, "./data",
          "The data directory. It is made if it is missing, in a folder that is there. A relative "
          "path begins where the server was started; it is shown and kept as an absolute one."),
+    PERCENT(CONF_DISK_FREE_LOW, "disk-free-low", true, 0, INT64_MAX, "0",
+            "With less free space on the volume of the data directory, commands that may grow the "
+            "data are refused; deletes go on. Bytes, or a percentage of the volume. 0: two log "
+            "segments and 64mb, but no more than a tenth of the volume."),
+    BYTES(CONF_DISK_RESERVE, "disk-reserve", false, 0, 1024 * GB, "96mb",
+          "Size of a file in the data directory that is given up when the disk is full, so that "
+          "deletes and checkpoints can be written; at most a sixteenth of the volume. 0: none."),
     CHOICE(CONF_ENABLE_DEBUG, "enable-debug-command", false, "no", "no, yes, local",
            "Whether DEBUG is served, which can hold all clients up and fill the memory. local: to "
            "connections from this machine and through the unix socket."),

@@ -52,7 +52,7 @@ static void moved(void *ctx, const struct merge_item *item)
     struct row *row = keydir_find_mine(db->dir, item->record.key, hash);
     struct place from = place_of(PLACE_SHARED, item->file_id, (uint32_t)item->off);
     if (row == NULL || row->version != item->record.position || row_place(row).word != from.word)
-        return; /* R18 */
+        return; /* T14 */
     row_set_place(row, place_of(PLACE_SHARED, item->new_file_id, (uint32_t)item->new_off));
     bitcask_sub_live(store->bitcask, item->file_id, item->size);
     bitcask_add_live(store->bitcask, item->new_file_id, item->size);

@@ -21,9 +21,9 @@ struct db *store_db_new(struct store *store, uint16_t number, uint16_t id, uint6
     db->dir = keydir_new(store->epoch, store->hash_seed);
     db->expiry = expiry_new(now_ms);
     db->store = store;
+    db->recount = store->recount;
     db->number = number;
     db->id = id;
-    db->count_age = store->count_age;
     list_init(&db->node);
     return db;
 }
@@ -238,14 +238,14 @@ void store_replace_db(struct store *store, uint16_t number)
 void store_adopt(struct store *store, struct store *fresh)
 {
     ASSERT(fresh->bitcask == NULL && fresh->database_count == store->database_count);
-    store->count_age++;
+    store->recount++; /* what was dropped before and is not yet freed does not count any more */
     store_publication_open(store);
     for (uint32_t i = 0; i < store->database_count; i++) {
         struct db *old = store_db(store, (uint16_t)i);
         struct db *db = store_db(fresh, (uint16_t)i);
         ASSERT(db->id == old->id);
         db->store = store;
-        db->count_age = store->count_age;
+        db->recount = store->recount;
         atomic_store_explicit(&store->dbs[i], db, memory_order_release);
         atomic_store_explicit(&fresh->dbs[i], NULL, memory_order_relaxed);
         epoch_retire(store->dropped_bag, old, keydir_bytes(old->dir));
@@ -468,7 +468,7 @@ static bool drop_step(struct store *store, size_t budget)
     if (list_is_empty(&store->dropped))
         return false;
     struct db *db = LIST_ENTRY(store->dropped.next, struct db, node);
-    bool is_counted = db->count_age == store->count_age;
+    bool is_counted = db->recount == store->recount;
     if (keydir_free_step(db->dir, budget, is_counted ? forget_row : NULL, store))
         return true;
     list_del(&db->node);

@@ -10,7 +10,7 @@
  * Threads:  one owner at a time: the shard's thread, or whoever it is lent to (R20). What says
  *           "any reader" may be called by registered epoch readers.
  * Units:    bytes; ms since the Unix epoch.
- * See store/README.md, invariants T1-T13.
+ * See store/README.md, invariants T1-T14.
  */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H

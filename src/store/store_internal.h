@@ -20,7 +20,7 @@ struct db {
     int64_t cold_rows;
     uint16_t number;
     uint16_t id;
-    uint32_t count_age; /* the store's, when its rows were counted among the files' live bytes */
+    uint32_t recount; /* the store's, when its rows were added to the files' live bytes */
 };
 
 /* What of a file is live, as recovery found it. */
@@ -52,7 +52,7 @@ struct store {
     uint64_t hash_seed;
     _Atomic size_t hot_max_value; /* read by whoever the store is lent to */
     struct lfu_options lfu;
-    uint32_t count_age;               /* raised when the counts of live bytes begin anew */
+    uint32_t recount;                 /* how often live bytes have been counted anew */
     struct file_live *recovered_live; /* of a store without files of its own */
     size_t recovered_count;
     struct epoch_bag *dropped_bag;

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* corpus_bitcask DIR: writes the corpora bitcask_record/ and bitcask_file/ of the folder DIR, which
- * must be there: one input for each shape of a record, and files made of them, good and bad. */
+/* corpus_bitcask DIR: writes the corpora bitcask_record/, bitcask_file/ and bitcask_hint/ of the
+ * folder DIR, which must be there: one input for each shape of a record, and files made of them and
+ * their hints, good and bad. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
+#include "base/mem.h"
 #include "bitcask/datafile.h"
+#include "bitcask/hint.h"
 
 static const struct datafile_header header = {.shard = 3, .id = 17, .uid = 0x1122334455667788};
 
@@ -108,6 +112,64 @@ static void make_files(const char *dir)
     buf_fini(&bytes);
 }
 
+static void check(int rc)
+{
+    if (rc != 0) {
+        fprintf(stderr, "error %d\n", rc);
+        exit(1);
+    }
+}
+
+/* The hint of a file with these records. */
+static struct buf hint_of(const char *dir, const struct buf *bytes, uint64_t covered)
+{
+    struct fs *fs = os_posix().fs;
+    struct datafile *df = datafile_new(dir, &header);
+    char *path = datafile_path(dir, header.id, HINT_SUFFIX);
+    struct buf hint = {0};
+    struct file *file;
+    size_t done;
+    uint64_t size;
+    check(datafile_create(df, fs));
+    check(file_write_full(df->file, bytes->data, bytes->len, 0, &done));
+    check(hint_write(fs, df, covered, NULL));
+    check(fs_open(fs, path, FS_READ, &file));
+    check(file_size(file, &size));
+    check(file_read_full(file, buf_extend(&hint, size), size, 0));
+    check(fs_unlink(fs, path));
+    check(fs_unlink(fs, df->path));
+    file_unref(file);
+    datafile_unref(df);
+    mem_free(path);
+    return hint;
+}
+
+static void make_hints(const char *dir)
+{
+    struct buf bytes = {0};
+    datafile_header_encode(&header, &bytes);
+    struct buf hint = hint_of(dir, &bytes, DATAFILE_HEADER_SIZE);
+    save(dir, "empty", buf_slice(&hint));
+    buf_fini(&hint);
+    for (int i = 0; i < 2; i++) {
+        for (size_t j = 0; j < ARRAY_COUNT(shapes); j++)
+            add(&bytes, &shapes[j].record);
+        add_pad(&bytes);
+    }
+    hint = hint_of(dir, &bytes, bytes.len);
+    save(dir, "all_shapes", buf_slice(&hint));
+    save(dir, "cut_before_the_end", slice_of(hint.data, hint.len - 24));
+    save(dir, "cut_in_a_block", slice_of(hint.data, 100));
+    put_u32(hint.data + 32, 4096);
+    save(dir, "covers_less_than_it_tells", buf_slice(&hint));
+    hint.data[8] = 2;
+    save(dir, "another_version", buf_slice(&hint));
+    memset(hint.data + 64 + 8, 0xff, 4);
+    save(dir, "hostile_size", buf_slice(&hint));
+    buf_fini(&hint);
+    buf_fini(&bytes);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -119,5 +181,7 @@ int main(int argc, char **argv)
     make_records(dir);
     snprintf(dir, sizeof(dir), "%s/bitcask_file", argv[1]);
     make_files(dir);
+    snprintf(dir, sizeof(dir), "%s/bitcask_hint", argv[1]);
+    make_hints(dir);
     return 0;
 }

@@ -182,7 +182,7 @@ static void test_a_full_disk_refuses_writes_until_there_is_space(void **unused)
         if (simhistory_kind(simnode_reply_bytes(node, refused)) != SIM_REFUSED)
             refused = 0;
     }
-    expect_begins(simnode_reply(node, refused), "-MISCONF No space");
+    expect_begins(simnode_reply(node, refused), "-MISCONF The disk of");
     assert_int_equal(group_state(node->group), GROUP_READY);
     assert_true(simnode_ask(node, "EXISTS n1 n2 n3")[0] == ':');
     simdisk_set_capacity(disk, UINT64_MAX);

@@ -30,10 +30,27 @@ struct world *world_new(uint64_t seed, uint64_t max_file_size)
     return world;
 }
 
+static struct world_copies dup_copies(const struct world_copies *from)
+{
+    return (struct world_copies){.items = mem_dup(from->items, from->count * sizeof(*from->items)),
+                                 .count = from->count,
+                                 .cap = from->count};
+}
+
+static void push_copy(struct world_copies *to, struct world_copy copy)
+{
+    if (to->count == to->cap) {
+        to->cap = to->cap * 2 + 64;
+        to->items = mem_realloc(to->items, to->cap * sizeof(*to->items));
+    }
+    to->items[to->count++] = copy;
+}
+
 static struct world_manifest copy_manifest(const struct world_manifest *from)
 {
     struct world_manifest copy = *from;
     copy.named = mem_dup(from->named, from->named_count * sizeof(*from->named));
+    copy.copies = dup_copies(&from->copies);
     return copy;
 }
 
@@ -56,6 +73,8 @@ struct world *world_on_image(const struct world *before, struct simdisk *image, 
     world->entry_count = world->manifests[0].entry_count;
     world->entry_cap = world->entry_count;
     world->entries = mem_dup(before->entries, world->entry_count * sizeof(*world->entries));
+    world->judge = before->judge;
+    world->judge_ctx = before->judge_ctx;
     return world;
 }
 
@@ -63,9 +82,13 @@ void world_free(struct world *world)
 {
     world_close(world);
     epoch_free(world->epoch);
-    for (size_t i = 0; i < world->manifest_count; i++)
+    for (size_t i = 0; i < world->manifest_count; i++) {
         mem_free(world->manifests[i].named);
+        mem_free(world->manifests[i].copies.items);
+    }
     mem_free(world->manifests);
+    mem_free(world->copies.items);
+    mem_free(world->marked.items);
     mem_free(world->entries);
     mem_free(world->scratch);
     if (world->owns_disk)
@@ -143,18 +166,46 @@ static bool is_same(const struct record *a, const struct record *b)
 
 /* ---- Opening ---- */
 
+static int by_place(const void *a, const void *b)
+{
+    const struct world_copy *left = a;
+    const struct world_copy *right = b;
+    if (left->file_id != right->file_id)
+        return left->file_id < right->file_id ? -1 : 1;
+    return left->off < right->off ? -1 : left->off > right->off;
+}
+
+void world_check_entry(struct world *world, const struct record *record, size_t entry)
+{
+    assert_true(entry < world->entry_count);
+    struct record expected = world_record(world, &world->entries[entry]);
+    if (!is_same(record, &expected))
+        fail_msg("entry %zu came back as another", entry);
+}
+
 static int on_record(void *ctx, const struct record *record, uint32_t file_id, uint64_t off)
 {
     struct world *world = ctx;
-    size_t idx = world->visited++;
-    if (idx >= world_manifest(world)->entry_count)
+    const struct world_copies *copies = &world_manifest(world)->copies;
+    const struct world_copy wanted = {.file_id = file_id, .off = off};
+    const struct world_copy *found =
+        copies->count == 0
+            ? NULL
+            : bsearch(&wanted, copies->items, copies->count, sizeof(wanted), by_place);
+    if (found == NULL)
         fail_msg("a record too many: file %u offset %llu", file_id, (unsigned long long)off);
-    const struct world_entry *entry = &world->entries[idx];
-    struct record expected = world_record(world, entry);
-    if (!is_same(record, &expected) || file_id != entry->file_id || off != entry->off)
-        fail_msg("entry %zu came back as another: file %u offset %llu, expected %u, %llu", idx,
-                 file_id, (unsigned long long)off, entry->file_id, (unsigned long long)entry->off);
+    world_check_entry(world, record, found->entry);
+    bool *is_told = &world->told[found - copies->items];
+    world->visited += !*is_told;
+    *is_told = true;
     return 0;
+}
+
+static void on_remark(void *ctx, const char *text)
+{
+    struct world *world = ctx;
+    world->remarks++;
+    snprintf(world->remark, sizeof(world->remark), "%s", text);
 }
 
 struct bitcask_options world_options(struct world *world)
@@ -169,24 +220,47 @@ struct bitcask_options world_options(struct world *world)
                                     .max_file_size = world->max_file_size,
                                     .next_id = manifest->next_id,
                                     .named = manifest->named,
-                                    .named_count = manifest->named_count};
+                                    .named_count = manifest->named_count,
+                                    .on_remark = on_remark,
+                                    .remark_ctx = world};
+}
+
+/* The manifest's entries lie where it says, and there are no others. */
+static void take_manifest(struct world *world, const struct world_manifest *manifest)
+{
+    world->entry_count = manifest->entry_count;
+    world->marked_entries = manifest->entry_count;
+    mem_free(world->copies.items);
+    world->copies = dup_copies(&manifest->copies);
+    for (size_t i = 0; i < world->entry_count; i++)
+        world->entries[i].file_id = 0;
+    for (size_t i = manifest->copies.count; i > 0; i--) {
+        const struct world_copy *copy = &manifest->copies.items[i - 1];
+        world->entries[copy->entry].file_id = copy->file_id;
+        world->entries[copy->entry].off = copy->off;
+    }
 }
 
 int world_open(struct world *world, struct diag *diag)
 {
     assert_null(world->bc);
+    const struct world_manifest *manifest = world_manifest(world);
     world->visited = 0;
+    world->remarks = 0;
+    world->entry_count = manifest->entry_count;
+    world->told = mem_calloc(manifest->copies.count, sizeof(*world->told));
     struct bitcask_options options = world_options(world);
     _Atomic uint64_t progress = 0;
     int rc = bitcask_open(&options, on_record, world, &progress, &world->bc, diag);
+    mem_free(world->told);
+    world->told = NULL;
     if (rc != 0) {
         assert_null(world->bc);
         return rc;
     }
-    const struct world_manifest *manifest = world_manifest(world);
-    assert_int_equal(world->visited, manifest->entry_count);
-    world->entry_count = manifest->entry_count;
-    world->marked_entries = manifest->entry_count;
+    assert_int_equal(world->visited, manifest->copies.count);
+    assert_int_equal(bitcask_stats(world->bc).records, manifest->copies.count);
+    take_manifest(world, manifest);
     uint64_t bytes = 0;
     for (size_t i = 0; i < manifest->named_count; i++)
         bytes += manifest->named[i].length - DATAFILE_HEADER_SIZE;
@@ -204,11 +278,18 @@ void world_must_open(struct world *world)
 
 void world_close(struct world *world)
 {
+    bitcask_merge_free(world->merge);
+    world->merge = NULL;
     bitcask_close(world->bc);
     world->bc = NULL;
 }
 
 /* ---- Doing ---- */
+
+void world_add_copy(struct world *world, size_t entry, uint32_t file_id, uint64_t off)
+{
+    push_copy(&world->copies, (struct world_copy){.entry = entry, .file_id = file_id, .off = off});
+}
 
 void world_append_seed(struct world *world, uint64_t seed)
 {
@@ -220,6 +301,7 @@ void world_append_seed(struct world *world, uint64_t seed)
     *entry = (struct world_entry){.seed = seed, .position = (world->entry_count + 1) << 16};
     struct record record = world_record(world, entry);
     bitcask_append(world->bc, &record, &entry->file_id, &entry->off);
+    world_add_copy(world, world->entry_count, entry->file_id, entry->off);
     world->entry_count++;
 }
 
@@ -243,6 +325,20 @@ void world_mark(struct world *world)
 {
     bitcask_mark(world->bc);
     world->marked_entries = world->entry_count;
+    size_t count = 0;
+    struct bitcask_named *named = bitcask_mark_files(world->bc, &count);
+    world->marked.count = 0;
+    for (size_t i = 0; i < world->copies.count; i++) {
+        const struct world_copy *copy = &world->copies.items[i];
+        bool is_named = false;
+        for (size_t j = 0; j < count; j++)
+            is_named |= named[j].id == copy->file_id && copy->off < named[j].length;
+        if (is_named)
+            push_copy(&world->marked, *copy);
+    }
+    if (world->marked.count > 0)
+        qsort(world->marked.items, world->marked.count, sizeof(*world->marked.items), by_place);
+    mem_free(named);
 }
 
 int world_sync(struct world *world)
@@ -256,11 +352,13 @@ int world_sync(struct world *world)
     struct world_manifest manifest = {.next_id = bitcask_next_id(world->bc),
                                       .entry_count = world->marked_entries};
     manifest.named = bitcask_mark_files(world->bc, &manifest.named_count);
+    manifest.copies = dup_copies(&world->marked);
     world->manifests =
         mem_realloc(world->manifests, (world->manifest_count + 1) * sizeof(*world->manifests));
     world->manifests[world->manifest_count] = manifest;
     simdisk_note(world->disk, 0, world->manifest_count);
     world->manifest_count++;
+    bitcask_checkpointed(world->bc);
     return 0;
 }
 
@@ -303,7 +401,7 @@ void world_check_reads(struct world *world)
 {
     for (size_t i = 0; i < world->entry_count; i++) {
         const struct world_entry *entry = &world->entries[i];
-        if (bitcask_is_written(world->bc, entry->file_id, entry->off))
+        if (entry->file_id != 0 && bitcask_is_written(world->bc, entry->file_id, entry->off))
             check_read(world, entry);
     }
 }
@@ -321,5 +419,12 @@ const char *world_file(uint32_t id)
 {
     char name[32];
     snprintf(name, sizeof(name), "%05u.log", id);
+    return world_path(name);
+}
+
+const char *world_hint_file(uint32_t id)
+{
+    char name[32];
+    snprintf(name, sizeof(name), "%05u.hint", id);
     return world_path(name);
 }

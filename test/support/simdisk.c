@@ -229,6 +229,7 @@ bool sim_meets_fault(struct simdisk *disk, enum simdisk_op op, uint32_t path_idx
         if (fault->left > 0 || is_met)
             continue;
         fault->has_fired = true;
+        fault->path_idx = path_idx;
         *out_error = fault->error;
         is_met = true;
     }
@@ -267,6 +268,18 @@ bool simdisk_fault_fired(struct simdisk *disk)
         has_fired = has_fired && disk->faults[i].has_fired;
     lock_drop(&disk->lock);
     return has_fired;
+}
+
+const char *simdisk_fault_path(struct simdisk *disk)
+{
+    const char *text = "";
+    lock_take(&disk->lock);
+    for (size_t i = 0; i < disk->fault_count; i++) {
+        if (disk->faults[i].has_fired)
+            text = disk->paths[disk->faults[i].path_idx].text;
+    }
+    lock_drop(&disk->lock);
+    return text;
 }
 
 uint64_t simdisk_count(struct simdisk *disk, unsigned ops, const char *path_part)

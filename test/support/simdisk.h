@@ -97,12 +97,20 @@ void simdisk_fail_nth(struct simdisk *disk, unsigned ops, const char *path_part,
                       int error);
 /* Have all faults been met, and is there one? */
 bool simdisk_fault_fired(struct simdisk *disk);
+/* What the last of those that were met has met; until simdisk_free(). */
+const char *simdisk_fault_path(struct simdisk *disk);
 /* Operations among `ops` on such paths so far: the bound of a sweep. */
 uint64_t simdisk_count(struct simdisk *disk, unsigned ops, const char *path_part);
 
 /* Bytes the disk can hold, counted in written 4 KiB pages of files that have a name or a user;
  * beyond: -ENOSPC, writes may be short. Default: no limit. */
 void simdisk_set_capacity(struct simdisk *disk, uint64_t bytes);
+
+/* What fs_space() says from now on instead of the truth: an error, or, with 0, `space`; with 0 and
+ * NULL the truth again. */
+void simdisk_fake_space(struct simdisk *disk, int error, const struct fs_space *space);
+/* How often it was asked. */
+uint64_t simdisk_space_count(struct simdisk *disk);
 
 /* Flips bits of one byte of a file as it is, synced state included. False if there is no such byte.
  */

@@ -380,12 +380,35 @@ static int sim_space(struct fs *fs, const char *path, struct fs_space *out_space
     uint64_t most = UINT64_MAX / SIM_PAGE_SIZE;
     total = total < most ? total : most;
     uint64_t free_pages = disk->used_pages < total ? total - disk->used_pages : 0;
+    struct fs_space space = {.total_bytes = total * SIM_PAGE_SIZE,
+                             .free_bytes = free_pages * SIM_PAGE_SIZE};
+    if (disk->is_space_fake)
+        space = disk->fake_space;
+    if (rc == 0)
+        rc = disk->space_error;
+    disk->space_count++;
     lock_drop(&disk->lock);
-    if (rc < 0)
-        return rc;
-    *out_space = (struct fs_space){.total_bytes = total * SIM_PAGE_SIZE,
-                                   .free_bytes = free_pages * SIM_PAGE_SIZE};
-    return 0;
+    if (rc == 0)
+        *out_space = space;
+    return rc;
+}
+
+void simdisk_fake_space(struct simdisk *disk, int error, const struct fs_space *space)
+{
+    lock_take(&disk->lock);
+    disk->space_error = error;
+    disk->is_space_fake = space != NULL;
+    if (space != NULL)
+        disk->fake_space = *space;
+    lock_drop(&disk->lock);
+}
+
+uint64_t simdisk_space_count(struct simdisk *disk)
+{
+    lock_take(&disk->lock);
+    uint64_t count = disk->space_count;
+    lock_drop(&disk->lock);
+    return count;
 }
 
 const struct fs_ops sim_fs_ops = {

@@ -32,6 +32,7 @@ struct sim_fault {
     uint64_t left;
     int error;
     bool has_fired;
+    uint32_t path_idx; /* that it has met */
 };
 
 struct sim_note {
@@ -68,6 +69,10 @@ struct simdisk {
 
     uint64_t capacity_pages;
     uint64_t used_pages;
+    int space_error;
+    bool is_space_fake;
+    struct fs_space fake_space;
+    uint64_t space_count;
     unsigned open_count; /* files and aios */
     struct list_node aios;
     bool is_held;

@@ -23,6 +23,8 @@
 struct asked_checkpoint {
     struct group_checkpoint_request request;
     struct group_reload_request reload; /* used instead, if it is one */
+    struct group_backup_request backup; /* the same */
+    char *dir;                          /* of the backup */
     struct asked_checkpoint *next;
     bool is_done;
 };
@@ -39,8 +41,13 @@ static void on_fatal(void *ctx, const char *text)
 static void on_log(void *ctx, char level, const char *text)
 {
     struct simnode *node = ctx;
-    if (level == '#')
-        snprintf(node->last_log, sizeof(node->last_log), "%s", text);
+    buf_append_str(&node->log, text);
+    buf_append_byte(&node->log, '\n');
+    if (level != '#')
+        return;
+    snprintf(node->last_log, sizeof(node->last_log), "%s", text);
+    buf_append_str(&node->told, text);
+    buf_append_byte(&node->told, '\n');
 }
 
 static void on_stopped(void *ctx, int error)
@@ -78,6 +85,8 @@ static struct command_table *make_table(void)
 
 static void take_defaults(struct simnode_options *options)
 {
+    if (options->dir == NULL)
+        options->dir = SIMNODE_DIR;
     if (options->wall_ms == 0)
         options->wall_ms = SIMNODE_START_MS;
     if (options->database_count == 0)
@@ -106,7 +115,7 @@ static struct group_options group_options_of(struct simnode *node)
         .shard_loops = {node->loop},
         .shard_loop_count = 1,
         .table = node->table,
-        .dir = SIMNODE_DIR,
+        .dir = options->dir,
         .shard_count = options->shard_count,
         .default_shard_count = DEFAULT_SHARDS,
         .database_count = options->database_count,
@@ -119,6 +128,8 @@ static struct group_options group_options_of(struct simnode *node)
         .checkpoint_interval_ms = options->checkpoint_interval_ms,
         .merge = options->merge,
         .max_clock_step_ms = options->max_clock_step_ms,
+        .disk_free_low = options->disk_free_low,
+        .disk_reserve = options->disk_reserve,
         .is_serial = true,
         .hot_max_value = options->hot_max_value,
         .lfu = {.log_factor = 10, .decay_time = 1},
@@ -145,8 +156,11 @@ static void free_rest(struct simnode *node)
     epoch_free(node->epoch);
     simnode_free_commands(node);
     simhistory_free(node->history);
+    buf_fini(&node->told);
+    buf_fini(&node->log);
     while (node->asked != NULL) {
         struct asked_checkpoint *next = node->asked->next;
+        mem_free(node->asked->dir);
         mem_free(node->asked);
         node->asked = next;
     }
@@ -395,9 +409,9 @@ static struct asked_checkpoint *ask_reload(struct simnode *node)
     return asked;
 }
 
-void simnode_ask_reload(struct simnode *node)
+const struct group_reload_request *simnode_ask_reload(struct simnode *node)
 {
-    ask_reload(node);
+    return &ask_reload(node)->reload;
 }
 
 int simnode_reload(struct simnode *node)
@@ -406,7 +420,46 @@ int simnode_reload(struct simnode *node)
     return wait_asked(node, asked) ? asked->reload.error : ERR_STOPPING;
 }
 
+static void on_backup(struct group_backup_request *request)
+{
+    CONTAINER_OF(request, struct asked_checkpoint, backup)->is_done = true;
+}
+
+struct group_backup_request *simnode_ask_backup(struct simnode *node, const char *dir)
+{
+    struct asked_checkpoint *asked = mem_calloc(1, sizeof(*asked));
+    asked->next = node->asked;
+    node->asked = asked;
+    asked->dir = mem_dup_str(dir);
+    asked->backup.dir = asked->dir;
+    asked->backup.loop = node->loop;
+    asked->backup.on_done = on_backup;
+    group_backup(node->group, &asked->backup);
+    return &asked->backup;
+}
+
+bool simnode_backup_is_done(struct group_backup_request *request)
+{
+    return CONTAINER_OF(request, struct asked_checkpoint, backup)->is_done;
+}
+
+int simnode_backup(struct simnode *node, const char *dir, uint64_t *out_index)
+{
+    struct group_backup_request *request = simnode_ask_backup(node, dir);
+    if (!wait_asked(node, CONTAINER_OF(request, struct asked_checkpoint, backup)))
+        return ERR_STOPPING;
+    if (request->error == 0)
+        *out_index = request->index;
+    return request->error;
+}
+
 /* ---- Looking ---- */
+
+bool simnode_has_told(const struct simnode *node, const char *words)
+{
+    return node->told.len > 0 &&
+           memmem(node->told.data, node->told.len, words, strlen(words)) != NULL;
+}
 
 struct group_stats simnode_stats(struct simnode *node)
 {

@@ -14,7 +14,9 @@
 #ifndef SUPPORT_SIMNODE_H
 #define SUPPORT_SIMNODE_H
 
+#include "base/buf.h"
 #include "engine/group.h"
+#include "engine/group_backup.h"
 #include "engine/group_stats.h"
 #include "engine/port.h"
 #include "support/simdisk.h"
@@ -33,6 +35,7 @@ enum simnode_note {
 };
 
 struct simnode_options {
+    const char *dir; /* NULL: SIMNODE_DIR */
     uint64_t seed;
     uint64_t wall_ms;        /* 0: SIMNODE_START_MS */
     uint32_t shard_count;    /* 0: as the directory has, 3 in a new one */
@@ -47,6 +50,8 @@ struct simnode_options {
     unsigned checkpoint_interval_ms; /* 0: the engine's own */
     unsigned max_clock_step_ms;
     struct merge_settings merge; /* as given: without max_files there are no merges */
+    int64_t disk_free_low;       /* as given, these two */
+    uint64_t disk_reserve;
 };
 
 struct simnode_command;
@@ -86,6 +91,8 @@ struct simnode {
     unsigned fatal_count;
     char fatal[1024];    /* what on_fatal said */
     char last_log[1024]; /* the last line of on_log of level '#' */
+    struct buf told;     /* all of them, each ended by a newline */
+    struct buf log;      /* the same of all levels */
 };
 
 /* A disk with an empty data directory. */
@@ -131,7 +138,11 @@ int simnode_checkpoint(struct simnode *node);
 void simnode_ask_checkpoint(struct simnode *node);
 /* The same for a reload. ERR_STOPPING: never done. */
 int simnode_reload(struct simnode *node);
-void simnode_ask_reload(struct simnode *node);
+const struct group_reload_request *simnode_ask_reload(struct simnode *node);
+/* The same for a backup. ERR_STOPPING: never done. What was asked for is the node's until close. */
+int simnode_backup(struct simnode *node, const char *dir, uint64_t *out_index);
+struct group_backup_request *simnode_ask_backup(struct simnode *node, const char *dir);
+bool simnode_backup_is_done(struct group_backup_request *request);
 
 /* ---- Commands ---- */
 
@@ -144,6 +155,9 @@ struct slice simnode_reply_bytes(const struct simnode *node, uint64_t number);
 const char *simnode_ask(struct simnode *node, const char *text);
 
 /* ---- Looking ---- */
+
+/* Has a line of level '#' held these words? */
+bool simnode_has_told(const struct simnode *node, const char *words);
 
 struct group_stats simnode_stats(struct simnode *node);
 /* Of all shards as of the node's clock. A value that cannot be read ends the test. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "bitcask/upkeep.h"
 #include "support/cmocka.h"
 
 #define DEFAULT_DATABASES 4
@@ -36,31 +37,43 @@ static struct storebench *bench_on(const struct storebench_options *options, str
     return bench;
 }
 
+char *storebench_dir(char *to, size_t size, uint32_t shard)
+{
+    snprintf(to, size, BENCH_DIR "/shard_%u", shard);
+    return to;
+}
+
+struct store_options storebench_store_options(struct storebench *bench, uint32_t shard,
+                                              const char *dir)
+{
+    const struct manifest *manifest = &bench->manifest;
+    return (struct store_options){
+        .os = os_of(bench),
+        .epoch = bench->epoch,
+        .dir = dir,
+        .shard = shard,
+        .hash_seed = bench->hash_seed,
+        .database_count = manifest->database_count,
+        .database_ids = manifest->database_ids,
+        .max_file_size = bench->options.max_file_size,
+        .state_ms = manifest->state_ms,
+        .next_file_id = manifest->shards[shard].next_file_id,
+        .named = manifest->shards[shard].files,
+        .named_count = manifest->shards[shard].file_count,
+        .lfu = {.log_factor = 10, .decay_time = 1},
+        .hot_max_value = bench->options.hot_max_value,
+    };
+}
+
 static int open_stores(struct storebench *bench, struct diag *diag)
 {
     const struct manifest *manifest = &bench->manifest;
-    uint64_t hash_seed = chance_u64(&bench->chance.chance);
+    bench->hash_seed = chance_u64(&bench->chance.chance);
     for (uint32_t i = 0; i < manifest->shard_count; i++) {
         char dir[PATH_SIZE];
-        snprintf(dir, sizeof(dir), BENCH_DIR "/shard_%u", i);
-        int rc = store_open(
-            &(struct store_options){
-                .os = os_of(bench),
-                .epoch = bench->epoch,
-                .dir = dir,
-                .shard = i,
-                .hash_seed = hash_seed,
-                .database_count = manifest->database_count,
-                .database_ids = manifest->database_ids,
-                .max_file_size = bench->options.max_file_size,
-                .state_ms = manifest->state_ms,
-                .next_file_id = manifest->shards[i].next_file_id,
-                .named = manifest->shards[i].files,
-                .named_count = manifest->shards[i].file_count,
-                .lfu = {.log_factor = 10, .decay_time = 1},
-                .hot_max_value = bench->options.hot_max_value,
-            },
-            NULL, &bench->stores.shards[i], diag);
+        struct store_options options =
+            storebench_store_options(bench, i, storebench_dir(dir, sizeof(dir), i));
+        int rc = store_open(&options, NULL, &bench->stores.shards[i], diag);
         if (rc != 0)
             return rc;
         bench->stores.count++;
@@ -277,7 +290,10 @@ int storebench_checkpoint(struct storebench *bench)
         if (rc != 0)
             return rc;
     }
-    return manifest_save(simdisk_fs(bench->disk), BENCH_DIR, manifest, &diag);
+    int rc = manifest_save(simdisk_fs(bench->disk), BENCH_DIR, manifest, &diag);
+    for (uint32_t i = 0; i < bench->stores.count && rc == 0; i++)
+        bitcask_checkpointed(store_bitcask(bench->stores.shards[i]));
+    return rc;
 }
 
 /* ---- Looking ---- */

@@ -7,6 +7,7 @@
 #define SUPPORT_STOREBENCH_H
 
 #include "store/manifest.h"
+#include "store/merge.h"
 #include "store/tx.h"
 #include "support/simdisk.h"
 
@@ -32,6 +33,7 @@ struct storebench {
     struct stores stores;
     struct tx *tx;
     struct manifest manifest; /* the last one that was saved */
+    uint64_t hash_seed;
     uint64_t now_ms;
     uint64_t index; /* of the last entry */
 };
@@ -66,8 +68,41 @@ void storebench_settle(struct storebench *bench);
 /* Writes all collected records; then settles, so that large values are cold. */
 void storebench_write(struct storebench *bench);
 
-/* Marks, writes, syncs, saves the manifest. 0, or the first error. */
+/* Marks, writes, syncs, saves the manifest; then what it does not name may be unlinked. 0, or the
+ * first error. */
 int storebench_checkpoint(struct storebench *bench);
+
+/* The folder of a shard, and what it is opened with: by the manifest as it is now. */
+char *storebench_dir(char *to, size_t size, uint32_t shard);
+struct store_options storebench_store_options(struct storebench *bench, uint32_t shard,
+                                              const char *dir);
+
+/* ---- Upkeep of the files (storebench_merge.c) ---- */
+
+/* Sealed files of a shard: their ids, the caller's (mem_free). */
+uint32_t *storebench_sealed(const struct storebench *bench, uint32_t shard, size_t *out_count);
+
+/* One slice of a merge, run and taken back; it is freed when it is over. */
+enum merge_state storebench_merge_step(struct bitcask_merge **merge, struct diag *diag);
+/* A merge of these files of shard 0 from end to end: it must be DONE. */
+void storebench_merge_files(struct storebench *bench, const uint32_t *ids, size_t count);
+/* Of all sealed files of all shards. */
+void storebench_merge_all(struct storebench *bench);
+
+/* Writes hints for all sealed files, unlinks what may go. */
+void storebench_hint(struct storebench *bench);
+void storebench_unlink(struct storebench *bench);
+
+/* Appends to shard 0 until it has another current file; with what lives for ever, or is dead at
+ * once. */
+void storebench_seal(struct storebench *bench, bool is_live);
+
+/* The test has failed unless the live bytes of every file are those of the rows that lie there.
+ * Settles, so that nothing dropped is left. */
+void storebench_recount(struct storebench *bench);
+
+/* Recovers all shards again from the manifest as it is and takes that over. */
+void storebench_recover_again(struct storebench *bench);
 
 /* Of all shards, as of now_ms. */
 uint64_t storebench_digest(struct storebench *bench);

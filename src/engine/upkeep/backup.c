@@ -191,6 +191,8 @@ static int take_all(struct backup *backup)
         rc = take_shard(backup, i);
     if (rc == 0)
         rc = sync_dir(backup, path);
+    if (rc == 0) /* the name of the folder of data, before that of the manifest */
+        rc = sync_dir(backup, dir);
     if (rc == 0)
         rc = sync_parent(backup);
     backup->manifest.begins_log = true;

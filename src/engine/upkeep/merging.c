@@ -177,6 +177,7 @@ void upkeep_take_merge_back(struct shard *shard)
     case MERGE_STALLED:
         if (!was_stalled)
             group_log(shard->group, '#', "%s", diag.text);
+        disk_guard_saw_mild(shard->group, bitcask_merge_error(upkeep->merge));
         upkeep->is_paced = true;
         loop_timer_arm(&upkeep->pace_timer, RETRY_MS);
         if (upkeep->wants_no_merge != NULL)

@@ -56,6 +56,9 @@ static void run_hint(struct pool_job *job)
 
 static void take_unlink_back(struct shard *shard)
 {
+    const struct diag *failure = bitcask_unlink_failure(shard->upkeep.unlink);
+    if (failure->text[0] != '\0')
+        group_log(shard->group, '#', "%s; the next start removes it", failure->text);
     uint64_t bytes = bitcask_unlink_done(store_bitcask(shard->store), shard->upkeep.unlink);
     group_log(shard->group, '-', "shard %u: %llu MiB of merged data files given back", shard->idx,
               (unsigned long long)(bytes >> 20));
@@ -65,6 +68,7 @@ static void take_hint_back(struct shard *shard)
 {
     struct diag diag = {.text = ""};
     int rc = bitcask_hint_done(store_bitcask(shard->store), shard->upkeep.hint, &diag);
+    disk_guard_saw_mild(shard->group, rc);
     if (rc == ERR_CORRUPT)
         group_log(shard->group, '#',
                   "%s. Restore from a backup, or stop this server and repair it with ferric-check",

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SAVE, BGSAVE, LASTSAVE and BGREWRITEAOF: every one of them makes a checkpoint, the difference is
  * who waits for it. No write needs any of them to be durable (P1). */
-#include <stdio.h>
-#include <string.h>
-#include <time.h>
 
 #include "base/err.h"
 #include "base/mem.h"
@@ -87,19 +84,15 @@ static void begin_in_background(struct call *call, const char *busy, const char 
 /* `<backup-dir>/ferric-<time>`, absolute; empty if no backup-dir is set. */
 static void backup_path(struct server *server, struct buf *out)
 {
-    char name[48];
-    uint64_t now_ms = clock_wall_ms(server->os.clock);
-    time_t seconds = (time_t)(now_ms / 1000);
-    struct tm parts;
-    gmtime_r(&seconds, &parts);
-    size_t len = strftime(name, sizeof(name), "/ferric-%Y%m%dT%H%M%S", &parts);
-    snprintf(name + len, sizeof(name) - len, ".%03uZ", (unsigned)(now_ms % 1000));
+    char date[48];
     struct buf dir = {0};
     lock_take(&server->config->lock);
     buf_append_str(&dir, config_text(server->config, CONF_BACKUP_DIR));
     lock_drop(&server->config->lock);
     if (dir.len > 0) {
-        buf_append(&dir, name, strlen(name) + 1);
+        IGNORE(process_date_iso(date, sizeof(date)), "it fits");
+        buf_append_format(&dir, "/ferric-%s", date);
+        buf_append_byte(&dir, 0);
         IGNORE(process_absolute_path((const char *)dir.data, out), "then it is refused");
     }
     buf_fini(&dir);

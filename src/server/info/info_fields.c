@@ -208,14 +208,19 @@ static void show_mem_allocator(UNUSED const struct info *info, struct buf *to)
 /* ---- Persistence ---- */
 
 NUMBER_FIELD(show_loading, group_state(server_group(info->server)) == GROUP_REPLAYING)
-TEXT_FIELD(show_aof_write_status,
-           info->group.is_log_failed || info->group.is_log_full || info->group.shards_failing > 0
-               ? "err"
-               : "ok")
+TEXT_FIELD(show_aof_write_status, info->group.is_log_failed || info->group.is_log_full ||
+                                          info->group.shards_failing > 0 ||
+                                          info->group.is_disk_pressed
+                                      ? "err"
+                                      : "ok")
 TEXT_FIELD(show_log_status, info->group.is_log_failed ? "failed"
                             : info->group.is_log_full ? "no-space"
                                                       : "ok")
 NUMBER_FIELD(show_shards_failing, info->group.shards_failing)
+NUMBER_FIELD(show_disk_pressure, info->group.is_disk_pressed)
+NUMBER_FIELD(show_disk_free, info->group.disk_free_bytes)
+NUMBER_FIELD(show_disk_low, info->group.disk_low_bytes)
+NUMBER_FIELD(show_disk_reserve, info->group.disk_reserve_bytes)
 TEXT_FIELD(show_checkpoint_status, info->group.is_checkpoint_failing ? "err" : "ok")
 NUMBER_FIELD(show_checkpoint_running, info->group.is_checkpoint_running)
 NUMBER_FIELD(show_checkpoints, info->group.checkpoints)
@@ -450,6 +455,10 @@ static const struct info_row rows[] = {
     {"Persistence", "aof_delayed_fsync", NULL, "0"},
     {"Persistence", "log_status", show_log_status, NULL},
     {"Persistence", "shards_failing", show_shards_failing, NULL},
+    {"Persistence", "disk_pressure", show_disk_pressure, NULL},
+    {"Persistence", "disk_free_bytes", show_disk_free, NULL},
+    {"Persistence", "disk_free_low", show_disk_low, NULL},
+    {"Persistence", "disk_reserve_bytes", show_disk_reserve, NULL},
     {"Persistence", "checkpoint_in_progress", show_checkpoint_running, NULL},
     {"Persistence", "checkpoint_last_status", show_checkpoint_status, NULL},
     {"Persistence", "checkpoints", show_checkpoints, NULL},

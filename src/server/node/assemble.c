@@ -153,7 +153,8 @@ static int measure_sync(struct server *server, const char *dir, struct diag *dia
                     fs_stat(server->os.fs, log_dir, &st) == 0 && st.is_dir;
     const char *place = is_there ? log_dir : dir;
     int rc = aio_measure(server->aio, place, &server->sync_us);
-    if (rc == 0)
+    /* On a full disk it may still start: what is there is served. */
+    if (rc == 0 || rc == -ENOSPC || rc == -EDQUOT)
         return 0;
     return diag_set(diag, rc,
                     "%.300s: a file in it cannot be written: %s. The data directory must "
@@ -219,6 +220,8 @@ int server_open_group(struct server *server, struct diag *diag)
         .max_entry_bytes = config_number(config, CONF_MAX_ENTRY_BYTES),
         .max_in_flight_bytes = config_number(config, CONF_MAX_IN_FLIGHT),
         .max_unwritten_bytes = config_number(config, CONF_MAX_UNWRITTEN),
+        .disk_free_low = config_signed(config, CONF_DISK_FREE_LOW),
+        .disk_reserve = config_number(config, CONF_DISK_RESERVE),
         .flush_interval_ms = (unsigned)config_number(config, CONF_FLUSH_INTERVAL_MS),
         .checkpoint_interval_ms = (unsigned)config_number(config, CONF_CHECKPOINT_INTERVAL_MS),
         .checkpoint_idle_ms = (unsigned)config_number(config, CONF_CHECKPOINT_IDLE_MS),
@@ -300,6 +303,7 @@ void server_apply(struct server *server)
     hub_set_password(server->hub, buf_slice(&config->values[CONF_REQUIREPASS].text));
     struct merge_settings merge = merge_settings_of(config);
     group_set_merge(server->group, &merge);
+    group_set_disk_free_low(server->group, config_signed(config, CONF_DISK_FREE_LOW));
     group_set_hot_max_value(server->group, config_number(config, CONF_HOT_MAX_VALUE));
     atomic_store(&server->log.level, (int)config_number(config, CONF_LOGLEVEL));
     atomic_store(&server->log.format, (int)config_number(config, CONF_LOG_FORMAT));

@@ -12,8 +12,8 @@ ROOT = pathlib.Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text()
 REMEMBERED = (ROOT / "docs/remembered.md").read_text()
 UNITS = {"kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}
-GIVEN_BY_TESTS = {"bind", "port", "dir", "enable-debug-command", "io-threads", "shard-threads",
-                  "shards"}
+GIVEN_BY_TESTS = {"bind", "port", "dir", "disk-reserve", "enable-debug-command", "io-threads",
+                  "shard-threads", "shards"}
 
 
 def rows_of(header, text=README):

@@ -204,6 +204,7 @@ class Server:
         if self.kind != "ferric":
             used |= PEER_OPTIONS
         else:
+            used["disk-reserve"] = "1mb"  # by default it takes more than all else here
             used |= common_options()
         used |= self.options
         used |= {name.replace("_", "-"): value for name, value in options.items()}

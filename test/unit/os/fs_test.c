@@ -186,6 +186,26 @@ static void space_is_plausible(void **state)
     assert_int_equal(fs_space(fs_posix(), in(state, "none").text, &space), -ENOENT);
 }
 
+static void allocated_blocks_read_as_zeros(void **state)
+{
+    struct file *file = open_in(state, "f", FS_WRITE | FS_CREATE);
+    put(file, "written", 0);
+    uint64_t size = 0;
+    char bytes[64] = "";
+    assert_int_equal(file_allocate(file, 40000), 0);
+    assert_int_equal(file_size(file, &size), 0);
+    assert_int_equal(size, 40000);
+    assert_int_equal(file_read_full(file, bytes, sizeof(bytes), 0), 0);
+    assert_memory_equal(bytes, "written\0\0", 9);
+    assert_int_equal(file_read_full(file, bytes, sizeof(bytes), 40000 - sizeof(bytes)), 0);
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        assert_int_equal(bytes[i], 0);
+    assert_int_equal(file_allocate(file, 100), 0); /* takes nothing away */
+    assert_int_equal(file_size(file, &size), 0);
+    assert_int_equal(size, 40000);
+    file_unref(file);
+}
+
 /* ---- Locks ---- */
 
 static void a_lock_is_held_once(void **state)
@@ -541,6 +561,7 @@ int main(void)
         IN_DIR(sync_dir_takes_only_folders),
         IN_DIR(list_names_each_once_even_while_they_go),
         IN_DIR(space_is_plausible),
+        IN_DIR(allocated_blocks_read_as_zeros),
         IN_DIR(a_lock_is_held_once),
         IN_DIR(a_lock_holds_against_another_process),
         IN_DIR(bytes_come_back_from_their_place),
