@@ -62,8 +62,8 @@ STALL_MS = 50
 
 
 def limits(live_bytes):
-    """What the data directory may take, with `live_bytes` of newest records. 2.5 x live + log budget
-    is the promise for large data. With as little as here, the rest cannot be hidden:
+    """What the data directory may take, with `live_bytes` of newest records. 2.5 x live + log
+    budget is the promise for large data. With as little as here, the rest cannot be hidden:
 
     data  a log budget, since merges keep to their rate as long as no more than that is dead beyond
           as much as lives; of each shard the file that takes records, which no merge can take, and
@@ -343,8 +343,19 @@ class Watch:
     def wait_for_space(self):
         self.pauses += 1
         self.load.may_go.clear()
+        self.tell_files("over its limit")
+        began = time.monotonic()
         cases.wait_until(lambda: self.look() <= 1, PAUSE_SECONDS, f"space: {self.most()}")
+        self.tell_files(f"below again after {time.monotonic() - began:.1f} s")
         self.load.may_go.set()
+
+    def tell_files(self, what):
+        """What the server says of its files, for whoever has to find out."""
+        with self.server.connect() as connection:
+            info = connection.info()
+        names = [name for name in info if name.startswith(("data_", "merge", "log_live"))]
+        told = ", ".join(f"{name} {info[name]}" for name in [*names, "checkpoints"])
+        print(f"  {what}: {self.most()}; {told}", flush=True)
 
     def most(self):
         return "; ".join(self.worst_text.values())

@@ -136,6 +136,8 @@ static void end_merge(struct shard *shard, enum merge_state state, const struct 
     bitcask_merge_free(upkeep->merge);
     upkeep->merge = NULL;
     upkeep->ended_ms = loop_now_ms(shard->loop);
+    if (state != MERGE_DONE)
+        upkeep->failed_ms = upkeep->ended_ms;
     set_progress(shard, 0, 0);
     give_token(shard);
     shard_publish_stats(shard);
@@ -146,11 +148,13 @@ static void end_merge(struct shard *shard, enum merge_state state, const struct 
 static void drop_for_space(struct shard *shard)
 {
     struct upkeep *upkeep = &shard->upkeep;
-    group_log(shard->group, '#',
-              "shard %u: no room for a merge: it needs up to %llu MiB, %llu MiB are free. Free "
-              "space on the volume of %.200s",
-              shard->idx, (unsigned long long)(upkeep->live_bytes >> 20),
-              (unsigned long long)(upkeep->free_bytes >> 20), shard->group->options.dir);
+    if (!upkeep->is_short)
+        group_log(shard->group, '#',
+                  "shard %u: no room for a merge: it needs up to %llu MiB, %llu MiB are free. Free "
+                  "space on the volume of %.200s",
+                  shard->idx, (unsigned long long)(upkeep->live_bytes >> 20),
+                  (unsigned long long)(upkeep->free_bytes >> 20), shard->group->options.dir);
+    upkeep->is_short = true;
     end_merge(shard, MERGE_STOPPED, &(struct diag){.text = ""});
 }
 
@@ -162,6 +166,8 @@ void upkeep_take_merge_back(struct shard *shard)
         upkeep->is_measuring = false;
         if (upkeep->live_bytes > upkeep->free_bytes / 100 * (100 - settings.min_free_percent))
             drop_for_space(shard);
+        else
+            upkeep->is_short = false;
         return;
     }
     struct diag diag = {.text = ""};
@@ -228,6 +234,9 @@ static uint64_t wait_ms(struct shard *shard, const struct merge_settings *settin
 {
     const struct upkeep *upkeep = &shard->upkeep;
     uint64_t now_ms = loop_now_ms(shard->loop);
+    /* However pressing: what has just failed would fail again, on and on. */
+    if (upkeep->failed_ms != 0 && now_ms - upkeep->failed_ms < RETRY_MS)
+        return RETRY_MS - (now_ms - upkeep->failed_ms);
     if (upkeep->is_asked || is_pressing(shard))
         return 0;
     if (upkeep->ended_ms != 0 && now_ms - upkeep->ended_ms < settings->cooldown_ms)

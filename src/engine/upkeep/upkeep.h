@@ -39,6 +39,7 @@ struct upkeep {
     bool is_stalled;   /* the output cannot be written; the next try is the timer's */
     bool is_paced;     /* the next step of the merge is the timer's */
     bool is_measuring; /* the job that is out looks how much of the disk is free */
+    bool is_short;     /* the last one has found too little, which has been told */
     struct bitcask_unlink *unlink;
     struct bitcask_hint *hint;
     struct bitcask_merge *merge; /* under way */
@@ -46,7 +47,8 @@ struct upkeep {
     uint64_t free_bytes;         /* of the disk, as the first step of a merge has found */
     uint64_t begun_ms;
     uint64_t looked_ms;
-    uint64_t ended_ms; /* the last merge; 0: there was none */
+    uint64_t ended_ms;  /* the last merge; 0: there was none */
+    uint64_t failed_ms; /* the last one that ended early; 0: none has */
     struct loop_timer look_timer;
     struct loop_timer pace_timer;
     struct loop_post checkpointed; /* a manifest is durable */
