@@ -36,12 +36,13 @@ MB = 1 << 20
 FILE_BYTES = 4 * MB
 LOG_BUDGET = 32 * MB
 SEGMENT_BYTES = 4 * MB
+RESERVE_BYTES = 4 * MB
 SHARDS = 2
 MERGE_FILES = 10  # merge-max-files, as it ships
 OPTIONS = [
     *("--shards", str(SHARDS), "--data-file-size", "4mb", "--log-budget", "32mb"),
     *("--log-segment-size", "4mb", "--checkpoint-max-delay-ms", "5000"),
-    *("--checkpoint-interval-ms", "2000", "--loglevel", "verbose"),
+    *("--checkpoint-interval-ms", "2000", "--disk-reserve", "4mb", "--loglevel", "verbose"),
     *os.environ.get("ARGS", "").split(),
 ]
 
@@ -68,12 +69,13 @@ def limits(live_bytes):
     data  a log budget, since merges keep to their rate as long as no more than that is dead beyond
           as much as lives; of each shard the file that takes records, which no merge can take, and
           one that fills up while a merge is under way; the inputs of one merge, which stay beside
-          its outputs until the next checkpoint
+          its outputs until the next checkpoint; the reserve
     log   a budget that calls for a checkpoint, one that is written while it is made, and one of
           segments kept to be used again
     """
     files = SHARDS * 2 + MERGE_FILES
-    return {"data": 2.5 * live_bytes + LOG_BUDGET + files * FILE_BYTES, "log": 3 * LOG_BUDGET}
+    data = 2.5 * live_bytes + LOG_BUDGET + files * FILE_BYTES + RESERVE_BYTES
+    return {"data": data, "log": 3 * LOG_BUDGET}
 
 
 def disk_use(directory):
