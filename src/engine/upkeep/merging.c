@@ -133,6 +133,7 @@ static void end_merge(struct shard *shard, enum merge_state state, const struct 
                   "this. Stop the server and run ferric-check on its directory",
                   diag->text);
     }
+    upkeep->was_in_vain = stats.bytes_written > stats.bytes_total / 10 * 9;
     bitcask_merge_free(upkeep->merge);
     upkeep->merge = NULL;
     upkeep->ended_ms = loop_now_ms(shard->loop);
@@ -228,7 +229,7 @@ static uint64_t wait_ms(struct shard *shard, const struct merge_settings *settin
 {
     const struct upkeep *upkeep = &shard->upkeep;
     uint64_t now_ms = loop_now_ms(shard->loop);
-    if (upkeep->is_asked || is_pressing(shard))
+    if (upkeep->is_asked || (is_pressing(shard) && !upkeep->was_in_vain))
         return 0;
     if (upkeep->ended_ms != 0 && now_ms - upkeep->ended_ms < settings->cooldown_ms)
         return settings->cooldown_ms - (now_ms - upkeep->ended_ms);
