@@ -129,6 +129,12 @@ static void on_checkpointed(struct group_checkpoint_request *request)
         return;
     }
     ASSERT(group->manifest.index == group->sequencer.dispatched_index);
+    if (group->sequencer.checkpoint != NULL) {
+        /* Another was wanted meanwhile, and there still was what a merge has replaced: its manifest
+         * would take the place of the one that is to be read (G21). */
+        group_checkpoint(group, &reload->checkpoint);
+        return;
+    }
     group->sequencer.is_recovering = true;
     reload->parts_left = group->stores.count;
     for (uint32_t i = 0; i < group->stores.count; i++)

@@ -75,6 +75,9 @@ void upkeep_stop(struct shard *shard);
 void upkeep_fini(struct shard *shard);
 /* In the shard's phase, between rounds. */
 void upkeep_step(struct shard *shard);
+/* That a manifest has become durable is taken in before the next mark is set: later it would be
+ * taken for news of that one's manifest, and what the last still names would go (R2). */
+void upkeep_take_checkpointed(struct shard *shard);
 /* What merges go by has changed. Thread: any. */
 void upkeep_wake(struct shard *shard);
 /* Records have been written or a file sealed. */
