@@ -43,6 +43,7 @@ struct upkeep {
     struct bitcask_hint *hint;
     struct bitcask_merge *merge; /* under way */
     uint64_t live_bytes;         /* of its inputs: what it takes of the disk at most */
+    uint64_t lacked_bytes;       /* a merge was dropped for lack of so much room; 0: none was */
     uint64_t free_bytes;         /* of the disk, as the first step of a merge has found */
     uint64_t begun_ms;
     uint64_t looked_ms;
