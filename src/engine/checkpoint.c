@@ -279,6 +279,8 @@ static bool needs_checkpoint(const struct sequencer *sequencer)
 static uint64_t replaced_bytes(const struct group *group)
 {
     uint64_t bytes = 0;
+    if (atomic_load_explicit(&group->unlink_holds, memory_order_relaxed) > 0)
+        return 0; /* no checkpoint removes them now */
     for (uint32_t i = 0; i < group->stores.count; i++)
         bytes += atomic_load_explicit(&group->shards[i].stats.replaced_bytes, memory_order_relaxed);
     return bytes;

@@ -163,7 +163,8 @@ static void on_wanted(struct loop_post *post)
     struct group_reload_request *request = CONTAINER_OF(post, struct group_reload_request, post);
     struct group *group = request->group;
     struct sequencer *sequencer = &group->sequencer;
-    if (sequencer->reload != NULL || group_state(group) != GROUP_READY) {
+    if (sequencer->reload != NULL || sequencer->backup != NULL ||
+        group_state(group) != GROUP_READY) {
         tell(request, ERR_BUSY, &(struct diag){.text = ""});
         return;
     }
