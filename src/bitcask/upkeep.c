@@ -50,21 +50,13 @@ void bitcask_forget_live(struct bitcask *bc)
         table->entries[i].df->live_bytes = 0;
 }
 
-static bool is_sealed(const struct bitcask *bc, const struct datafile *df)
-{
-    return df != bc->current && !df->is_output && !df->is_damaged &&
-           atomic_load_explicit(&df->written_off, memory_order_acquire) == df->append_off;
-}
-
-/* Of all files but one, or (NULL) but those that a merge can take. */
 static uint64_t lowest_index_but(const struct bitcask *bc, const struct datafile *left_out)
 {
     const struct file_table *table = bitcask_table(bc);
     uint64_t lowest = UINT64_MAX;
     for (size_t i = 0; i < table->count; i++) {
         const struct datafile *df = table->entries[i].df;
-        bool is_left_out = left_out == NULL ? is_sealed(bc, df) : df == left_out;
-        if (!is_left_out && df->lowest_index < lowest)
+        if (df != left_out && df->lowest_index < lowest)
             lowest = df->lowest_index;
     }
     return lowest;
@@ -85,24 +77,43 @@ static uint64_t dead_bytes_of(const struct datafile *df, uint64_t kept_bytes)
            kept_bytes;
 }
 
+static bool is_sealed(const struct bitcask *bc, const struct datafile *df)
+{
+    return df != bc->current && !df->is_output && !df->is_damaged &&
+           atomic_load_explicit(&df->written_off, memory_order_acquire) == df->append_off;
+}
+
+/* Of a record in a file that no merge can take now. */
+static uint64_t lowest_index_unsealed(const struct bitcask *bc)
+{
+    const struct file_table *table = bitcask_table(bc);
+    uint64_t lowest = UINT64_MAX;
+    for (size_t i = 0; i < table->count; i++) {
+        const struct datafile *df = table->entries[i].df;
+        if (!is_sealed(bc, df) && df->lowest_index < lowest)
+            lowest = df->lowest_index;
+    }
+    return lowest;
+}
+
 struct bitcask_sealed *bitcask_sealed_files(const struct bitcask *bc, size_t *out_count)
 {
     const struct file_table *table = bitcask_table(bc);
     struct bitcask_sealed *files = mem_calloc(table->count, sizeof(*files));
     size_t count = 0;
-    uint64_t outside_all = lowest_index_but(bc, NULL);
+    uint64_t outside_index = lowest_index_unsealed(bc);
     for (size_t i = 0; i < table->count; i++) {
         const struct datafile *df = table->entries[i].df;
         if (!is_sealed(bc, df))
             continue;
         uint64_t kept_bytes = kept_bytes_of(bc, df);
-        /* One that was merged with all others before has nothing to win by it again. */
-        bool would_go = df->kept_dead.outside_index < outside_all;
+        /* A merge of all sealed files would keep the same again, for one that it cannot take. */
+        bool is_stuck = outside_index <= df->kept_dead.outside_index;
         files[count++] = (struct bitcask_sealed){.id = df->id,
                                                  .bytes = df->append_off - DATAFILE_HEADER_SIZE,
                                                  .live_bytes = df->live_bytes,
                                                  .dead_bytes = dead_bytes_of(df, kept_bytes),
-                                                 .kept_bytes = would_go ? kept_bytes : 0,
+                                                 .kept_bytes = is_stuck ? 0 : kept_bytes,
                                                  .sealed_ms = df->sealed_ms};
     }
     *out_count = count;
