@@ -49,7 +49,7 @@ def backup(client, directory):
 
 
 def inodes(directory):
-    return {path.stat().st_ino for path in storage.files(directory).values()}
+    return {stat.st_ino for stat in storage.stats_of_files(directory)}
 
 
 def test_a_server_on_the_copy_has_all_as_of_the_backup(start, start_on, tmp_path):

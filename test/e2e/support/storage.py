@@ -25,8 +25,17 @@ def files(directory, suffix=".log"):
     return {str(path.relative_to(data)): path for path in sorted(data.glob(f"*/*{suffix}"))}
 
 
+def stats_of_files(directory):
+    """Of those that are there: a server may be removing what merges have replaced."""
+    for path in files(directory).values():
+        try:
+            yield path.stat()
+        except FileNotFoundError:
+            pass
+
+
 def size_of_files(directory):
-    return sum(path.stat().st_size for path in files(directory).values())
+    return sum(stat.st_size for stat in stats_of_files(directory))
 
 
 def value(i, generation=0):
