@@ -144,7 +144,7 @@ static void end_merge(struct shard *shard, enum merge_state state, const struct 
     bitcask_merge_free(upkeep->merge);
     upkeep->merge = NULL;
     upkeep->ended_ms = loop_now_ms(shard->loop);
-    if (state != MERGE_DONE)
+    if (state != MERGE_DONE && diag->text[0] != '\0')
         upkeep->failed_ms = upkeep->ended_ms;
     set_progress(shard, 0, 0);
     give_token(shard);
