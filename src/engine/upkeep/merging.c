@@ -133,6 +133,7 @@ static void end_merge(struct shard *shard, enum merge_state state, const struct 
                   "this. Stop the server and run ferric-check on its directory",
                   diag->text);
     }
+    upkeep->was_in_vain = stats.bytes_written > stats.bytes_total / 10 * 9;
     bitcask_merge_free(upkeep->merge);
     upkeep->merge = NULL;
     upkeep->ended_ms = loop_now_ms(shard->loop);
@@ -245,7 +246,7 @@ static uint64_t wait_ms(struct shard *shard, const struct merge_settings *settin
     /* However much it presses: there is no more room than a moment ago. */
     if (upkeep->lacked_bytes > 0 && since_ms < RETRY_MS)
         return RETRY_MS - since_ms;
-    if (is_pressing(shard))
+    if (is_pressing(shard) && !upkeep->was_in_vain)
         return 0;
     if (upkeep->ended_ms != 0 && since_ms < settings->cooldown_ms)
         return settings->cooldown_ms - since_ms;

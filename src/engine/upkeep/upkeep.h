@@ -36,6 +36,7 @@ struct upkeep {
     bool is_back;      /* the job has returned and is to be taken in */
     bool wants_look;   /* something has changed since the last one */
     bool is_asked;     /* for a merge, whether it is worth while or not */
+    bool was_in_vain;  /* the last merge gave next to nothing back */
     bool is_stalled;   /* the output cannot be written; the next try is the timer's */
     bool is_paced;     /* the next step of the merge is the timer's */
     bool is_measuring; /* the job that is out looks how much of the disk is free */
