@@ -295,10 +295,13 @@ static void choose(struct shard *shard)
         upkeep_look_in(shard, SEALED_MS);
         return;
     }
-    if (upkeep->lacked_bytes > 0 && !upkeep->is_asked)
+    bool is_modest = upkeep->lacked_bytes > 0 && !upkeep->is_asked;
+    if (is_modest)
         settings.max_files = 1; /* what needs least room, and gives some back */
     size_t file_count = 0;
     struct bitcask_sealed *files = bitcask_sealed_files(store_bitcask(shard->store), &file_count);
+    for (size_t i = 0; i < file_count && is_modest; i++)
+        files[i].kept_bytes = 0; /* no reason to take all of them */
     uint32_t *ids = mem_alloc((file_count + 1) * sizeof(*ids));
     size_t count =
         merge_choose(&settings, files, file_count, loop_wall_ms(shard->loop), takes_any, ids);
