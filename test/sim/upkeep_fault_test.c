@@ -49,7 +49,7 @@ static void expect_everything_happened(struct simnode *node)
     struct group_stats stats = simnode_stats(node);
     assert_true(stats.checkpoints >= 2);
     assert_true(stats.merges >= 2);
-    assert_int_equal(stats.data_replaced_bytes, 0);
+    assert_true(stats.merge_freed_bytes > stats.data_replaced_bytes);
 }
 
 static bool is_in(const struct buf *text, const char *words)
