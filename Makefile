@@ -18,6 +18,7 @@ MANDIR ?= $(PREFIX)/share/man
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 SERVER ?= build/release/ferric-server
+CHECKER ?= $(dir $(SERVER))ferric-check
 
 ifneq ($(shell command -v ccache),)
 export CMAKE_C_COMPILER_LAUNCHER ?= ccache
@@ -36,9 +37,9 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## the server as it is shipped: build/release/ferric-server
+build: ## server and tool as they are shipped: build/release/ferric-server, ferric-check
 	tools/install build
-	$(call build,release,ferric-server)
+	$(call build,release,ferric-server ferric-check)
 
 .PHONY: run
 run: build ## a server on 127.0.0.1:PORT (6379) with its data in ./data; ARGS="..." is passed on
@@ -107,9 +108,11 @@ soak: ## the long tests: hours of load and crashes
 	$(call tests,release) -L soak
 
 .PHONY: install
-install: $(SERVER) ## server, manual page, unit and configuration to DESTDIR and PREFIX=/usr/local
+install: $(SERVER) ## programs, manual pages, unit and configuration to DESTDIR and PREFIX=/usr/local
 	install -D -m 755 $(SERVER) "$(DESTDIR)$(BINDIR)/ferric-server"
+	install -D -m 755 $(CHECKER) "$(DESTDIR)$(BINDIR)/ferric-check"
 	install -D -m 644 docs/ferric-server.1 "$(DESTDIR)$(MANDIR)/man1/ferric-server.1"
+	install -D -m 644 docs/ferric-check.1 "$(DESTDIR)$(MANDIR)/man1/ferric-check.1"
 	install -d "$(DESTDIR)$(UNITDIR)"
 	sed -e 's|@BINDIR@|$(BINDIR)|' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|' \
 	    docs/ferric-server.service >"$(DESTDIR)$(UNITDIR)/ferric-server.service"
@@ -120,6 +123,7 @@ install: $(SERVER) ## server, manual page, unit and configuration to DESTDIR and
 .PHONY: uninstall
 uninstall: ## takes that away again, but for a configuration that was changed
 	rm -f "$(DESTDIR)$(BINDIR)/ferric-server" "$(DESTDIR)$(MANDIR)/man1/ferric-server.1" \
+	    "$(DESTDIR)$(BINDIR)/ferric-check" "$(DESTDIR)$(MANDIR)/man1/ferric-check.1" \
 	    "$(DESTDIR)$(UNITDIR)/ferric-server.service"
 	! cmp -s docs/ferric.conf "$(DESTDIR)$(SYSCONFDIR)/ferric/ferric.conf" || \
 	    rm "$(DESTDIR)$(SYSCONFDIR)/ferric/ferric.conf"

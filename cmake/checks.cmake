@@ -22,7 +22,7 @@ endif()
 # so with the components on threads of their own, whatever this machine's processors suggest.
 set(other_placement "--io-threads 2 --shard-threads 2 --shards 3")
 set(other_placement_families bitmap connection hyperloglog keyspace limits protocol pubsub server
-  string transaction)
+  storage string transaction)
 
 function(e2e_test name family args)
   add_test(NAME ${name} COMMAND ${FERRIC_PYTHON} -m pytest -q -p no:cacheprovider

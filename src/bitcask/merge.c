@@ -22,7 +22,9 @@ struct slice_item {
     size_t key_at; /* from there */
     enum merge_verdict verdict;
     struct datafile *output; /* where it goes, unless dropped */
-    bool is_bound;           /* its bytes have been tied to the new place */
+    size_t new_size;
+    bool is_tombstone; /* that is written in its stead */
+    bool is_bound;     /* its bytes have been tied to the new place */
 };
 
 /* What a slice adds to an output. */
@@ -241,6 +243,18 @@ static int write_header(struct bitcask_merge *merge, struct datafile *df)
     return rc;
 }
 
+static struct record tombstone_of(const struct record *record)
+{
+    return (struct record){.kind = RECORD_TOMBSTONE,
+                           .type = record->type,
+                           .promotion = record->promotion,
+                           .db_id = record->db_id,
+                           .revision = record->revision + 1,
+                           .position = record->position,
+                           .collection = record->collection,
+                           .key = record->key};
+}
+
 static void bind(const struct bitcask_merge *merge, struct merge_slice *slice,
                  struct slice_item *item)
 {
@@ -258,6 +272,25 @@ static void bind(const struct bitcask_merge *merge, struct merge_slice *slice,
     item->is_bound = true;
 }
 
+/* To what is gathered, or to the file if it is large. */
+static int write_record(struct bitcask_merge *merge, struct merge_slice *slice,
+                        struct slice_item *item)
+{
+    if (item->is_tombstone) {
+        const struct record tombstone = tombstone_of(&item->item.record);
+        record_encode(&tombstone,
+                      (struct record_place){.uid = item->output->uid, .off = item->item.new_off},
+                      &merge->gathered);
+        return 0;
+    }
+    bind(merge, slice, item);
+    struct slice bytes = slice_of(slice->bytes.data + item->at, item->item.size);
+    if (bytes.len > GATHER_BYTES)
+        return write_at(merge, item->output, bytes, item->item.new_off);
+    buf_append_slice(&merge->gathered, bytes);
+    return 0;
+}
+
 /* Writes the kept records of one output, neighbours together. */
 static int write_records(struct bitcask_merge *merge, struct merge_slice *slice,
                          struct datafile *df)
@@ -270,18 +303,14 @@ static int write_records(struct bitcask_merge *merge, struct merge_slice *slice,
         struct slice_item *item = &slice->items[i];
         if (item->verdict == MERGE_DROP || item->output != df)
             continue;
-        bind(merge, slice, item);
-        struct slice bytes = slice_of(slice->bytes.data + item->at, item->item.size);
-        if (gathered->len > 0 && gathered->len + bytes.len > GATHER_BYTES) {
+        if (gathered->len > 0 && gathered->len + item->new_size > GATHER_BYTES) {
             rc = write_at(merge, df, buf_slice(gathered), off);
             gathered->len = 0;
         }
         if (gathered->len == 0)
             off = item->item.new_off;
-        if (rc == 0 && bytes.len > GATHER_BYTES)
-            rc = write_at(merge, df, bytes, off);
-        else
-            buf_append_slice(gathered, bytes);
+        if (rc == 0)
+            rc = write_record(merge, slice, item);
     }
     if (rc == 0 && gathered->len > 0)
         rc = write_at(merge, df, buf_slice(gathered), off);
@@ -370,7 +399,11 @@ static void begin_output(struct bitcask_merge *merge, struct merge_slice *slice)
 /* Gives a record that is kept its place. */
 static void lay_out(struct bitcask_merge *merge, struct merge_slice *slice, struct slice_item *item)
 {
-    size_t size = item->item.size;
+    const struct record *record = &item->item.record;
+    item->is_tombstone = item->verdict == MERGE_KEEP_DEAD && record->kind == RECORD_PUT;
+    const struct record tombstone = tombstone_of(record);
+    size_t size = item->is_tombstone ? record_size(&tombstone) : item->item.size;
+    item->new_size = size;
     if (merge->output != NULL && merge->output->append_off > DATAFILE_HEADER_SIZE &&
         !bitcask_has_room(merge->bc, merge->output->append_off, size))
         end_output(merge, slice);
@@ -382,7 +415,7 @@ static void lay_out(struct bitcask_merge *merge, struct merge_slice *slice, stru
     item->item.new_off = df->append_off;
     df->append_off += size;
     output_of_slice(slice, df, false)->end = df->append_off;
-    uint64_t index = item->item.record.position >> 16;
+    uint64_t index = record->position >> 16;
     if (index < df->lowest_index)
         df->lowest_index = index;
     if (item->verdict == MERGE_KEEP_DEAD)

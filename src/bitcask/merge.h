@@ -12,8 +12,8 @@
  * naming the inputs before: both change in one step of the owner's, between two marks. A process
  * that ends before that leaves the inputs as they were.
  *
- * Records keep their bytes and their check, which is tied to the new place (record_rebind) after
- * it was verified for the old one (R4).
+ * Live records keep their bytes and their check, which is tied to the new place (record_rebind)
+ * after it was verified for the old one (R4).
  *
  * Threads:  owner, but for bitcask_merge_run. One merge of a bitcask at a time.
  * Lifetime: from bitcask_merge_new to bitcask_merge_free, which is not called while a run is out.
@@ -39,7 +39,8 @@ struct merge_item {
 enum merge_verdict {
     MERGE_DROP,
     MERGE_LIVE,     /* the newest of its key */
-    MERGE_KEEP_DEAD /* dead, but it keeps older ones dead that lie in other files */
+    MERGE_KEEP_DEAD /* dead, but it keeps older ones dead that lie in other files; of an expired PUT
+                       only that is kept: a TOMBSTONE at its position, one revision later (R4) */
 };
 
 struct merge_events {

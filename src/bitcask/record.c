@@ -210,6 +210,24 @@ int record_decode(struct slice bytes, struct record_place place, struct record *
     return 0;
 }
 
+bool record_claim(struct slice bytes, uint64_t off, struct record *out_record, size_t *out_size)
+{
+    if (bytes.len < RECORD_FIXED_SIZE)
+        return false;
+    size_t size = claimed_size(bytes.data, off);
+    size_t to_key = header_size(bytes.data[AT_FLAGS]) + get_u16(bytes.data + AT_KEY_LEN);
+    if (size == 0 || to_key > bytes.len)
+        return false;
+    struct record record;
+    get_fields(bytes.data, size, &record);
+    if (flags_of(&record) != bytes.data[AT_FLAGS] || !is_sound(&record, off))
+        return false;
+    record.value.data = NULL;
+    *out_record = record;
+    *out_size = size;
+    return true;
+}
+
 void record_rebind(uint8_t *bytes, struct record_place from, struct record_place to)
 {
     ASSERT(bytes[AT_KIND] != RECORD_PAD);

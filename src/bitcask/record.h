@@ -90,6 +90,12 @@ MUST_CHECK
 int record_decode(struct slice bytes, struct record_place place, struct record *out_record,
                   size_t *out_size);
 
+/* What the bytes at the front of `bytes`, which would lie at `off`, claim to be, with nothing
+ * verified: for telling what a damaged record may have been. False if they can be none, or are too
+ * few for header and key. The value has its length and no bytes. */
+MUST_CHECK
+bool record_claim(struct slice bytes, uint64_t off, struct record *out_record, size_t *out_size);
+
 /* Moves an encoded record that was verified at `from` to `to`: takes the old place out of its check
  * and puts the new one in, without a look at the other bytes, so that damage since then is still
  * found. Not for PADs, which mean nothing elsewhere. */

@@ -64,13 +64,17 @@ static uint64_t lowest_index_but(const struct bitcask *bc, const struct datafile
 
 /* What an earlier merge had to keep is no reason for another one, as long as the file for which it
  * was kept, or one as old, is there. */
-static uint64_t dead_bytes_of(const struct bitcask *bc, const struct datafile *df)
+static uint64_t kept_bytes_of(const struct bitcask *bc, const struct datafile *df)
 {
-    uint64_t dead =
-        df->append_off - DATAFILE_HEADER_SIZE - df->live_bytes - df->kept_dead.pad_bytes;
     if (df->kept_dead.bytes == 0 || lowest_index_but(bc, df) > df->kept_dead.outside_index)
-        return dead;
-    return dead > df->kept_dead.bytes ? dead - df->kept_dead.bytes : 0;
+        return 0;
+    return df->kept_dead.bytes;
+}
+
+static uint64_t dead_bytes_of(const struct datafile *df, uint64_t kept_bytes)
+{
+    return df->append_off - DATAFILE_HEADER_SIZE - df->live_bytes - df->kept_dead.pad_bytes -
+           kept_bytes;
 }
 
 static bool is_sealed(const struct bitcask *bc, const struct datafile *df)
@@ -86,12 +90,15 @@ struct bitcask_sealed *bitcask_sealed_files(const struct bitcask *bc, size_t *ou
     size_t count = 0;
     for (size_t i = 0; i < table->count; i++) {
         const struct datafile *df = table->entries[i].df;
-        if (is_sealed(bc, df))
-            files[count++] = (struct bitcask_sealed){.id = df->id,
-                                                     .bytes = df->append_off - DATAFILE_HEADER_SIZE,
-                                                     .live_bytes = df->live_bytes,
-                                                     .dead_bytes = dead_bytes_of(bc, df),
-                                                     .sealed_ms = df->sealed_ms};
+        if (!is_sealed(bc, df))
+            continue;
+        uint64_t kept_bytes = kept_bytes_of(bc, df);
+        files[count++] = (struct bitcask_sealed){.id = df->id,
+                                                 .bytes = df->append_off - DATAFILE_HEADER_SIZE,
+                                                 .live_bytes = df->live_bytes,
+                                                 .dead_bytes = dead_bytes_of(df, kept_bytes),
+                                                 .kept_bytes = kept_bytes,
+                                                 .sealed_ms = df->sealed_ms};
     }
     *out_count = count;
     return files;

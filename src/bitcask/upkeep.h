@@ -27,6 +27,7 @@ struct bitcask_sealed {
     uint64_t bytes;      /* of its records */
     uint64_t live_bytes; /* of these, the newest of their keys */
     uint64_t dead_bytes; /* of these, what a merge would get rid of, as far as is known */
+    uint64_t kept_bytes; /* of these, dead ones that only a merge of older files too gets rid of */
     uint64_t sealed_ms;  /* 0: before this start */
 };
 

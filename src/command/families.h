@@ -26,4 +26,8 @@ extern const struct command_family memory_family;        /* MEMORY USAGE */
 extern const struct command_family debug_family;         /* DEBUG, the part of content */
 /* transaction_family: command/transaction.h */
 
+/* All of these: whatever can stand in a log is among them. */
+extern const struct command_family *const content_families[];
+extern const size_t content_family_count;
+
 #endif

@@ -184,3 +184,9 @@ bool configuration_is_one_step(const struct configuration *from, const struct co
     }
     return changed == 1;
 }
+
+bool consensus_configuration_is_valid(struct slice encoded)
+{
+    struct configuration conf;
+    return configuration_parse(encoded, &conf) == 0;
+}

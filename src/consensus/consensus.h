@@ -106,6 +106,8 @@ void consensus_close(struct consensus *consensus);
 MUST_CHECK
 int consensus_encode_configuration(const struct consensus_member *members, size_t count,
                                    struct buf *out);
+/* Is it exactly what that call writes? */
+bool consensus_configuration_is_valid(struct slice encoded);
 
 /* One round: takes the log's completions in, fires what is due, hands committed entries out (at
  * most about `budget_bytes` of entries that must be read back), starts the disk. True if more could

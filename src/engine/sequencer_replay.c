@@ -4,43 +4,30 @@
 #include "base/mem.h"
 #include "engine/engine_internal.h"
 
-struct decoder {
-    struct group *group;
-    struct slice *argv;
-    size_t argv_cap;
-};
-
-/* Decodes one command into an op. NULL on success, else what is wrong with it. */
-static const char *decode_command(struct decoder *decoder, struct batch *batch, struct slice rest,
-                                  size_t off, size_t *out_size)
+/* Makes an op of one command. NULL on success, else what is wrong with it. */
+static const char *decode_command(struct group *group, struct entry_decoder *decoder,
+                                  struct batch *batch, struct slice rest, size_t off,
+                                  size_t *out_size)
 {
-    struct coded_command coded;
-    if (command_decode(rest, &coded) != 0)
-        return "is not well-formed";
-    const struct command_row *row = command_by_id(decoder->group->options.table, coded.id);
-    if (row == NULL || (row->flags & CMD_WRITE) == 0)
-        return "has an unknown number: another version of Ferric wrote it";
-    if (coded.db >= decoder->group->manifest.database_count || !command_arity_fits(row, coded.argc))
-        return "does not fit what it is";
-    if (coded.argc > decoder->argv_cap) {
-        decoder->argv_cap = coded.argc;
-        decoder->argv = mem_realloc(decoder->argv, decoder->argv_cap * sizeof(*decoder->argv));
-    }
-    command_fill_argv(&coded, decoder->argv);
+    struct entry_command command;
+    const char *wrong = entry_decode_command(decoder, rest, &command);
+    if (wrong != NULL)
+        return wrong;
     struct op *op = batch_add_op(batch);
-    op->row = row;
+    op->row = command.row;
     op->flags = OP_LOGGED;
     op->off = (uint32_t)off;
-    op->size = coded.size;
+    op->size = command.coded.size;
     op->proto = 2;
     op->ordinal = (uint16_t)batch->logged_count++;
-    op->db = coded.db;
+    op->db = command.coded.db;
     struct involved involved;
-    if (!group_involved(decoder->group, row, decoder->argv, coded.argc, coded.db, &involved))
+    if (!group_involved(group, command.row, command.argv, command.coded.argc, command.coded.db,
+                        &involved))
         return "does not name its keys";
     op->shards = involved.shards;
     op->hash = involved.hash;
-    *out_size = coded.size;
+    *out_size = command.coded.size;
     return NULL;
 }
 
@@ -48,7 +35,8 @@ bool sequencer_decode(struct sequencer *sequencer, struct round *round,
                       const struct log_entry *entry, uint32_t count)
 {
     struct group *group = sequencer->group;
-    struct decoder decoder = {.group = group};
+    struct entry_decoder decoder = {.table = group->options.table,
+                                    .database_count = group->manifest.database_count};
     struct batch *batch = batch_new(NULL, BATCH_ORDERED);
     size_t base = (size_t)(entry->payload.data - round->frame->data);
     size_t at = ENTRY_PREFIX_SIZE;
@@ -56,13 +44,13 @@ bool sequencer_decode(struct sequencer *sequencer, struct round *round,
     uint32_t nth = 0;
     for (; nth < count && wrong == NULL; nth++) {
         size_t size = 0;
-        wrong = decode_command(&decoder, batch, slice_sub(entry->payload, at, SIZE_MAX), base + at,
-                               &size);
+        wrong = decode_command(group, &decoder, batch, slice_sub(entry->payload, at, SIZE_MAX),
+                               base + at, &size);
         at += size;
     }
     if (wrong == NULL && at != entry->payload.len)
         wrong = "is followed by bytes that belong to none";
-    mem_free(decoder.argv);
+    entry_decoder_fini(&decoder);
     if (wrong != NULL) {
         batch_free(batch);
         group_fail(group,

@@ -264,3 +264,8 @@ void output_close(int fd)
     if (fd > STDERR_FILENO)
         close(fd);
 }
+
+bool output_is_terminal(int fd)
+{
+    return isatty(fd) == 1;
+}

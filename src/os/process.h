@@ -4,6 +4,7 @@
 #ifndef OS_PROCESS_H
 #define OS_PROCESS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -79,5 +80,8 @@ int input_read_file(const char *path, struct buf *to, size_t max);
 /* One write. What cannot be written is lost: there is nowhere to say so. */
 void output_write(int fd, struct slice line);
 void output_close(int fd);
+
+/* Does somebody sit there? Of 0, the standard input, and 1, the standard output. */
+bool output_is_terminal(int fd);
 
 #endif

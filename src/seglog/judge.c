@@ -10,6 +10,7 @@
 
 static int damaged(struct recovery *r, const struct found_file *file, uint64_t off, const char *why)
 {
+    survey_blame(&r->files, off == 0 ? SEGLOG_DAMAGED_HEADER : SEGLOG_DAMAGED_FRAME, file, off);
     return diag_set(r->diag, ERR_CORRUPT,
                     "%s: the bytes at offset %" PRIu64 " do not check, and %s: frame %" PRIu64
                     ", entries from index %" PRIu64
@@ -125,12 +126,14 @@ static int judge_files(struct recovery *r)
     bool has_chain = r->start_idx < r->files.count;
     for (size_t i = has_chain ? r->start_idx + 1 : 0; i < r->files.count; i++) {
         struct found_file *file = &r->files.items[i];
-        if (file->state == FOUND_BAD_SIZE)
+        if (file->state == FOUND_BAD_SIZE) {
+            survey_blame(&r->files, SEGLOG_DAMAGED_HEADER, file, 0);
             return diag_set(r->diag, ERR_CORRUPT,
                             "%s has %" PRIu64
                             " bytes, which is not the size of a segment: it has "
                             "been cut or overwritten (entries from index %" PRIu64 " on)",
                             file->path, file->file_size, r->log->last_index + 1);
+        }
         if (file->state != FOUND_BAD_HEADER || (has_chain && i < r->stop_idx))
             continue;
         int rc = judge_bad_header(r, file);
@@ -148,15 +151,18 @@ static int judge_start(struct recovery *r)
         return 0;
     for (size_t i = 0; i < r->files.count; i++) {
         const struct found_file *file = &r->files.items[i];
-        if (file->state == FOUND_IN_USE)
-            return diag_set(r->diag, ERR_CORRUPT,
-                            "%s begins with index %" PRIu64
-                            " (offset %d), but the checkpoint "
-                            "covers only up to %" PRIu64 ": the entries between are missing",
-                            file->path, file->open.first_index, SEGMENT_HEADER_SIZE, checkpoint);
+        if (file->state != FOUND_IN_USE)
+            continue;
+        survey_blame(&r->files, SEGLOG_DAMAGED_REACH, file, SEGMENT_HEADER_SIZE);
+        return diag_set(r->diag, ERR_CORRUPT,
+                        "%s begins with index %" PRIu64
+                        " (offset %d), but the checkpoint "
+                        "covers only up to %" PRIu64 ": the entries between are missing",
+                        file->path, file->open.first_index, SEGMENT_HEADER_SIZE, checkpoint);
     }
     if (checkpoint == 0 || r->log->options.may_begin)
         return 0;
+    r->files.blame.damage = SEGLOG_DAMAGED_REACH;
     return diag_set(r->diag, ERR_CORRUPT,
                     "%s holds no segment in use, but the checkpoint covers up to index %" PRIu64
                     ": the log that went on from there, term and vote are missing",
@@ -171,14 +177,17 @@ static int judge_checkpoint(struct recovery *r)
     if (r->start_idx == r->files.count)
         return 0;
     const struct found_file *file = &r->files.items[r->stop_idx];
+    survey_blame(&r->files, SEGLOG_DAMAGED_REACH, file, r->stop_off);
     if (log->last_index < checkpoint)
         return diag_set(r->diag, ERR_CORRUPT,
                         "%s: the log ends at offset %" PRIu64 " with index %" PRIu64
                         ", but the checkpoint covers up to %" PRIu64,
                         file->path, r->stop_off, log->last_index, checkpoint);
     uint64_t term = term_table_get(&log->terms, checkpoint);
-    if (term == log->options.checkpoint_term)
+    if (term == log->options.checkpoint_term) {
+        r->files.blame = (struct seglog_blame){0};
         return 0;
+    }
     return diag_set(r->diag, ERR_CORRUPT,
                     "%s: entry %" PRIu64 " has term %" PRIu64 " in the log and %" PRIu64
                     " in the checkpoint",
@@ -190,6 +199,8 @@ static int judge_padding(struct recovery *r)
     const struct tail_frame *unclean = &r->unclean;
     if (unclean->sequence == 0 || unclean->sequence > r->vouched)
         return 0;
+    survey_blame(&r->files, SEGLOG_DAMAGED_PADDING, &r->files.items[unclean->file_idx],
+                 unclean->off);
     return diag_set(r->diag, ERR_CORRUPT,
                     "%s: the padding of the frame at offset %" PRIu64
                     " is not zero (entries up to index %" PRIu64 ")",

@@ -53,6 +53,7 @@ int recovery_read_failed(struct recovery *r, const struct found_file *file, int 
 int recovery_nonsense(struct recovery *r, const struct found_file *file, uint64_t off,
                       const char *what)
 {
+    survey_blame(&r->files, SEGLOG_DAMAGED_FRAME, file, off);
     return diag_set(r->diag, ERR_CORRUPT,
                     "%s: the frame at offset %" PRIu64 " checks, but %s (frame %" PRIu64
                     ", entries from index %" PRIu64 " on)",
@@ -171,12 +172,17 @@ static int run(struct recovery *r, struct seglog_found *out_found)
     return rc;
 }
 
+void recovery_fini(struct recovery *r)
+{
+    mem_free(r->tail);
+    survey_fini(&r->files);
+    scan_window_fini(&r->window);
+}
+
 int seglog_recover(struct seglog *log, struct seglog_found *out_found, struct diag *diag)
 {
     struct recovery r = {.log = log, .diag = diag};
     int rc = run(&r, out_found);
-    mem_free(r.tail);
-    survey_fini(&r.files);
-    scan_window_fini(&r.window);
+    recovery_fini(&r);
     return rc;
 }

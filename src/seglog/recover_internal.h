@@ -4,6 +4,7 @@
 #define SEGLOG_RECOVER_INTERNAL_H
 
 #include "base/diag.h"
+#include "seglog/look.h"
 #include "seglog/scan_internal.h"
 #include "seglog/seglog_internal.h"
 
@@ -33,7 +34,16 @@ struct found_files {
     size_t count;
     size_t cap;
     uint64_t next_number;
+    bool is_look_only; /* nothing is removed, and no file opened for writing */
+    struct seglog_blame blame;
 };
+
+/* Notes what is found to be damaged, for whoever has to go on from there. */
+static inline void survey_blame(struct found_files *files, enum seglog_damage damage,
+                                const struct found_file *file, uint64_t off)
+{
+    files->blame = (struct seglog_blame){.damage = damage, .number = file->number, .off = off};
+}
 
 /* Lists the directory, removes temporary files, reads each header and first frame. ERR_MISMATCH,
  * ERR_VERSION, ERR_CORRUPT with diag. */
@@ -58,6 +68,8 @@ struct recovery {
     struct diag *diag;
     struct scan_window window;
     struct found_files files;
+    seglog_visit_fn visit; /* of each frame that counts; may be NULL */
+    void *visit_ctx;
 
     size_t start_idx; /* files.count: there is none */
     size_t stop_idx;
@@ -87,6 +99,8 @@ struct recovery {
 };
 
 void recovery_tell_progress(struct recovery *r, bool is_end);
+
+void recovery_fini(struct recovery *r);
 
 /* Both fill diag and return the code. */
 MUST_CHECK

@@ -130,6 +130,16 @@ static const char *replay_frame(struct recovery *r, struct segment *segment,
     return "is of no known kind";
 }
 
+static int tell_frame(const struct recovery *r, const struct found_file *file,
+                      const struct scanned_frame *frame)
+{
+    if (r->visit == NULL)
+        return 0;
+    struct seglog_seen seen;
+    scanned_frame_tell(frame, file->number, &seen);
+    return r->visit(r->visit_ctx, &seen);
+}
+
 /* Goes through one segment up to its end or to the stop. */
 static int replay_segment(struct recovery *r, size_t file_idx)
 {
@@ -155,6 +165,9 @@ static int replay_segment(struct recovery *r, size_t file_idx)
         const char *wrong = replay_frame(r, segment, &frame);
         if (wrong != NULL)
             return recovery_nonsense(r, file, segment->used, wrong);
+        rc = tell_frame(r, file, &frame);
+        if (rc != 0)
+            return rc;
         note_tail(r, &frame, file_idx);
         r->next_sequence++;
         segment->frame_count++;

@@ -99,6 +99,27 @@ int scan_frame(struct scan_window *window, uint64_t epoch, uint64_t off,
     return 0;
 }
 
+void scanned_frame_tell(const struct scanned_frame *frame, uint64_t segment,
+                        struct seglog_seen *out_seen)
+{
+    const struct frame_header *header = &frame->header;
+    *out_seen = (struct seglog_seen){
+        .segment = segment,
+        .epoch = header->epoch,
+        .off = frame->off,
+        .size = header->size,
+        .room = (uint32_t)frame_room(header->size),
+        .kind = header->kind,
+        .count = header->count,
+        .sequence = header->sequence,
+        .durable = header->durable,
+        .first_index = header->first_index,
+        .term = header->term,
+        .data = frame->data,
+        .is_padding_clean = frame->is_padding_clean,
+    };
+}
+
 int scan_find_frame(struct scan_window *window, uint64_t epoch, uint64_t *off,
                     struct scanned_frame *out_frame)
 {

@@ -8,6 +8,7 @@
 #include "base/attr.h"
 #include "os/fs.h"
 #include "seglog/format_internal.h"
+#include "seglog/look.h"
 
 /* A piece of a file in memory: as much as is read at a time, or the largest frame. */
 struct scan_window {
@@ -47,6 +48,10 @@ struct scanned_frame {
 MUST_CHECK
 int scan_frame(struct scan_window *window, uint64_t epoch, uint64_t off,
                struct scanned_frame *out_frame);
+
+/* The same for those who look from outside: borrowed as data is. */
+void scanned_frame_tell(const struct scanned_frame *frame, uint64_t segment,
+                        struct seglog_seen *out_seen);
 
 /* The next whole frame at or behind *off, wherever it begins; *off is where it was found. ERR_TORN:
  * there is none up to the end of the file. */

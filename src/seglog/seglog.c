@@ -32,7 +32,7 @@ static void check_options(const struct seglog_options *options)
     ASSERT(!options->must_be_empty || options->checkpoint_index == 0);
 }
 
-static struct seglog *log_new(const struct seglog_options *options)
+struct seglog *seglog_new(const struct seglog_options *options)
 {
     struct seglog *log = mem_calloc(1, sizeof(*log));
     log->options = *options;
@@ -63,7 +63,7 @@ static void free_frames(struct list_node *list)
         frame_unref(LIST_ENTRY(node, struct frame, node));
 }
 
-static void log_free(struct seglog *log)
+void seglog_free(struct seglog *log)
 {
     free_frames(&log->waiting);
     free_frames(&log->in_flight);
@@ -121,13 +121,13 @@ int seglog_open(const struct seglog_options *options, struct seglog **out_log,
     int rc = make_dir(options->os.fs, options->dir, diag);
     if (rc != 0)
         return rc;
-    struct seglog *log = log_new(options);
+    struct seglog *log = seglog_new(options);
     struct seglog_found found = {0};
     rc = seglog_recover(log, &found, diag);
     if (rc == 0)
         rc = prepare_first(log, diag);
     if (rc != 0) {
-        log_free(log);
+        seglog_free(log);
         return rc;
     }
     *out_log = log;
@@ -145,7 +145,7 @@ void seglog_close(struct seglog *log)
     seglog_flush(log);
     while (log->submitted > 0)
         IGNORE(seglog_poll(log), "it has failed already");
-    log_free(log);
+    seglog_free(log);
 }
 
 size_t seglog_max_frame(const struct seglog *log)

@@ -108,6 +108,10 @@ static inline struct segment *segment_list_next(const struct segment_list *list,
     return LIST_ENTRY(segment->node.next, struct segment, node);
 }
 
+/* A log of which nothing is known yet. */
+struct seglog *seglog_new(const struct seglog_options *options);
+void seglog_free(struct seglog *log);
+
 /* Makes segments that hold nothing above the checkpoint spare (S8). */
 void seglog_retire(struct seglog *log);
 

@@ -62,7 +62,8 @@ static void remove_temporary(const struct seglog_options *options, struct found_
             files->items[kept++] = *file;
             continue;
         }
-        IGNORE(fs_unlink(options->os.fs, file->path), "tried again at the next start");
+        if (!files->is_look_only)
+            IGNORE(fs_unlink(options->os.fs, file->path), "tried again at the next start");
         mem_free(file->path);
     }
     files->count = kept;
@@ -71,9 +72,10 @@ static void remove_temporary(const struct seglog_options *options, struct found_
 }
 
 /* The header says what file it belongs to. */
-static int check_header(const struct seglog_options *options, const struct found_file *file,
-                        struct diag *diag)
+static int check_header(const struct seglog_options *options, struct found_files *files,
+                        const struct found_file *file, struct diag *diag)
 {
+    survey_blame(files, SEGLOG_DAMAGED_HEADER, file, 0);
     const struct segment_header *header = &file->header;
     /* Without a manifest the group has no identity yet: a first start that was cut short leaves a
      * segment of the one it would have had. */
@@ -86,10 +88,12 @@ static int check_header(const struct seglog_options *options, const struct found
                         "%s: the header at offset 0 says that this is segment %" PRIu64
                         ": the file has been renamed or overwritten",
                         file->path, header->number);
+    files->blame = (struct seglog_blame){0};
     return 0;
 }
 
-static int read_open(struct scan_window *window, struct found_file *file, struct diag *diag)
+static int read_open(struct scan_window *window, struct found_files *files, struct found_file *file,
+                     struct diag *diag)
 {
     struct scanned_frame frame;
     int rc = scan_frame(window, file->header.epoch, SEGMENT_HEADER_SIZE, &frame);
@@ -97,10 +101,12 @@ static int read_open(struct scan_window *window, struct found_file *file, struct
         file->state = FOUND_UNUSED;
         return 0;
     }
-    if (rc == ERR_CORRUPT || (rc == 0 && frame.header.kind != FRAME_OPEN)) /* S5 */
+    if (rc == ERR_CORRUPT || (rc == 0 && frame.header.kind != FRAME_OPEN)) { /* S5 */
+        survey_blame(files, SEGLOG_DAMAGED_HEADER, file, SEGMENT_HEADER_SIZE);
         return diag_set(diag, ERR_CORRUPT,
                         "%s: the frame at offset %d checks but is no frame that opens a segment",
                         file->path, SEGMENT_HEADER_SIZE);
+    }
     if (rc != 0)
         return diag_set(diag, rc, "cannot read %s: %s", file->path, err_text(rc));
     file->state = FOUND_IN_USE;
@@ -109,9 +115,10 @@ static int read_open(struct scan_window *window, struct found_file *file, struct
 }
 
 static int read_head(const struct seglog_options *options, struct scan_window *window,
-                     struct found_file *file, struct diag *diag)
+                     struct found_files *files, struct found_file *file, struct diag *diag)
 {
-    int rc = fs_open(options->os.fs, file->path, FS_WRITE, &file->file);
+    unsigned flags = files->is_look_only ? FS_READ : FS_WRITE;
+    int rc = fs_open(options->os.fs, file->path, flags, &file->file);
     if (rc == 0)
         rc = file_size(file->file, &file->file_size);
     if (rc != 0)
@@ -133,10 +140,10 @@ static int read_head(const struct seglog_options *options, struct scan_window *w
         file->state = FOUND_BAD_HEADER;
         return 0;
     }
-    rc = check_header(options, file, diag);
+    rc = check_header(options, files, file, diag);
     if (rc != 0 || file->header.size != file->file_size)
         return rc;
-    return read_open(window, file, diag);
+    return read_open(window, files, file, diag);
 }
 
 static void mark_void(struct found_files *files)
@@ -163,7 +170,7 @@ int survey_read(const struct seglog_options *options, struct scan_window *window
         return diag_set(diag, rc, "cannot list %s: %s", options->dir, err_text(rc));
     remove_temporary(options, out_files);
     for (size_t i = 0; i < out_files->count; i++) {
-        rc = read_head(options, window, &out_files->items[i], diag);
+        rc = read_head(options, window, out_files, &out_files->items[i], diag);
         if (rc != 0)
             return rc;
     }

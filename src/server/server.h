@@ -7,11 +7,11 @@
 #ifndef SERVER_SERVER_H
 #define SERVER_SERVER_H
 
+#include "base/version.h"
 #include "server/config.h"
 #include "server/log.h"
 #include "session/session.h"
 
-#define FERRIC_VERSION       "0.1.0"
 #define FERRIC_REDIS_VERSION "7.2.4" /* what clients are told */
 
 struct server;

@@ -27,6 +27,8 @@ static void decode(struct slice bytes)
 {
     struct record record;
     size_t size;
+    if (record_claim(bytes, place.off, &record, &size))
+        ASSERT(size == record_size(&record) && record.key.len <= bytes.len);
     int rc = record_decode(bytes, place, &record, &size);
     ASSERT(rc == 0 || rc == ERR_CORRUPT || rc == ERR_TORN);
     if (rc == ERR_TORN)

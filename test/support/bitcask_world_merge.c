@@ -59,6 +59,9 @@ static enum merge_verdict judge(void *ctx, const struct merge_item *item, uint64
         verdict = world->judge == NULL
                       ? judge_by_chance(&item->record, entry->seed)
                       : world->judge(world->judge_ctx, &item->record, idx, outside_index);
+    /* That would be another record: what becomes of it is the store's tests' concern. */
+    if (verdict == MERGE_KEEP_DEAD && item->record.kind == RECORD_PUT)
+        verdict = MERGE_LIVE;
     if (verdict != MERGE_DROP)
         lay_out(world, idx, item->size);
     if (verdict != MERGE_LIVE && is_at(entry, item))

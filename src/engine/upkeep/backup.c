@@ -171,6 +171,8 @@ static int sync_parent(struct backup *backup)
 {
     char path[PATH_SIZE];
     snprintf(path, sizeof(path), "%s", backup->request->dir);
+    for (size_t len = strlen(path); len > 1 && path[len - 1] == '/'; len--)
+        path[len - 1] = '\0';
     char *slash = strrchr(path, '/');
     ASSERT(slash != NULL);
     slash[slash == path ? 1 : 0] = '\0';
@@ -290,17 +292,47 @@ static void on_checkpointed(struct group_checkpoint_request *request)
                 on_taken);
 }
 
+/* The same path without empty steps, "." and "..", as far as it can be told without looking; "" is
+ * the root. */
+static void simplify(const char *path, char *to)
+{
+    size_t len = 0;
+    while (*path != '\0') {
+        size_t step = strcspn(path, "/");
+        if (step == 2 && memcmp(path, "..", 2) == 0) {
+            while (len > 0 && to[--len] != '/') {
+            }
+        } else if (step > 0 && !(step == 1 && path[0] == '.')) {
+            to[len++] = '/';
+            memcpy(to + len, path, step);
+            len += step;
+        }
+        path += step;
+        path += *path == '/';
+    }
+    to[len] = '\0';
+}
+
+static bool is_within(const char *path, const char *dir)
+{
+    char inner[PATH_SIZE];
+    char outer[PATH_SIZE];
+    simplify(path, inner);
+    simplify(dir, outer);
+    size_t len = strlen(outer);
+    return strncmp(inner, outer, len) == 0 && (inner[len] == '/' || inner[len] == '\0');
+}
+
 /* Where a copy could harm what it is of, or could not be spelled. */
 static int refuse_place(const struct group *group, struct group_backup_request *request)
 {
     const char *dir = request->dir;
     const char *own = group->options.dir;
-    size_t own_len = strlen(own);
     if (dir[0] != '/')
         return diag_set(&request->diag, -EINVAL, "name a directory by its absolute path");
-    if (strlen(dir) > PATH_SIZE - 64 || own_len > PATH_SIZE - 64)
+    if (strlen(dir) > PATH_SIZE - 64 || strlen(own) > PATH_SIZE - 64)
         return diag_set(&request->diag, -ENAMETOOLONG, "the path is too long");
-    if (strncmp(dir, own, own_len) == 0 && (dir[own_len] == '/' || dir[own_len] == '\0'))
+    if (is_within(dir, own))
         return diag_set(&request->diag, -EINVAL,
                         "%.400s is the data directory or in it: name another", dir);
     return 0;

@@ -35,6 +35,28 @@ static bool is_old(const struct merge_settings *settings, const struct bitcask_s
     return wall_ms >= file->sealed_ms && wall_ms - file->sealed_ms >= settings->min_age_ms;
 }
 
+/* What merges had to keep, though it is dead, has become so much that all files are merged at once:
+ * with nothing older outside, nothing of it needs to be kept. */
+static bool is_choked(const struct merge_settings *settings, const struct bitcask_sealed *files,
+                      size_t count)
+{
+    uint64_t bytes = 0;
+    uint64_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        bytes += files[i].bytes;
+        kept += files[i].kept_bytes;
+    }
+    return kept > 0 && kept >= bytes / 100 * settings->dead_percent &&
+           kept >= settings->min_dead_bytes;
+}
+
+static size_t choose_all(const struct bitcask_sealed *files, size_t count, uint32_t *out_ids)
+{
+    for (size_t i = 0; i < count; i++)
+        out_ids[i] = files[i].id;
+    return count;
+}
+
 struct candidate {
     const struct bitcask_sealed *file;
     bool is_fragmented;
@@ -57,6 +79,8 @@ static int by_gain(const void *a, const void *b)
 size_t merge_choose(const struct merge_settings *settings, const struct bitcask_sealed *files,
                     size_t count, uint64_t wall_ms, bool is_asked, uint32_t *out_ids)
 {
+    if (settings->max_files > 0 && is_choked(settings, files, count))
+        return choose_all(files, count, out_ids);
     struct candidate *candidates = mem_calloc(count, sizeof(*candidates));
     size_t found = 0;
     size_t fragmented = 0;

@@ -42,10 +42,24 @@ static bool take_token(struct shard *shard)
     return atomic_compare_exchange_strong(&shard->group->merge_token, &free, shard->idx + 1);
 }
 
+/* Who gives it back sees that it is wanted, or it was free in time. */
+static bool take_token_or_wait(struct shard *shard)
+{
+    if (take_token(shard))
+        return true;
+    atomic_store(&shard->upkeep.wants_token, true);
+    return take_token(shard);
+}
+
 static void give_token(struct shard *shard)
 {
     ASSERT(atomic_load(&shard->group->merge_token) == shard->idx + 1);
     atomic_store(&shard->group->merge_token, 0);
+    for (uint32_t i = 0; i < group_shard_count(shard->group); i++) {
+        struct shard *other = &shard->group->shards[i];
+        if (other != shard && atomic_exchange(&other->upkeep.wants_token, false))
+            upkeep_wake(other);
+    }
 }
 
 /* ---- Steps ---- */
@@ -107,7 +121,6 @@ static void end_merge(struct shard *shard, enum merge_state state, const struct 
 {
     struct upkeep *upkeep = &shard->upkeep;
     struct merge_stats stats = bitcask_merge_stats(upkeep->merge);
-    struct merge_settings settings = group_merge_settings(shard->group);
     if (state == MERGE_DONE) {
         tell_end(shard, &stats);
         add_to(&shard->stats.upkeep.merges, 1);
@@ -122,7 +135,7 @@ static void end_merge(struct shard *shard, enum merge_state state, const struct 
     }
     bitcask_merge_free(upkeep->merge);
     upkeep->merge = NULL;
-    upkeep->not_before_ms = loop_now_ms(shard->loop) + settings.cooldown_ms;
+    upkeep->ended_ms = loop_now_ms(shard->loop);
     set_progress(shard, 0, 0);
     give_token(shard);
     shard_publish_stats(shard);
@@ -217,8 +230,8 @@ static uint64_t wait_ms(struct shard *shard, const struct merge_settings *settin
     uint64_t now_ms = loop_now_ms(shard->loop);
     if (upkeep->is_asked || is_pressing(shard))
         return 0;
-    if (now_ms < upkeep->not_before_ms)
-        return upkeep->not_before_ms - now_ms;
+    if (upkeep->ended_ms != 0 && now_ms - upkeep->ended_ms < settings->cooldown_ms)
+        return settings->cooldown_ms - (now_ms - upkeep->ended_ms);
     uint64_t wall_ms = loop_wall_ms(shard->loop);
     return merge_is_time(settings, wall_ms) ? 0 : HOUR_MS - wall_ms % HOUR_MS;
 }
@@ -256,7 +269,7 @@ static void choose(struct shard *shard)
         upkeep->wants_look = false;
     else if (later_ms > 0)
         upkeep_look_in(shard, later_ms);
-    else if (!take_token(shard))
+    else if (!take_token_or_wait(shard))
         upkeep_look_in(shard, RETRY_MS);
     else
         begin(shard, files, file_count, ids, count);
@@ -298,4 +311,8 @@ void group_set_merge(struct group *group, const struct merge_settings *settings)
     lock_take(&group->merge_lock);
     group->merge_settings = *settings;
     lock_drop(&group->merge_lock);
+    if (group_state(group) != GROUP_READY)
+        return;
+    for (uint32_t i = 0; i < group_shard_count(group); i++)
+        upkeep_wake(&group->shards[i]);
 }

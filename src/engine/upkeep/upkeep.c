@@ -236,6 +236,21 @@ static void on_asked(struct loop_post *post)
     upkeep->wants_look = true;
 }
 
+static void on_wake(struct loop_post *post)
+{
+    struct upkeep *upkeep = &CONTAINER_OF(post, struct shard, upkeep.wake)->upkeep;
+    atomic_store(&upkeep->is_waking, false);
+    loop_timer_disarm(&upkeep->look_timer); /* the look says anew when the next one is */
+    upkeep->is_paced = false;
+    upkeep->wants_look = true;
+}
+
+void upkeep_wake(struct shard *shard)
+{
+    if (!atomic_exchange(&shard->upkeep.is_waking, true))
+        loop_post(shard->loop, &shard->upkeep.wake);
+}
+
 void group_merge(struct group *group)
 {
     for (uint32_t i = 0; i < group_shard_count(group); i++) {
@@ -252,6 +267,7 @@ void upkeep_init(struct shard *shard)
     struct upkeep *upkeep = &shard->upkeep;
     upkeep->checkpointed.run = on_checkpointed;
     upkeep->asked.run = on_asked;
+    upkeep->wake.run = on_wake;
     loop_timer_init(shard->loop, &upkeep->look_timer, on_look_timer);
     loop_timer_init(shard->loop, &upkeep->pace_timer, on_pace_timer);
     upkeep_look_in(shard, LOOK_MS);

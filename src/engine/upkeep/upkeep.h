@@ -46,13 +46,16 @@ struct upkeep {
     uint64_t free_bytes;         /* of the disk, as the first step of a merge has found */
     uint64_t begun_ms;
     uint64_t looked_ms;
-    uint64_t not_before_ms; /* the next merge */
+    uint64_t ended_ms; /* the last merge; 0: there was none */
     struct loop_timer look_timer;
     struct loop_timer pace_timer;
     struct loop_post checkpointed; /* a manifest is durable */
     bool is_checkpointed;
     struct loop_post asked;
     _Atomic bool is_asking;
+    struct loop_post wake;
+    _Atomic bool is_waking;
+    _Atomic bool wants_token;
     struct upkeep_wish *wants_no_merge;
     struct upkeep_wish *wants_last_hint;
 };
@@ -72,6 +75,8 @@ void upkeep_stop(struct shard *shard);
 void upkeep_fini(struct shard *shard);
 /* In the shard's phase, between rounds. */
 void upkeep_step(struct shard *shard);
+/* What merges go by has changed. Thread: any. */
+void upkeep_wake(struct shard *shard);
 /* Records have been written or a file sealed. */
 void upkeep_note_written(struct shard *shard, bool was_sealed);
 /* No job is out; none will be sent while the shard settles. */

@@ -89,7 +89,7 @@ static const struct command_row rows[] = {
         .since = "7.2.0",
         .complexity = "O(N), N being the bytes of data files that cannot be linked",
         .summary = "Makes a copy of all data in a new directory, and replies when it is done.",
-        .syntax = "directory:string",
+        .syntax = "directory",
         .run = run_backup,
     },
     {

@@ -35,6 +35,12 @@ DIFFERS = {
     },
 }
 
+# What no Redis has: arity, flags.
+OURS = {
+    "ferricstore.backup": (2, {"admin", "noscript", "no_async_loading", "no_multi"}),
+    "ferricstore.merge": (1, {"admin", "noscript", "no_async_loading"}),
+}
+
 TIPS_SINCE_7_2 = {
     "client|setname",
     "config|resetstat",
@@ -148,8 +154,25 @@ def test_list_and_count_name_them_all(client):
     names = {name.decode() for name in client("COMMAND", "LIST")}
     assert set(ROWS) - DIFFERS.get(servers.kind(), set()) <= names
     if servers.kind() == "ferric":  # in Redis, DEBUG has no rows for what it knows
-        assert {name for name in names if not name.startswith("debug|")} == set(ROWS)
+        assert {name for name in names if not name.startswith("debug|")} == {*ROWS, *OURS}
     assert client("COMMAND", "COUNT") == len([name for name in names if "|" not in name])
+
+
+@pytest.mark.ferric_only("no Redis has them")
+@pytest.mark.parametrize("name", OURS)
+def test_what_no_redis_has(client, name):
+    (info,) = client("COMMAND", "INFO", name)
+    assert (info[0].decode(), info[1], set(info[2])) == (name, *OURS[name])
+    assert info[3:6] == [0, 0, 0]
+    assert set(info[6]) == {"@admin", "@dangerous", "@slow"}
+    doc = pairs(pairs(client("COMMAND", "DOCS", name))[name.encode()])
+    assert (doc[b"group"], doc[b"since"]) == (b"server", b"7.2.0")
+    assert doc[b"summary"] and doc[b"complexity"]
+    names = [pairs(argument)[b"name"] for argument in doc.get(b"arguments", [])]
+    assert names == [b"directory"] * (info[1] - 1)
+    assert client("COMMAND", "GETKEYS", name, *["x"] * (info[1] - 1)) == Error(
+        "ERR The command has no key arguments"
+    )
 
 
 def test_command_alone_tells_of_all(client):

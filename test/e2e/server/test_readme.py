@@ -33,7 +33,7 @@ def documented_commands():
     """Of all families: "get", "config", "config|get"."""
     names = set()
     for _, commands in rows_of("| family | commands |"):
-        for name, subcommands in re.findall(r"([A-Z_]+)(?: \(([^)]*)\))?", commands):
+        for name, subcommands in re.findall(r"([A-Z_.]+)(?: \(([^)]*)\))?", commands):
             names.add(name.lower())
             names |= {f"{name}|{sub}".lower() for sub in subcommands.split()}
     return names

@@ -349,6 +349,31 @@ static void the_format_is_frozen(void **state)
         "63bf523488157df50400000000000000080000000000000000000000000000000000000000000000");
 }
 
+/* Header and key are enough, and nothing of it is verified. */
+static void a_claim_is_what_the_bytes_say(void **unused)
+{
+    (void)unused;
+    const struct record *records[] = {&put_full, &put_plain, &tombstone, &flush};
+    for (size_t i = 0; i < ARRAY_COUNT(records); i++) {
+        struct buf bytes = {0};
+        struct record got;
+        size_t size;
+        record_encode(records[i], place, &bytes);
+        bytes.data[0] ^= 1;
+        size_t needed = record_value_off(records[i]);
+        assert_true(record_claim(slice_of(bytes.data, needed), 77, &got, &size));
+        assert_int_equal(size, record_size(records[i]));
+        assert_null(got.value.data);
+        assert_int_equal(got.value.len, records[i]->value.len);
+        got.value = records[i]->value;
+        assert_same(&got, records[i]);
+        assert_false(record_claim(slice_of(bytes.data, needed - 1), 77, &got, &size));
+        bytes.data[8] = 9; /* no such kind */
+        assert_false(record_claim(buf_slice(&bytes), 77, &got, &size));
+        buf_fini(&bytes);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -360,6 +385,7 @@ int main(void)
         cmocka_unit_test(rebinding_moves_a_record_without_a_look_at_it),
         cmocka_unit_test(what_no_encoder_writes_is_corrupt_though_its_check_is_right),
         cmocka_unit_test(a_pad_ends_at_a_block_and_has_room_for_itself),
+        cmocka_unit_test(a_claim_is_what_the_bytes_say),
         cmocka_unit_test(the_format_is_frozen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One finding at a time is taken away and the log is judged again, until a start would take it:
+ *
+ *   header   the segment's frames name their epoch: the header is made anew from it. Where there
+ *            are none, or the file has not its size, the segment goes
+ *   frame    the log is cut before it: the segment is zero from there on, the others behind it go
+ *   reach    what is there does not join the checkpoint: a new segment begins behind it, and all
+ *            others are void by that, and go
+ *   padding  is made zero
+ *
+ * Each step replaces one file in one step, and its old one is in the quarantine before. After a
+ * kill between two steps the log is one that a start refuses, as before, or one that it takes in
+ * the form it will have (V7): frames behind the stop, if no other vouches for them, are what a
+ * start cuts. */
+#include <errno.h>
+#include <inttypes.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "check/repair/repair.h"
+#include "seglog/mend.h"
+
+struct log_repair {
+    struct repair *repair;
+    struct diag *diag;
+    char *dir;
+    struct names names;
+};
+
+static char *segment_file(const struct log_repair *log, uint64_t number)
+{
+    return seglog_path(log->dir, number);
+}
+
+static int keep(struct log_repair *log, uint64_t number)
+{
+    char *path = segment_file(log, number);
+    int rc = quarantine_keep(&log->repair->quarantine, path, log->diag);
+    mem_free(path);
+    return rc;
+}
+
+/* Keeps the file and takes its name away, durably. */
+static int remove_segment(struct log_repair *log, uint64_t number)
+{
+    struct fs *fs = log->repair->folder->fs;
+    int rc = keep(log, number); /* V3 */
+    if (rc != 0)
+        return rc;
+    char *path = segment_file(log, number);
+    rc = fs_unlink(fs, path);
+    if (rc == 0)
+        rc = fs_sync_dir(fs, log->dir);
+    if (rc == 0)
+        report_line(log->repair->report, "%s: taken out of the log", path);
+    else
+        diag_set(log->diag, rc, "%s cannot be removed: %s", path, err_text(rc));
+    mem_free(path);
+    return rc;
+}
+
+/* All segments with numbers in [from, to), the newest first, so that what is left is the front of
+ * the log. */
+static int remove_segments(struct log_repair *log, uint64_t from, uint64_t to)
+{
+    int rc = 0;
+    for (size_t i = log->names.count; i-- > 0 && rc == 0;) {
+        uint64_t number;
+        bool is_temporary;
+        if (seglog_parse_name(log->names.items[i], &number, &is_temporary) && !is_temporary &&
+            number >= from && number < to)
+            rc = remove_segment(log, number);
+    }
+    return rc;
+}
+
+static uint64_t highest_number(const struct log_repair *log)
+{
+    uint64_t highest = 0;
+    for (size_t i = 0; i < log->names.count; i++) {
+        uint64_t number;
+        bool is_temporary;
+        if (seglog_parse_name(log->names.items[i], &number, &is_temporary) && number > highest)
+            highest = number;
+    }
+    return highest;
+}
+
+static struct seglog_mend mend_of(const struct log_repair *log, uint64_t number)
+{
+    return (struct seglog_mend){.fs = log->repair->folder->fs, .dir = log->dir, .number = number};
+}
+
+/* ---- What one file says ---- */
+
+struct look {
+    uint64_t wanted_off;
+    uint64_t epoch; /* of the frames; 0: none, or of several */
+    bool has_several;
+    bool has_first;
+    uint32_t size; /* of the frame at wanted_off */
+    uint32_t room;
+};
+
+static int on_frame(void *ctx, const struct seglog_seen *seen)
+{
+    struct look *look = ctx;
+    if (seen->off == SEGLOG_FIRST_FRAME && seen->kind == FRAME_OPEN)
+        look->has_first = true;
+    if (look->epoch != 0 && look->epoch != seen->epoch)
+        look->has_several = true;
+    /* The first frame is always of the newest use. */
+    if (look->epoch == 0)
+        look->epoch = seen->epoch;
+    if (seen->off == look->wanted_off) {
+        look->size = seen->size;
+        look->room = seen->room;
+    }
+    return 0;
+}
+
+static int look_at(struct log_repair *log, uint64_t number, struct look *look,
+                   struct seglog_segment *out_segment)
+{
+    char *path = segment_file(log, number);
+    int rc = seglog_walk(log->repair->folder->fs, path, on_frame, look, out_segment, log->diag);
+    mem_free(path);
+    return rc;
+}
+
+/* ---- The steps ---- */
+
+static int cut(struct log_repair *log, uint64_t number, uint64_t off)
+{
+    const struct seglog_mend mend = mend_of(log, number);
+    char *path = segment_file(log, number);
+    struct fs_stat st;
+    int rc = keep(log, number);
+    if (rc == 0) {
+        rc = fs_stat(mend.fs, path, &st);
+        if (rc != 0)
+            diag_set(log->diag, rc, "%s: %s", path, err_text(rc));
+    }
+    if (rc == 0)
+        rc = seglog_mend_zero(&mend, off, st.size, log->diag);
+    if (rc == 0)
+        report_line(log->repair->report, "%s: cut at offset %" PRIu64, path, off);
+    mem_free(path);
+    return rc == 0 ? remove_segments(log, number + 1, UINT64_MAX) : rc;
+}
+
+static int begin_anew(struct log_repair *log, const struct log_verdict *verdict)
+{
+    const struct manifest *manifest = &log->repair->folder->manifest;
+    uint64_t number = highest_number(log) + 1;
+    const struct seglog_mend mend = mend_of(log, number);
+    struct seglog_beginning beginning = {
+        .group_id = manifest->group_id,
+        .epoch = chance_u64(log->repair->os.chance) | 1,
+        .index = manifest->index,
+        .term = manifest->term,
+        .node_term = verdict->seen_term > manifest->term ? verdict->seen_term : manifest->term,
+        .configuration_index = manifest->configuration_index,
+        .configuration = buf_slice(&manifest->configuration),
+    };
+    int rc = seglog_mend_begin(&mend, &beginning, log->diag);
+    if (rc != 0)
+        return rc;
+    report_line(log->repair->report,
+                "%s: the log begins anew in segment %" PRIu64 " behind the checkpoint at %" PRIu64,
+                log->dir, number, manifest->index);
+    return remove_segments(log, 0, number);
+}
+
+static int mend_header(struct log_repair *log, uint64_t number)
+{
+    const struct seglog_mend mend = mend_of(log, number);
+    struct look look = {0};
+    struct seglog_segment segment;
+    int rc = look_at(log, number, &look, &segment);
+    if (rc != 0)
+        return rc;
+    /* A header that checks and is refused belongs to something else. */
+    if (segment.is_header_sound || !look.has_first)
+        return remove_segment(log, number);
+    rc = keep(log, number);
+    if (rc == 0)
+        rc = seglog_mend_header(&mend, log->repair->folder->manifest.group_id, look.epoch,
+                                log->diag);
+    if (rc == ERR_INVALID)
+        return remove_segment(log, number);
+    if (rc == 0)
+        report_line(log->repair->report,
+                    "log segment %" PRIu64 ": its header is made anew; its frames are whole",
+                    number);
+    return rc;
+}
+
+static int mend_padding(struct log_repair *log, uint64_t number, uint64_t off)
+{
+    const struct seglog_mend mend = mend_of(log, number);
+    struct look look = {.wanted_off = off};
+    struct seglog_segment segment;
+    int rc = look_at(log, number, &look, &segment);
+    if (rc != 0)
+        return rc;
+    rc = keep(log, number);
+    if (rc == 0)
+        rc = seglog_mend_zero(&mend, off + look.size, off + look.room, log->diag);
+    if (rc == 0)
+        report_line(log->repair->report,
+                    "log segment %" PRIu64 ": the padding of the frame at offset %" PRIu64
+                    " is zero again; nothing is lost",
+                    number, off);
+    return rc;
+}
+
+static int step(struct log_repair *log, const struct log_verdict *verdict)
+{
+    const struct seglog_judged *judged = &verdict->judged;
+    const struct seglog_blame *blame = &judged->blame;
+    uint64_t checkpoint = log->repair->folder->manifest.index;
+    if (verdict->judgement == 0)
+        return cut(log, verdict->bad_number, verdict->bad_off);
+    switch (blame->damage) {
+    case SEGLOG_DAMAGED_HEADER:
+        return mend_header(log, blame->number);
+    case SEGLOG_DAMAGED_PADDING:
+        return mend_padding(log, blame->number, blame->off);
+    case SEGLOG_DAMAGED_FRAME:
+        if (judged->has_start && judged->last_index >= checkpoint)
+            return cut(log, judged->stop_number, judged->stop_off);
+        break;
+    case SEGLOG_DAMAGED_REACH:
+    case SEGLOG_SOUND:
+        break;
+    }
+    return begin_anew(log, verdict);
+}
+
+/* ---- The whole ---- */
+
+static void on_write(void *ctx, struct slice text)
+{
+    (void)ctx;
+    (void)text;
+}
+
+static int judge_again(struct log_repair *log, struct log_verdict *out_verdict)
+{
+    struct report silent = {.io = {.write = on_write}};
+    names_fini(&log->names);
+    int rc = names_read(log->repair->folder->fs, log->dir, &log->names, log->diag);
+    return rc == 0 ? verify_log(log->repair->folder, &silent, out_verdict, log->diag) : rc;
+}
+
+static void tell_loss(const struct log_repair *log, uint64_t last_index, uint64_t seen_index)
+{
+    struct report *report = log->repair->report;
+    if (seen_index > last_index)
+        report_line(report,
+                    "LOST: log entries %" PRIu64 " to %" PRIu64
+                    ", and any behind them that left no trace: writes that clients were told "
+                    "were durable",
+                    last_index + 1, seen_index);
+    else
+        report_line(report,
+                    "the log now ends with entry %" PRIu64
+                    "; entries behind it, if there were any, have left no trace",
+                    last_index);
+}
+
+static uint64_t last_of(const struct log_repair *log, const struct log_verdict *verdict)
+{
+    uint64_t checkpoint = log->repair->folder->manifest.index;
+    return verdict->judged.last_index > checkpoint ? verdict->judged.last_index : checkpoint;
+}
+
+static int run(struct log_repair *log, const struct log_verdict *found)
+{
+    uint64_t seen_index = found->seen_index;
+    uint64_t seen_term = found->seen_term;
+    struct log_verdict verdict;
+    int rc = fs_mkdir(log->repair->folder->fs, log->dir);
+    if (rc == 0)
+        rc = fs_sync_dir(log->repair->folder->fs, log->repair->folder->dir);
+    if (rc != 0 && rc != -EEXIST)
+        return diag_set(log->diag, rc, "%s cannot be made: %s", log->dir, err_text(rc));
+    /* Each step takes a file away, or makes one sound that is not touched again. */
+    for (size_t left = SIZE_MAX;; left--) {
+        rc = judge_again(log, &verdict);
+        if (rc != 0)
+            return rc;
+        if (left > 3 * log->names.count + 3)
+            left = 3 * log->names.count + 3;
+        seen_index = verdict.seen_index > seen_index ? verdict.seen_index : seen_index;
+        seen_term = verdict.seen_term > seen_term ? verdict.seen_term : seen_term;
+        if (verdict.judgement == 0 && verdict.bad_number == 0)
+            break;
+        if (left == 0)
+            return diag_set(log->diag, ERR_CORRUPT, "%s: it cannot be repaired", log->dir);
+        verdict.seen_term = seen_term;
+        rc = step(log, &verdict);
+        if (rc != 0)
+            return rc;
+    }
+    tell_loss(log, last_of(log, &verdict), seen_index);
+    return 0;
+}
+
+int repair_log(struct repair *repair, const struct log_verdict *found, struct diag *diag)
+{
+    struct log_repair log = {
+        .repair = repair, .diag = diag, .dir = folder_log_path(repair->folder)};
+    int rc = run(&log, found);
+    names_fini(&log.names);
+    mem_free(log.dir);
+    return rc;
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "seglog/mend.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include "base/assert.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "seglog/segment_internal.h"
+
+#define CHUNK (1u << 20)
+
+/* What is different in the copy. */
+struct change {
+    uint64_t zero_from;
+    uint64_t zero_to;
+    const uint8_t *header; /* SEGMENT_HEADER_SIZE bytes, or NULL */
+};
+
+static void apply(const struct change *change, uint8_t *bytes, size_t size, uint64_t off)
+{
+    uint64_t from = change->zero_from > off ? change->zero_from : off;
+    uint64_t to = change->zero_to < off + size ? change->zero_to : off + size;
+    if (from < to)
+        memset(bytes + (from - off), 0, to - from);
+    if (change->header != NULL && off == 0)
+        memcpy(bytes, change->header, SEGMENT_HEADER_SIZE);
+}
+
+/* What will be replaced need not be readable. */
+static int read_part(struct file *from, uint8_t *to, size_t size, uint64_t off,
+                     const struct change *change)
+{
+    if (off >= change->zero_from && off + size <= change->zero_to)
+        return 0;
+    return file_read_full(from, to, size, off);
+}
+
+static int copy(struct file *from, struct file *to, uint64_t size, const struct change *change)
+{
+    uint8_t *chunk = mem_alloc(CHUNK);
+    int rc = 0;
+    for (uint64_t off = 0; off < size && rc == 0;) {
+        size_t part = size - off < CHUNK ? (size_t)(size - off) : CHUNK;
+        /* Parts end where the zeros begin and end. */
+        uint64_t border = off < change->zero_from ? change->zero_from : change->zero_to;
+        if (off < border && off + part > border)
+            part = (size_t)(border - off);
+        size_t done = 0;
+        rc = read_part(from, chunk, part, off, change);
+        if (rc == 0) {
+            apply(change, chunk, part, off);
+            rc = file_write_full(to, chunk, part, off, &done);
+        }
+        off += part;
+    }
+    mem_free(chunk);
+    return rc;
+}
+
+/* A fresh file under the temporary name; one that a killed repair has left is void. */
+static int create(struct fs *fs, const char *path, struct file **out_file)
+{
+    int rc = fs_open(fs, path, FS_WRITE | FS_CREATE | FS_EXCL, out_file);
+    if (rc != -EEXIST)
+        return rc;
+    rc = fs_unlink(fs, path);
+    return rc == 0 ? fs_open(fs, path, FS_WRITE | FS_CREATE | FS_EXCL, out_file) : rc;
+}
+
+/* Syncs the file and gives it its name, durably (S6). */
+static int publish(const struct seglog_mend *mend, struct file *file, const char *temporary,
+                   const char *path)
+{
+    int rc = file_sync(file);
+    if (rc == 0)
+        rc = fs_rename(mend->fs, temporary, path);
+    return rc == 0 ? fs_sync_dir(mend->fs, mend->dir) : rc;
+}
+
+static int rewrite(const struct seglog_mend *mend, const struct change *change, struct diag *diag)
+{
+    char *path = segment_path(mend->dir, mend->number, false);
+    char *temporary = segment_path(mend->dir, mend->number, true);
+    struct file *from = NULL;
+    struct file *to = NULL;
+    uint64_t size = 0;
+    int rc = fs_open(mend->fs, path, FS_READ, &from);
+    if (rc == 0)
+        rc = file_size(from, &size);
+    if (rc == 0)
+        rc = create(mend->fs, temporary, &to);
+    if (rc == 0)
+        rc = copy(from, to, size, change);
+    if (rc == 0)
+        rc = publish(mend, to, temporary, path);
+    if (rc != 0)
+        diag_set(diag, rc, "%s cannot be written anew: %s", path, err_text(rc));
+    file_unref(from);
+    file_unref(to);
+    mem_free(temporary);
+    mem_free(path);
+    return rc;
+}
+
+int seglog_mend_zero(const struct seglog_mend *mend, uint64_t from, uint64_t to, struct diag *diag)
+{
+    ASSERT(from >= SEGMENT_HEADER_SIZE);
+    return rewrite(mend, &(struct change){.zero_from = from, .zero_to = to}, diag);
+}
+
+int seglog_mend_header(const struct seglog_mend *mend, uint64_t group_id, uint64_t epoch,
+                       struct diag *diag)
+{
+    char *path = segment_path(mend->dir, mend->number, false);
+    struct fs_stat st;
+    int rc = fs_stat(mend->fs, path, &st);
+    mem_free(path);
+    if (rc != 0 || st.size < SEGMENT_SIZE_MIN || st.size > SEGMENT_SIZE_MAX)
+        return diag_set(diag, rc == 0 ? ERR_INVALID : rc, "segment %" PRIu64 " has not its size",
+                        mend->number);
+    uint8_t *block = mem_alloc(SEGMENT_HEADER_SIZE);
+    segment_header_encode(block, &(struct segment_header){.group_id = group_id,
+                                                          .number = mend->number,
+                                                          .epoch = epoch,
+                                                          .size = (uint32_t)st.size});
+    /* The old one need not be readable. */
+    const struct change change = {.zero_to = SEGMENT_HEADER_SIZE, .header = block};
+    rc = rewrite(mend, &change, diag);
+    mem_free(block);
+    return rc;
+}
+
+/* Header, OPEN and zeros. */
+static struct buf first_bytes(const struct seglog_mend *mend,
+                              const struct seglog_beginning *beginning)
+{
+    struct buf bytes = {0};
+    uint8_t *at = buf_extend(&bytes, SEGMENT_SIZE_MIN);
+    memset(at, 0, SEGMENT_SIZE_MIN);
+    segment_header_encode(at, &(struct segment_header){.group_id = beginning->group_id,
+                                                       .number = mend->number,
+                                                       .epoch = beginning->epoch,
+                                                       .size = SEGMENT_SIZE_MIN});
+    const struct open_payload payload = {
+        .hard_state = {.term = beginning->node_term},
+        .configuration_index = beginning->configuration_index,
+        .configuration = beginning->configuration,
+    };
+    size_t size = OPEN_PAYLOAD_MIN_SIZE + beginning->configuration.len;
+    ASSERT(SEGMENT_HEADER_SIZE + frame_room(FRAME_HEADER_SIZE + size) <= SEGMENT_SIZE_MIN);
+    uint8_t *frame = at + SEGMENT_HEADER_SIZE;
+    open_payload_encode(frame + FRAME_HEADER_SIZE, &payload);
+    frame_header_encode(frame,
+                        &(struct frame_header){.epoch = beginning->epoch,
+                                               .sequence = 1,
+                                               .first_index = beginning->index + 1,
+                                               .term = beginning->term,
+                                               .size = (uint32_t)(FRAME_HEADER_SIZE + size),
+                                               .kind = FRAME_OPEN},
+                        SEGMENT_HEADER_SIZE);
+    return bytes;
+}
+
+int seglog_mend_begin(const struct seglog_mend *mend, const struct seglog_beginning *beginning,
+                      struct diag *diag)
+{
+    struct buf bytes = first_bytes(mend, beginning);
+    char *path = segment_path(mend->dir, mend->number, false);
+    char *temporary = segment_path(mend->dir, mend->number, true);
+    struct file *file = NULL;
+    size_t done = 0;
+    int rc = create(mend->fs, temporary, &file);
+    if (rc == 0)
+        rc = file_write_full(file, bytes.data, bytes.len, 0, &done);
+    if (rc == 0)
+        rc = publish(mend, file, temporary, path);
+    if (rc != 0)
+        diag_set(diag, rc, "%s cannot be made: %s", path, err_text(rc));
+    file_unref(file);
+    mem_free(temporary);
+    mem_free(path);
+    buf_fini(&bytes);
+    return rc;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mend: segments of a damaged log written anew, for a repair while the log is in nobody's hands.
+ *
+ * Each call makes a temporary file whole and durable and gives it its name in one step; the file
+ * that bore the name before is not touched, so other names of it keep what it held. What of the log
+ * counts afterwards, a start or seglog_judge() says.
+ */
+#ifndef SEGLOG_MEND_H
+#define SEGLOG_MEND_H
+
+#include "base/diag.h"
+#include "base/slice.h"
+#include "os/fs.h"
+
+struct seglog_mend {
+    struct fs *fs;
+    const char *dir;
+    uint64_t number; /* of the segment */
+};
+
+/* The segment with [from, to) zero; `to` is at most its size. */
+MUST_CHECK
+int seglog_mend_zero(const struct seglog_mend *mend, uint64_t from, uint64_t to, struct diag *diag);
+
+/* The segment with a header that fits its frames, which name `epoch`. */
+MUST_CHECK
+int seglog_mend_header(const struct seglog_mend *mend, uint64_t group_id, uint64_t epoch,
+                       struct diag *diag);
+
+struct seglog_beginning {
+    uint64_t group_id;
+    uint64_t epoch; /* random, not 0 */
+    uint64_t index; /* the checkpoint's: the next entry is the one behind it */
+    uint64_t term;  /* of that */
+    uint64_t node_term;
+    uint64_t configuration_index;
+    struct slice configuration;
+};
+
+/* A new segment, above all others in number, with which a log without entries begins. */
+MUST_CHECK
+int seglog_mend_begin(const struct seglog_mend *mend, const struct seglog_beginning *beginning,
+                      struct diag *diag);
+
+#endif
