@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -48,9 +49,19 @@ def pytest_runtest_makereport(item, call):
     report = outcome.get_result()
     if not report.failed:
         return
+    item.has_failed = True
     values = getattr(item, "funcargs", {}).values()
     for server in {id(v): v for v in values if isinstance(v, servers.Server)}.values():
         report.sections.append((f"log of {server.directory}", server.log()[-4000:]))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_teardown(item):
+    """The log of a server alone takes a hundred megabytes: only what has failed is kept."""
+    folder = getattr(item, "funcargs", {}).get("tmp_path")
+    yield
+    if folder is not None and not hasattr(item, "has_failed"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
