@@ -120,6 +120,18 @@ struct bitcask_sealed *bitcask_sealed_files(const struct bitcask *bc, size_t *ou
     return files;
 }
 
+bool bitcask_seal_dead(struct bitcask *bc, uint32_t percent, uint64_t bytes)
+{
+    if (bc->current == NULL)
+        return false;
+    uint64_t size = bc->current->append_off - DATAFILE_HEADER_SIZE;
+    uint64_t dead = size - bc->current->live_bytes;
+    if (dead == 0 || dead < bytes || dead < size / 100 * percent)
+        return false;
+    bitcask_end_current(bc);
+    return true;
+}
+
 /* ---- Hints ---- */
 
 static bool wants_hint(const struct bitcask *bc, const struct datafile *df, bool is_last)

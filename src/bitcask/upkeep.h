@@ -35,6 +35,10 @@ struct bitcask_sealed {
  * is the caller's (mem_free). */
 struct bitcask_sealed *bitcask_sealed_files(const struct bitcask *bc, size_t *out_count);
 
+/* Ends the current file if at least so much of it is dead: then a merge can take it, as soon as it
+ * has been written. True if it has been ended. */
+bool bitcask_seal_dead(struct bitcask *bc, uint32_t percent, uint64_t bytes);
+
 /* ---- Hints ---- */
 
 struct bitcask_hint;

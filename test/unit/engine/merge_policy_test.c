@@ -34,7 +34,7 @@ static size_t choose(const struct merge_settings *settings, const struct bitcask
 static void what_has_no_reason_stays(void **state)
 {
     (void)state;
-    const struct bitcask_sealed files[] = {file_of(1, 250 * MB, 0, 0),
+    const struct bitcask_sealed files[] = {file_of(1, 250 * MB, MB, 0),
                                            file_of(2, 150 * MB, 100 * MB, 0),  /* under the least */
                                            file_of(3, 130 * MB, 126 * MB, 0)}; /* under half */
     uint32_t ids[3];
