@@ -100,9 +100,9 @@ static void test_what_the_manifest_names_is_there_at_every_moment(void **unused)
 {
     (void)unused;
     uint64_t seed = random_seed();
-    for (uint64_t i = 0; i < SCRIPTS; i++) {
-        printf("seed %llu\n", (unsigned long long)(seed + i));
-        run_one(seed + i);
+    for (uint64_t last = seed + SCRIPTS; seed < last; seed++) {
+        printf("seed %llu\n", (unsigned long long)seed);
+        run_one(seed);
     }
 }
 

@@ -49,7 +49,7 @@ def backup(client, directory):
 
 
 def inodes(directory):
-    return {stat.st_ino for stat in storage.stats_of_files(directory)}
+    return {path.stat().st_ino for path in storage.files(directory).values()}
 
 
 def test_a_server_on_the_copy_has_all_as_of_the_backup(start, start_on, tmp_path):
@@ -245,8 +245,8 @@ def test_bgsave_makes_a_backup_where_backup_dir_says(start, start_on, tmp_path):
     assert int(info["backup_last_time"]) > 0
     assert (info["backup_last_status"], info["rdb_last_bgsave_status"]) == ("ok", "ok")
     names = sorted(os.listdir(tmp_path / "backups"))
-    pattern = r"ferric-[\d-]{10}T[\d:]{8}\.\d{3}[+-]\d\d:\d\d"
-    assert all(re.fullmatch(pattern, name) for name in names)
+    form = re.compile(r"ferric-[\d-]{10}T[\d:]{8}\.\d{3}[+-]\d\d:\d\d")
+    assert all(form.fullmatch(name) for name in names)
     for name in names:
         assert storage.held(start_on(tmp_path / "backups" / name).connect()) == state
 
