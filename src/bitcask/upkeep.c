@@ -83,25 +83,53 @@ static bool is_sealed(const struct bitcask *bc, const struct datafile *df)
            atomic_load_explicit(&df->written_off, memory_order_acquire) == df->append_off;
 }
 
+/* Of a record in a file that no merge can take now. */
+static uint64_t lowest_index_unsealed(const struct bitcask *bc)
+{
+    const struct file_table *table = bitcask_table(bc);
+    uint64_t lowest = UINT64_MAX;
+    for (size_t i = 0; i < table->count; i++) {
+        const struct datafile *df = table->entries[i].df;
+        if (!is_sealed(bc, df) && df->lowest_index < lowest)
+            lowest = df->lowest_index;
+    }
+    return lowest;
+}
+
 struct bitcask_sealed *bitcask_sealed_files(const struct bitcask *bc, size_t *out_count)
 {
     const struct file_table *table = bitcask_table(bc);
     struct bitcask_sealed *files = mem_calloc(table->count, sizeof(*files));
     size_t count = 0;
+    uint64_t outside_index = lowest_index_unsealed(bc);
     for (size_t i = 0; i < table->count; i++) {
         const struct datafile *df = table->entries[i].df;
         if (!is_sealed(bc, df))
             continue;
         uint64_t kept_bytes = kept_bytes_of(bc, df);
+        /* A merge of all sealed files would keep the same again, for one that it cannot take. */
+        bool is_stuck = outside_index <= df->kept_dead.outside_index;
         files[count++] = (struct bitcask_sealed){.id = df->id,
                                                  .bytes = df->append_off - DATAFILE_HEADER_SIZE,
                                                  .live_bytes = df->live_bytes,
                                                  .dead_bytes = dead_bytes_of(df, kept_bytes),
-                                                 .kept_bytes = kept_bytes,
+                                                 .kept_bytes = is_stuck ? 0 : kept_bytes,
                                                  .sealed_ms = df->sealed_ms};
     }
     *out_count = count;
     return files;
+}
+
+bool bitcask_seal_dead(struct bitcask *bc, uint32_t percent, uint64_t bytes)
+{
+    if (bc->current == NULL)
+        return false;
+    uint64_t size = bc->current->append_off - DATAFILE_HEADER_SIZE;
+    uint64_t dead = size - bc->current->live_bytes;
+    if (dead == 0 || dead < bytes || dead < size / 100 * percent)
+        return false;
+    bitcask_end_current(bc);
+    return true;
 }
 
 /* ---- Hints ---- */

@@ -27,13 +27,17 @@ struct bitcask_sealed {
     uint64_t bytes;      /* of its records */
     uint64_t live_bytes; /* of these, the newest of their keys */
     uint64_t dead_bytes; /* of these, what a merge would get rid of, as far as is known */
-    uint64_t kept_bytes; /* of these, dead ones that only a merge of older files too gets rid of */
+    uint64_t kept_bytes; /* of these, dead ones that a merge of all sealed files gets rid of */
     uint64_t sealed_ms;  /* 0: before this start */
 };
 
 /* Those that a merge can take: wholly written, not known to be damaged, in ascending id. The array
  * is the caller's (mem_free). */
 struct bitcask_sealed *bitcask_sealed_files(const struct bitcask *bc, size_t *out_count);
+
+/* Ends the current file if at least so much of it is dead: then a merge can take it, as soon as it
+ * has been written. True if it has been ended. */
+bool bitcask_seal_dead(struct bitcask *bc, uint32_t percent, uint64_t bytes);
 
 /* ---- Hints ---- */
 

@@ -51,6 +51,7 @@ static void tell(struct group_checkpoint_request *requests, int error)
 static void take_over(struct sequencer *sequencer, struct checkpoint *checkpoint)
 {
     struct group *group = sequencer->group;
+    ASSERT(!sequencer->is_recovering); /* G21 */
     manifest_fini(&group->manifest);
     group->manifest = checkpoint->manifest;
     checkpoint->manifest = (struct manifest){0};
@@ -216,6 +217,7 @@ void checkpoint_on_mark(struct shard *shard, struct checkpoint *checkpoint)
     struct bitcask *bitcask = store_bitcask(shard->store);
     ASSERT(shard->mark == NULL);
     shard->mark = checkpoint;
+    upkeep_take_checkpointed(shard); /* G20 */
     if (shard->idx == 0)
         note_database_ids(shard->store, &checkpoint->manifest);
     if (!bitcask_is_dirty(bitcask)) {
@@ -277,6 +279,8 @@ static bool needs_checkpoint(const struct sequencer *sequencer)
 static uint64_t replaced_bytes(const struct group *group)
 {
     uint64_t bytes = 0;
+    if (atomic_load_explicit(&group->unlink_holds, memory_order_relaxed) > 0)
+        return 0; /* no checkpoint removes them now */
     for (uint32_t i = 0; i < group->stores.count; i++)
         bytes += atomic_load_explicit(&group->shards[i].stats.replaced_bytes, memory_order_relaxed);
     return bytes;

@@ -129,6 +129,12 @@ static void on_checkpointed(struct group_checkpoint_request *request)
         return;
     }
     ASSERT(group->manifest.index == group->sequencer.dispatched_index);
+    if (group->sequencer.checkpoint != NULL) {
+        /* Another was wanted meanwhile, and there still was what a merge has replaced: its manifest
+         * would take the place of the one that is to be read (G21). */
+        group_checkpoint(group, &reload->checkpoint);
+        return;
+    }
     group->sequencer.is_recovering = true;
     reload->parts_left = group->stores.count;
     for (uint32_t i = 0; i < group->stores.count; i++)
@@ -157,7 +163,8 @@ static void on_wanted(struct loop_post *post)
     struct group_reload_request *request = CONTAINER_OF(post, struct group_reload_request, post);
     struct group *group = request->group;
     struct sequencer *sequencer = &group->sequencer;
-    if (sequencer->reload != NULL || group_state(group) != GROUP_READY) {
+    if (sequencer->reload != NULL || sequencer->backup != NULL ||
+        group_state(group) != GROUP_READY) {
         tell(request, ERR_BUSY, &(struct diag){.text = ""});
         return;
     }

@@ -79,6 +79,30 @@ static void test_only_one_at_a_time(void **unused)
     simdisk_free(disk);
 }
 
+/* Both wait for the lane of merges, and writes wait for a reload: they would for a whole copy. */
+static void test_none_begins_beside_a_backup(void **unused)
+{
+    (void)unused;
+    struct simdisk *disk = simnode_disk(8);
+    struct simnode *node = simnode_start(&(struct simnode_options){.seed = 8}, disk);
+    uint64_t index;
+    expect_answer(node, "SET a 1", "+OK\r\n");
+    struct group_backup_request *copy = simnode_ask_backup(node, "/copy");
+    const struct group_reload_request *reload = simnode_ask_reload(node);
+    simnode_dry(node);
+    assert_int_equal(reload->error, ERR_BUSY);
+    assert_true(simnode_backup_is_done(copy));
+    assert_int_equal(copy->error, 0);
+    reload = simnode_ask_reload(node);
+    assert_int_equal(simnode_backup(node, "/other", &index), ERR_BUSY);
+    simnode_dry(node);
+    assert_int_equal(reload->error, 0);
+    assert_int_equal(simnode_backup(node, "/other", &index), 0);
+    expect_answer(node, "GET a", "$1\r\n1\r\n");
+    simnode_close(node);
+    simdisk_free(disk);
+}
+
 static void test_a_stop_waits_for_it(void **unused)
 {
     (void)unused;
@@ -131,6 +155,7 @@ int main(void)
         cmocka_unit_test(test_a_reload_changes_nothing_that_can_be_seen),
         cmocka_unit_test(test_what_is_written_meanwhile_waits_and_is_done),
         cmocka_unit_test(test_only_one_at_a_time),
+        cmocka_unit_test(test_none_begins_beside_a_backup),
         cmocka_unit_test(test_a_stop_waits_for_it),
         cmocka_unit_test(test_a_swap_is_recovered),
     };

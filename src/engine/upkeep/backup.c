@@ -338,6 +338,20 @@ static int refuse_place(const struct group *group, struct group_backup_request *
     return 0;
 }
 
+/* A reload holds all writes and waits for a merge to end, which would wait behind the copying: both
+ * are jobs of one lane. So neither begins beside the other. */
+static const char *why_not_now(const struct group *group)
+{
+    const struct sequencer *sequencer = &group->sequencer;
+    if (sequencer->backup != NULL)
+        return "a backup is under way already";
+    if (sequencer->reload != NULL)
+        return "not while keys are being reloaded";
+    if (sequencer->is_stopping || group_state(group) == GROUP_REPLAYING)
+        return "not while the server starts or ends";
+    return NULL;
+}
+
 static void on_wanted(struct loop_post *post)
 {
     struct group_backup_request *request = CONTAINER_OF(post, struct group_backup_request, post);
@@ -346,9 +360,9 @@ static void on_wanted(struct loop_post *post)
     request->diag.text[0] = '\0';
     request->bytes = 0;
     request->error = refuse_place(group, request);
-    if (request->error == 0 && (sequencer->backup != NULL || sequencer->is_stopping ||
-                                group_state(group) == GROUP_REPLAYING))
-        request->error = diag_set(&request->diag, ERR_BUSY, "a backup is under way already");
+    const char *busy = why_not_now(group);
+    if (request->error == 0 && busy != NULL)
+        request->error = diag_set(&request->diag, ERR_BUSY, "%s", busy);
     if (request->error != 0) {
         tell(request);
         return;

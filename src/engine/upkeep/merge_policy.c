@@ -86,7 +86,9 @@ size_t merge_choose(const struct merge_settings *settings, const struct bitcask_
     size_t fragmented = 0;
     bool has_old = false;
     for (size_t i = 0; i < count; i++) {
-        bool is_worth = is_fragmented(settings, &files[i]) || (is_asked && files[i].dead_bytes > 0);
+        bool is_worth =
+            is_fragmented(settings, &files[i]) ||
+            (is_asked && files[i].dead_bytes > files[i].bytes / 100); /* not for PADs alone */
         if (!is_worth && files[i].bytes >= settings->small_file_bytes)
             continue;
         candidates[found++] = (struct candidate){.file = &files[i], .is_fragmented = is_worth};

@@ -133,6 +133,7 @@ static void end_merge(struct shard *shard, enum merge_state state, const struct 
                   "this. Stop the server and run ferric-check on its directory",
                   diag->text);
     }
+    upkeep->was_in_vain = stats.bytes_written > stats.bytes_total / 10 * 9;
     bitcask_merge_free(upkeep->merge);
     upkeep->merge = NULL;
     upkeep->ended_ms = loop_now_ms(shard->loop);
@@ -146,12 +147,26 @@ static void end_merge(struct shard *shard, enum merge_state state, const struct 
 static void drop_for_space(struct shard *shard)
 {
     struct upkeep *upkeep = &shard->upkeep;
-    group_log(shard->group, '#',
-              "shard %u: no room for a merge: it needs up to %llu MiB, %llu MiB are free. Free "
-              "space on the volume of %.200s",
-              shard->idx, (unsigned long long)(upkeep->live_bytes >> 20),
-              (unsigned long long)(upkeep->free_bytes >> 20), shard->group->options.dir);
+    if (upkeep->lacked_bytes == 0)
+        group_log(shard->group, '#',
+                  "shard %u: no room for a merge: it needs up to %llu MiB, %llu MiB are free. Free "
+                  "space on the volume of %.200s",
+                  shard->idx, (unsigned long long)(upkeep->live_bytes >> 20),
+                  (unsigned long long)(upkeep->free_bytes >> 20), shard->group->options.dir);
+    if (upkeep->lacked_bytes < upkeep->live_bytes)
+        upkeep->lacked_bytes = upkeep->live_bytes;
     end_merge(shard, MERGE_STOPPED, &(struct diag){.text = ""});
+}
+
+static void take_measure(struct shard *shard, const struct merge_settings *settings)
+{
+    struct upkeep *upkeep = &shard->upkeep;
+    uint64_t room = upkeep->free_bytes / 100 * (100 - settings->min_free_percent);
+    upkeep->is_measuring = false;
+    if (upkeep->live_bytes > room)
+        drop_for_space(shard);
+    else if (upkeep->lacked_bytes <= room)
+        upkeep->lacked_bytes = 0;
 }
 
 void upkeep_take_merge_back(struct shard *shard)
@@ -159,9 +174,7 @@ void upkeep_take_merge_back(struct shard *shard)
     struct upkeep *upkeep = &shard->upkeep;
     struct merge_settings settings = group_merge_settings(shard->group);
     if (upkeep->is_measuring) {
-        upkeep->is_measuring = false;
-        if (upkeep->live_bytes > upkeep->free_bytes / 100 * (100 - settings.min_free_percent))
-            drop_for_space(shard);
+        take_measure(shard, &settings);
         return;
     }
     struct diag diag = {.text = ""};
@@ -227,11 +240,16 @@ static void begin(struct shard *shard, const struct bitcask_sealed *files, size_
 static uint64_t wait_ms(struct shard *shard, const struct merge_settings *settings)
 {
     const struct upkeep *upkeep = &shard->upkeep;
-    uint64_t now_ms = loop_now_ms(shard->loop);
-    if (upkeep->is_asked || is_pressing(shard))
+    uint64_t since_ms = loop_now_ms(shard->loop) - upkeep->ended_ms;
+    if (upkeep->is_asked)
         return 0;
-    if (upkeep->ended_ms != 0 && now_ms - upkeep->ended_ms < settings->cooldown_ms)
-        return settings->cooldown_ms - (now_ms - upkeep->ended_ms);
+    /* However much it presses: there is no more room than a moment ago. */
+    if (upkeep->lacked_bytes > 0 && since_ms < RETRY_MS)
+        return RETRY_MS - since_ms;
+    if (is_pressing(shard) && !upkeep->was_in_vain)
+        return 0;
+    if (upkeep->ended_ms != 0 && since_ms < settings->cooldown_ms)
+        return settings->cooldown_ms - since_ms;
     uint64_t wall_ms = loop_wall_ms(shard->loop);
     return merge_is_time(settings, wall_ms) ? 0 : HOUR_MS - wall_ms % HOUR_MS;
 }
@@ -255,6 +273,8 @@ static void choose(struct shard *shard)
     struct merge_settings settings = fitting_settings(shard->group);
     if (settings.mode == MERGE_OFF && !upkeep->is_asked)
         return;
+    if (upkeep->lacked_bytes > 0 && !upkeep->is_asked)
+        settings.max_files = 1; /* what needs least room, and gives some back */
     size_t file_count = 0;
     struct bitcask_sealed *files = bitcask_sealed_files(store_bitcask(shard->store), &file_count);
     uint32_t *ids = mem_alloc((file_count + 1) * sizeof(*ids));

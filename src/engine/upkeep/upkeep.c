@@ -133,17 +133,23 @@ static void look(struct shard *shard)
     upkeep_look_at_merges(shard);
 }
 
+void upkeep_take_checkpointed(struct shard *shard)
+{
+    struct upkeep *upkeep = &shard->upkeep;
+    if (LIKELY(!upkeep->is_checkpointed))
+        return;
+    upkeep->is_checkpointed = false;
+    upkeep->wants_look = true;
+    bitcask_checkpointed(store_bitcask(shard->store));
+    shard_publish_stats(shard);
+}
+
 void upkeep_step(struct shard *shard)
 {
     struct upkeep *upkeep = &shard->upkeep;
     if (UNLIKELY(upkeep->is_back))
         take_back(shard);
-    if (UNLIKELY(upkeep->is_checkpointed)) {
-        upkeep->is_checkpointed = false;
-        upkeep->wants_look = true;
-        bitcask_checkpointed(store_bitcask(shard->store));
-        shard_publish_stats(shard);
-    }
+    upkeep_take_checkpointed(shard);
     if (UNLIKELY(upkeep->wants_look) && upkeep->out == UPKEEP_NONE)
         look(shard);
 }

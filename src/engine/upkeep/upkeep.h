@@ -36,6 +36,7 @@ struct upkeep {
     bool is_back;      /* the job has returned and is to be taken in */
     bool wants_look;   /* something has changed since the last one */
     bool is_asked;     /* for a merge, whether it is worth while or not */
+    bool was_in_vain;  /* the last merge gave next to nothing back */
     bool is_stalled;   /* the output cannot be written; the next try is the timer's */
     bool is_paced;     /* the next step of the merge is the timer's */
     bool is_measuring; /* the job that is out looks how much of the disk is free */
@@ -43,6 +44,7 @@ struct upkeep {
     struct bitcask_hint *hint;
     struct bitcask_merge *merge; /* under way */
     uint64_t live_bytes;         /* of its inputs: what it takes of the disk at most */
+    uint64_t lacked_bytes;       /* a merge was dropped for lack of so much room; 0: none was */
     uint64_t free_bytes;         /* of the disk, as the first step of a merge has found */
     uint64_t begun_ms;
     uint64_t looked_ms;
@@ -75,6 +77,9 @@ void upkeep_stop(struct shard *shard);
 void upkeep_fini(struct shard *shard);
 /* In the shard's phase, between rounds. */
 void upkeep_step(struct shard *shard);
+/* That a manifest has become durable is taken in before the next mark is set: later it would be
+ * taken for news of that one's manifest, and what the last still names would go (R2). */
+void upkeep_take_checkpointed(struct shard *shard);
 /* What merges go by has changed. Thread: any. */
 void upkeep_wake(struct shard *shard);
 /* Records have been written or a file sealed. */

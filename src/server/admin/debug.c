@@ -73,7 +73,9 @@ static void reply_reloaded(struct reply *reply, const struct group_reload_reques
     if (request->error == 0)
         reply_ok(reply);
     else if (request->error == ERR_BUSY)
-        reply_error(reply, "ERR not now: keys are being reloaded, or nothing can be written");
+        reply_error(reply,
+                    "ERR not now: keys are being reloaded, a backup is under way, or "
+                    "nothing can be written");
     else
         reply_errorf(reply, "ERR nothing was reloaded: %s", why);
 }

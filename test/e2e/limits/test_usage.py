@@ -235,7 +235,9 @@ def test_what_is_installed_can_be_taken_away_again(tmp_path):
         return {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
 
     files = {
+        "usr/bin/ferric-check",
         "usr/bin/ferric-server",
+        "usr/share/man/man1/ferric-check.1",
         "usr/share/man/man1/ferric-server.1",
         "usr/lib/systemd/system/ferric-server.service",
         "etc/ferric/ferric.conf",
