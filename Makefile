@@ -9,6 +9,7 @@ JOBS ?= $(shell nproc)
 PORT ?= 6379
 SECONDS ?= 60
 ROUNDS ?= 100
+MINUTES ?= 30
 COMMANDS ?= 200000
 
 # Of `make install`.
@@ -84,6 +85,13 @@ crash: ## kill -9 under load, ROUNDS=100 times; SEED=... replays, PRESET=asan ta
 	tools/install build test
 	$(call build,$(or $(PRESET),dev),ferric-server crashpoint)
 	FERRIC_SERVER=build/$(or $(PRESET),dev)/ferric-server ROUNDS=$(ROUNDS) test/crash/rounds.py
+
+.PHONY: endurance
+endurance: ## MINUTES=30 of overwriting with merges on: disk, memory and latency must stay bounded
+	tools/install build test
+	$(call build,release,ferric-server)
+	FERRIC_SERVER=build/release/ferric-server LOAD_SECONDS=$$(($(MINUTES) * 60)) STRICT=1 \
+	    test/crash/endurance.py
 
 .PHONY: differential
 differential: ## COMMANDS=200000 random ones for Ferric and for Valkey; SEED=... replays

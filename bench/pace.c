@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pace: what a benchmark client that runs flat out cannot show.
  *
- *   pace reads PORT SET_RATE SECONDS   GETs, one after the other, beside SETs at a steady rate from
- * 16 connections; prints the GETs' latencies pace sets PORT COUNT               one SET after the
- * other on an idle server; prints latencies pace fill PORT KEYS VALUE_SIZE TTL writes k:%013d (16
- * bytes) for 0 .. KEYS - 1 pace disk FOLDER COUNT             durable 4 KiB writes into a file that
- * has its blocks: direct I/O with DSYNC where the filesystem takes it, else with fdatasync
+ * - pace reads PORT SET_RATE SECONDS: GETs, one after the other, beside SETs at a steady rate from
+ *   16 connections; prints the GETs' latencies
+ * - pace both PORT SET_RATE SECONDS: the same, and a SET beside each GET; prints the latencies of
+ *   the GETs, then those of these SETs
+ * - pace sets PORT COUNT: one SET after the other on an idle server; prints latencies
+ * - pace fill PORT KEYS VALUE_SIZE TTL: writes k:%014u (16 bytes) for 0 .. KEYS - 1
+ * - pace disk FOLDER COUNT: durable 4 KiB writes into a file that has its blocks: direct I/O with
+ *   DSYNC where the filesystem takes it, else with fdatasync
  *
  * Latencies are microseconds: "count N p50 N p95 N p99 N max N".
  */
@@ -254,6 +257,37 @@ static int measure_reads(const char *port, double rate, double seconds)
     return 0;
 }
 
+/* In each step the GET goes first, so that it never waits behind the SET of its own connection. */
+static int measure_both(const char *port, double rate, double seconds)
+{
+    static char out[VALUE_SIZE + 128];
+    struct samples gets = {0};
+    struct samples sets = {0};
+    uint32_t random = 11;
+    pid_t setter = fork();
+    if (setter == 0) {
+        set_steadily(port, rate, seconds);
+        _exit(0);
+    }
+    int fd = connect_to(port);
+    uint64_t end = now_us() + (uint64_t)(seconds * 1e6);
+    while (now_us() < end) {
+        uint64_t start = now_us();
+        send_all(fd, out, put_get(out, next_random(&random) % KEY_SPACE));
+        read_bulk(fd);
+        add_sample(&gets, now_us() - start);
+        start = now_us();
+        send_all(fd, out, put_set(out, next_random(&random) % KEY_SPACE, VALUE_SIZE, 0));
+        read_oks(fd, 1);
+        add_sample(&sets, now_us() - start);
+        struct timespec pause = {.tv_nsec = 200000};
+        nanosleep(&pause, NULL);
+    }
+    print_samples(&gets);
+    print_samples(&sets);
+    return 0;
+}
+
 static int measure_sets(const char *port, size_t count)
 {
     static char out[VALUE_SIZE + 128];
@@ -383,6 +417,8 @@ int main(int argc, char **argv)
 {
     if (argc == 5 && strcmp(argv[1], "reads") == 0)
         return measure_reads(argv[2], number_of(argv[3]), number_of(argv[4]));
+    if (argc == 5 && strcmp(argv[1], "both") == 0)
+        return measure_both(argv[2], number_of(argv[3]), number_of(argv[4]));
     if (argc == 4 && strcmp(argv[1], "sets") == 0)
         return measure_sets(argv[2], (size_t)number_of(argv[3]));
     if (argc == 6 && strcmp(argv[1], "fill") == 0)

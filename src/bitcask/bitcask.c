@@ -149,6 +149,15 @@ void bitcask_pad(struct bitcask *bc)
     ASSERT(is_aligned(bc->current->append_off, DATAFILE_BLOCK)); /* B5 */
 }
 
+void bitcask_end_current(struct bitcask *bc)
+{
+    bitcask_pad(bc);
+    bc->current->sealed_ms = clock_wall_ms(bc->os.clock);
+    bc->current = NULL;
+    bc->is_dirty = true;
+    bc->stats.rotations++;
+}
+
 /* A file that holds no record yet takes one of any size. */
 static bool is_full_for(const struct bitcask *bc, size_t size)
 {
@@ -161,12 +170,8 @@ void bitcask_append(struct bitcask *bc, const struct record *record, uint32_t *o
 {
     ASSERT(record->kind != RECORD_PAD);
     size_t size = record_size(record);
-    if (bc->current != NULL && is_full_for(bc, size)) {
-        bitcask_pad(bc);
-        bc->current->sealed_ms = clock_wall_ms(bc->os.clock);
-        bc->current = NULL;
-        bc->stats.rotations++;
-    }
+    if (bc->current != NULL && is_full_for(bc, size))
+        bitcask_end_current(bc);
     if (bc->current == NULL)
         start_file(bc);
     struct datafile *df = bc->current;

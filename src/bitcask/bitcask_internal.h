@@ -139,6 +139,8 @@ void bitcask_collect(struct bitcask *bc);
 
 /* Pads the current file to a block. */
 void bitcask_pad(struct bitcask *bc);
+/* Seals it; the next record starts another. */
+void bitcask_end_current(struct bitcask *bc);
 
 /* Is there room for another record, and the PAD behind it, in a file that ends at `off`? */
 static inline bool bitcask_has_room(const struct bitcask *bc, uint64_t off, size_t size)

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "check/hint_check.h"
+#include "engine/upkeep/disk_reserve.h"
 
 /* Keys that are named for one damaged range. */
 #define KEYS_TOLD 100
@@ -183,6 +184,15 @@ int verify_data_file(const struct folder *folder, uint32_t shard, const struct b
 
 /* ---- What nobody names ---- */
 
+/* The file that is given up when the disk is full: no part of the state. */
+static bool is_reserve(const struct folder *folder, const char *path)
+{
+    size_t len = strlen(folder->dir);
+    return strncmp(path, folder->dir, len) == 0 && path[len] == '/' &&
+           (strcmp(path + len + 1, DISK_RESERVE_NAME) == 0 ||
+            strcmp(path + len + 1, DISK_RESERVE_TEMPORARY) == 0);
+}
+
 static int look_into_shard(const struct folder *folder, const char *name, struct report *report,
                            struct diag *diag)
 {
@@ -200,7 +210,7 @@ static int look_into_shard(const struct folder *folder, const char *name, struct
         diag_set(diag, rc, "%s: %s", path, err_text(rc));
     else if (st.is_dir)
         rc = names_read(folder->fs, path, &names, diag);
-    if (rc == 0 && shard == UINT32_MAX)
+    if (rc == 0 && shard == UINT32_MAX && !is_reserve(folder, path))
         report_note(report, "%s: belongs to no shard that the manifest knows", path);
     for (size_t i = 0; i < names.count && shard != UINT32_MAX; i++) {
         uint32_t id;

@@ -67,6 +67,8 @@ static void conclude(struct reload *reload)
     sequencer->reload = NULL;
     sequencer->is_recovering = false;
     atomic_fetch_sub(&reload->group->merge_holds, 1);
+    for (uint32_t i = 0; i < reload->group->stores.count; i++)
+        upkeep_wake(&reload->group->shards[i]); /* for merges that were not to begin */
     tell(reload->request, reload->error, &reload->diag);
     reload_free(reload);
     if (sequencer->wanted != NULL)

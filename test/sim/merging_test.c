@@ -136,11 +136,36 @@ static void test_merges_that_win_nothing_end(void **unused)
     simdisk_free(disk);
 }
 
+/* Who asks while keys are reloaded is not forgotten, though nobody writes any more. */
+static void test_a_merge_that_was_asked_for_beside_a_reload_comes_after_it(void **unused)
+{
+    (void)unused;
+    struct simdisk *disk = simnode_disk(3);
+    const struct simnode_options options = {
+        .seed = 3,
+        .shard_count = 1,
+        .merge = {.mode = MERGE_OFF, .dead_percent = 30, .max_files = 4}};
+    struct simnode *node = simnode_start(&options, disk);
+    write_fragmented(node, 2);
+    assert_int_equal(simnode_checkpoint(node), 0);
+    simnode_advance(node, 5000);
+    const struct group_reload_request *reload = simnode_ask_reload(node);
+    simnode_turn(node);
+    group_merge(node->group);
+    for (unsigned i = 0; i < 10; i++)
+        simnode_advance(node, 1000);
+    assert_int_equal(reload->error, 0);
+    assert_int_equal(simnode_stats(node).merges, 1);
+    simnode_close(node);
+    simdisk_free(disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_merge_without_room_waits),
         cmocka_unit_test(test_merges_that_win_nothing_end),
+        cmocka_unit_test(test_a_merge_that_was_asked_for_beside_a_reload_comes_after_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

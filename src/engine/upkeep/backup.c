@@ -29,6 +29,8 @@ struct backup {
     struct pool_job job;
     struct manifest manifest;
     uint8_t *buffer;
+    bool has_made_dir;
+    bool has_begun; /* what lies in the target is ours */
 };
 
 static struct fs *fs_of(const struct backup *backup)
@@ -141,12 +143,63 @@ static int make_target(struct backup *backup)
 {
     const char *dir = backup->request->dir;
     int rc = fs_mkdir(fs_of(backup), dir);
+    backup->has_made_dir = rc == 0;
     if (rc == -EEXIST)
         rc = fs_list(fs_of(backup), dir, refuse_name, NULL);
     if (rc == -ENOTEMPTY)
         return diag_set(&backup->request->diag, rc,
                         "%.700s is not empty: name a directory that does not exist", dir);
+    backup->has_begun = rc == 0;
     return rc == 0 ? 0 : fail_at(backup, rc, "cannot make the folder", dir);
+}
+
+/* Is there room for what is copied? On our own volume so much must stay free that writes go on. */
+static int check_room(struct backup *backup)
+{
+    const struct group_options *options = &backup->group->options;
+    struct fs_space there;
+    struct fs_space here;
+    if (fs_space(fs_of(backup), backup->request->dir, &there) != 0 ||
+        fs_space(fs_of(backup), options->dir, &here) != 0)
+        return 0; /* then it shows */
+    uint64_t needed = 0;
+    for (uint32_t i = 0; i < backup->manifest.shard_count; i++) {
+        const struct manifest_shard *shard = &backup->manifest.shards[i];
+        for (size_t j = 0; j < shard->file_count; j++)
+            needed += shard->files[j].is_sealed ? 0 : shard->files[j].length;
+    }
+    bool is_same_volume = there.total_bytes == here.total_bytes;
+    uint64_t left = is_same_volume ? atomic_load(&backup->group->disk.low_bytes) : 0;
+    if (there.free_bytes >= needed + left)
+        return 0;
+    return diag_set(&backup->request->diag, -ENOSPC,
+                    "%.300s: %llu MiB are free there; it takes %llu, and %llu must stay free. Free "
+                    "space, or name a directory on another volume",
+                    backup->request->dir, (unsigned long long)(there.free_bytes >> 20),
+                    (unsigned long long)(needed >> 20), (unsigned long long)(left >> 20));
+}
+
+/* Half a copy is none, and takes space. */
+static void remove_all(struct backup *backup)
+{
+    char path[PATH_SIZE];
+    struct fs *fs = fs_of(backup);
+    const char *dir = backup->request->dir;
+    for (uint32_t i = 0; i < backup->manifest.shard_count; i++) {
+        const struct manifest_shard *shard = &backup->manifest.shards[i];
+        for (size_t j = 0; j < shard->file_count; j++) {
+            path_in(path, dir, i, shard->files[j].id, HINT_SUFFIX);
+            IGNORE(fs_unlink(fs, path), "most are not there");
+            path_in(path, dir, i, shard->files[j].id, DATAFILE_SUFFIX);
+            IGNORE(fs_unlink(fs, path), "some are not there");
+        }
+        snprintf(path, sizeof(path), "%s/data/shard_%u", dir, i);
+        IGNORE(fs_rmdir(fs, path), "as far as it was made");
+    }
+    snprintf(path, sizeof(path), "%s/data", dir);
+    IGNORE(fs_rmdir(fs, path), "as far as it was made");
+    if (backup->has_made_dir)
+        IGNORE(fs_rmdir(fs, dir), "what else is in it is not ours");
 }
 
 static int sync_dir(struct backup *backup, const char *path)
@@ -186,6 +239,8 @@ static int take_all(struct backup *backup)
     snprintf(path, sizeof(path), "%s/data", dir);
     int rc = make_target(backup);
     if (rc == 0)
+        rc = check_room(backup);
+    if (rc == 0)
         rc = make_dir(backup, path);
     for (uint32_t i = 0; i < backup->manifest.shard_count && rc == 0; i++)
         rc = take_shard(backup, i);
@@ -195,9 +250,13 @@ static int take_all(struct backup *backup)
         rc = sync_dir(backup, dir);
     if (rc == 0)
         rc = sync_parent(backup);
+    if (rc != 0 && backup->has_begun)
+        remove_all(backup);
+    if (rc != 0)
+        return rc;
+    /* After this has failed the manifest may be there or not: all of it stays. */
     backup->manifest.begins_log = true;
-    return rc == 0 ? manifest_save(fs_of(backup), dir, &backup->manifest, &backup->request->diag)
-                   : rc;
+    return manifest_save(fs_of(backup), dir, &backup->manifest, &backup->request->diag);
 }
 
 static void run_backup(struct pool_job *job)
@@ -364,6 +423,8 @@ static void on_wanted(struct loop_post *post)
     if (request->error == 0 && busy != NULL)
         request->error = diag_set(&request->diag, ERR_BUSY, "%s", busy);
     if (request->error != 0) {
+        group_log(group, '#', "backup refused: %s", request->diag.text);
+        group_publish(group, PUB_BACKUP_FAILED, 1);
         tell(request);
         return;
     }

@@ -16,10 +16,12 @@
 #include "engine/upkeep/merge_policy.h"
 #include "store/merge.h"
 
-#define RETRY_MS    5000
-#define HOUR_MS     3600000u
-#define TOLD_BYTES  (64u << 20)
-#define PACE_MIN_MS 2 /* shorter waits are saved up */
+#define RETRY_MS        5000
+#define HOUR_MS         3600000u
+#define TOLD_BYTES      (64u << 20)
+#define SEAL_DEAD_BYTES (64u << 10) /* a file that is being filled is not ended for less */
+#define SEALED_MS       50          /* until its last records have most likely been written */
+#define PACE_MIN_MS     2           /* shorter waits are saved up */
 
 static void set_progress(struct shard *shard, uint64_t total, uint64_t done)
 {
@@ -70,6 +72,11 @@ static bool is_pressing(const struct shard *shard)
     struct bitcask_stats stats = bitcask_stats(store_bitcask(shard->store));
     uint64_t slack = shard->group->options.log_budget / shard->group->stores.count;
     return stats.bytes > 2 * stats.live_bytes + slack;
+}
+
+static bool is_disk_pressed(const struct shard *shard)
+{
+    return atomic_load_explicit(&shard->group->disk.is_pressed, memory_order_relaxed);
 }
 
 static void run_step(struct pool_job *job)
@@ -137,6 +144,8 @@ static void end_merge(struct shard *shard, enum merge_state state, const struct 
     bitcask_merge_free(upkeep->merge);
     upkeep->merge = NULL;
     upkeep->ended_ms = loop_now_ms(shard->loop);
+    if (state != MERGE_DONE && diag->text[0] != '\0')
+        upkeep->failed_ms = upkeep->ended_ms;
     set_progress(shard, 0, 0);
     give_token(shard);
     shard_publish_stats(shard);
@@ -240,13 +249,17 @@ static void begin(struct shard *shard, const struct bitcask_sealed *files, size_
 static uint64_t wait_ms(struct shard *shard, const struct merge_settings *settings)
 {
     const struct upkeep *upkeep = &shard->upkeep;
-    uint64_t since_ms = loop_now_ms(shard->loop) - upkeep->ended_ms;
+    uint64_t now_ms = loop_now_ms(shard->loop);
+    uint64_t since_ms = now_ms - upkeep->ended_ms;
+    /* However pressing: what has just failed would fail again, on and on. */
+    if (upkeep->failed_ms != 0 && now_ms - upkeep->failed_ms < RETRY_MS)
+        return RETRY_MS - (now_ms - upkeep->failed_ms);
     if (upkeep->is_asked)
         return 0;
     /* However much it presses: there is no more room than a moment ago. */
     if (upkeep->lacked_bytes > 0 && since_ms < RETRY_MS)
         return RETRY_MS - since_ms;
-    if (is_pressing(shard) && !upkeep->was_in_vain)
+    if ((is_pressing(shard) || is_disk_pressed(shard)) && !upkeep->was_in_vain)
         return 0;
     if (upkeep->ended_ms != 0 && since_ms < settings->cooldown_ms)
         return settings->cooldown_ms - since_ms;
@@ -271,15 +284,27 @@ static void choose(struct shard *shard)
 {
     struct upkeep *upkeep = &shard->upkeep;
     struct merge_settings settings = fitting_settings(shard->group);
-    if (settings.mode == MERGE_OFF && !upkeep->is_asked)
+    /* With the disk nearly full anything that gives space back is welcome, the file that is being
+     * filled too: it may be all that there is. */
+    bool takes_any = upkeep->is_asked || (is_disk_pressed(shard) && settings.mode != MERGE_OFF);
+    if (settings.mode == MERGE_OFF && !takes_any)
         return;
-    if (upkeep->lacked_bytes > 0 && !upkeep->is_asked)
+    if (takes_any &&
+        bitcask_seal_dead(store_bitcask(shard->store), settings.dead_percent, SEAL_DEAD_BYTES)) {
+        shard_flush(shard);
+        upkeep_look_in(shard, SEALED_MS);
+        return;
+    }
+    bool is_modest = upkeep->lacked_bytes > 0 && !upkeep->is_asked;
+    if (is_modest)
         settings.max_files = 1; /* what needs least room, and gives some back */
     size_t file_count = 0;
     struct bitcask_sealed *files = bitcask_sealed_files(store_bitcask(shard->store), &file_count);
+    for (size_t i = 0; i < file_count && is_modest; i++)
+        files[i].kept_bytes = 0; /* no reason to take all of them */
     uint32_t *ids = mem_alloc((file_count + 1) * sizeof(*ids));
-    size_t count = merge_choose(&settings, files, file_count, loop_wall_ms(shard->loop),
-                                upkeep->is_asked, ids);
+    size_t count =
+        merge_choose(&settings, files, file_count, loop_wall_ms(shard->loop), takes_any, ids);
     uint64_t later_ms = count == 0 ? 0 : wait_ms(shard, &settings);
     if (count == 0)
         upkeep->is_asked = false;

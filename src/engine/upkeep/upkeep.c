@@ -25,8 +25,9 @@ void upkeep_send(struct shard *shard, enum upkeep_job job, pool_job_fn run)
 
 void upkeep_look_in(struct shard *shard, uint64_t ms)
 {
-    if (!loop_timer_is_armed(&shard->upkeep.look_timer))
-        loop_timer_arm(&shard->upkeep.look_timer, ms);
+    struct loop_timer *timer = &shard->upkeep.look_timer;
+    if (!loop_timer_is_armed(timer) || timer->due_ms > loop_now_ms(shard->loop) + ms)
+        loop_timer_arm(timer, ms);
 }
 
 static void on_look_timer(struct loop_timer *timer)

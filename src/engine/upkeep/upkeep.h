@@ -48,7 +48,8 @@ struct upkeep {
     uint64_t free_bytes;         /* of the disk, as the first step of a merge has found */
     uint64_t begun_ms;
     uint64_t looked_ms;
-    uint64_t ended_ms; /* the last merge; 0: there was none */
+    uint64_t ended_ms;  /* the last merge; 0: there was none */
+    uint64_t failed_ms; /* the last one that ended early; 0: none has */
     struct loop_timer look_timer;
     struct loop_timer pace_timer;
     struct loop_post checkpointed; /* a manifest is durable */

@@ -105,7 +105,8 @@ static int run_bgsave(struct call *call)
     if (call->argc == 1)
         backup_path(server, &dir);
     if (dir.len > 0) {
-        if (atomic_exchange(&server->is_saving, true)) {
+        if (group_stats(server->group).backup_total_bytes != 0 ||
+            atomic_exchange(&server->is_saving, true)) {
             reply_error(call->reply, "ERR Background save already in progress");
         } else {
             server_begin_backup(server, session_loop(call->session), NULL, &dir);

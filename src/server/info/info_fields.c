@@ -222,6 +222,9 @@ NUMBER_FIELD(show_disk_free, info->group.disk_free_bytes)
 NUMBER_FIELD(show_disk_low, info->group.disk_low_bytes)
 NUMBER_FIELD(show_disk_reserve, info->group.disk_reserve_bytes)
 TEXT_FIELD(show_checkpoint_status, info->group.is_checkpoint_failing ? "err" : "ok")
+/* BGSAVE makes either. */
+TEXT_FIELD(show_save_status,
+           info->group.is_checkpoint_failing || info->group.is_backup_failing ? "err" : "ok")
 NUMBER_FIELD(show_checkpoint_running, info->group.is_checkpoint_running)
 NUMBER_FIELD(show_checkpoints, info->group.checkpoints)
 NUMBER_FIELD(show_checkpoint_number, info->group.checkpoint_number)
@@ -428,7 +431,7 @@ static const struct info_row rows[] = {
     {"Persistence", "rdb_changes_since_last_save", show_changes, NULL},
     {"Persistence", "rdb_bgsave_in_progress", show_is_saving, NULL},
     {"Persistence", "rdb_last_save_time", show_last_save, NULL},
-    {"Persistence", "rdb_last_bgsave_status", show_checkpoint_status, NULL},
+    {"Persistence", "rdb_last_bgsave_status", show_save_status, NULL},
     {"Persistence", "rdb_last_bgsave_time_sec", show_last_save_took_s, NULL},
     {"Persistence", "rdb_current_bgsave_time_sec", NULL, "-1"},
     {"Persistence", "rdb_saves", show_checkpoints, NULL},

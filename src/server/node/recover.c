@@ -83,8 +83,8 @@ static void add_advice(struct diag *diag)
     size_t len = strlen(diag->text);
     snprintf(
         diag->text + len, sizeof(diag->text) - len,
-        ". What is damaged was left as it is: keep a copy of the directory, then restore it from "
-        "a backup");
+        ". What is damaged was left as it is: keep a copy of the directory, then restore a backup, "
+        "or see what 'ferric-check verify' and 'repair' can do");
 }
 
 int server_recover(struct server *server, struct diag *diag)

@@ -245,7 +245,8 @@ def test_bgsave_makes_a_backup_where_backup_dir_says(start, start_on, tmp_path):
     assert int(info["backup_last_time"]) > 0
     assert (info["backup_last_status"], info["rdb_last_bgsave_status"]) == ("ok", "ok")
     names = sorted(os.listdir(tmp_path / "backups"))
-    assert all(re.fullmatch(r"ferric-[\d-]{10}T[\d:]{8}\.\d{3}[+-]\d\d:\d\d", name) for name in names)
+    pattern = r"ferric-[\d-]{10}T[\d:]{8}\.\d{3}[+-]\d\d:\d\d"
+    assert all(re.fullmatch(pattern, name) for name in names)
     for name in names:
         assert storage.held(start_on(tmp_path / "backups" / name).connect()) == state
 
