@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bitcask/merge.h"
 
+#include <errno.h>
 #include <inttypes.h>
 
 #include "base/assert.h"
@@ -145,7 +146,7 @@ void bitcask_merge_stop(struct bitcask_merge *merge)
 
 int bitcask_merge_error(const struct bitcask_merge *merge)
 {
-    return merge->write_error;
+    return merge->write_error != 0 ? merge->write_error : merge->read_error;
 }
 
 struct merge_stats bitcask_merge_stats(const struct bitcask_merge *merge)
@@ -165,6 +166,15 @@ static void add_item(struct merge_slice *slice, const struct datafile_cursor_rec
         .key_at = (size_t)(at->record.key.data - at->bytes.data),
     };
     buf_append_slice(&slice->bytes, at->bytes);
+}
+
+/* A record may be as large as a value. */
+static int make_room(struct bitcask_merge *merge, struct merge_slice *slice, size_t size)
+{
+    if (buf_try_reserve(&slice->bytes, size) == 0)
+        return 0;
+    return diag_set(&merge->read_diag, -ENOMEM, "%s: no memory for the record of %zu bytes",
+                    merge->cursor.df->path, size);
 }
 
 /* The bytes have stopped moving: keys and values are found again. */
@@ -208,8 +218,12 @@ static void read_slice(struct bitcask_merge *merge, struct merge_slice *slice)
         if (merge->read_error != 0)
             break;
         read += at.bytes.len;
-        if (at.record.kind != RECORD_PAD)
-            add_item(slice, &at, merge->cursor.df->id);
+        if (at.record.kind == RECORD_PAD)
+            continue;
+        merge->read_error = make_room(merge, slice, at.bytes.len);
+        if (merge->read_error != 0)
+            break;
+        add_item(slice, &at, merge->cursor.df->id);
     }
     merge->stats.bytes_read += read;
     settle_slices(slice);
@@ -463,7 +477,7 @@ static enum merge_state finish(struct bitcask_merge *merge, struct diag *diag)
     if (merge->output_count > 0)
         bc->is_dirty = true;
     if (merge->read_error != 0) {
-        merge->inputs[merge->input]->is_damaged = true;
+        merge->inputs[merge->input]->is_damaged = merge->read_error == ERR_CORRUPT;
         if (diag != NULL)
             *diag = merge->read_diag;
     }

@@ -74,7 +74,7 @@ enum merge_state {
 
 /* Takes a run back. Fills diag when STALLED, and when STOPPED by a failure. */
 enum merge_state bitcask_merge_done(struct bitcask_merge *merge, struct diag *diag);
-/* Why it is STALLED. */
+/* Why it is STALLED, or STOPPED by itself: ERR_CORRUPT, or what may be over the next time. */
 int bitcask_merge_error(const struct bitcask_merge *merge);
 
 struct merge_stats {

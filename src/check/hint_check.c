@@ -12,6 +12,7 @@
 
 #define KEY_SHOWN        200
 #define DIFFERENCES_TOLD 20
+#define LOST_TOLD        100 /* records that stood in what is damaged, but for a report that is kept */
 
 void tell_record(struct report *report, const char *how, const struct record *record)
 {
@@ -128,6 +129,8 @@ static void tell_lost(struct comparison *comparison, const struct record *record
 {
     struct report *report = comparison->check->report;
     comparison->in_damage++;
+    if (comparison->in_damage > LOST_TOLD && report->copy == NULL)
+        return;
     if (!comparison->is_headed)
         report_detail(report, "%s: by its hint, there stood", comparison->check->df->path);
     comparison->is_headed = true;
@@ -177,6 +180,9 @@ int hint_check_end(struct hint_check *check, struct walk *walk, struct diag *dia
     int rc = hint_read(check->fs, check->df, &covered, on_compared, &comparison, diag);
     if (rc != 0)
         return rc;
+    if (comparison.in_damage > LOST_TOLD && check->report->copy == NULL)
+        report_detail(check->report, "and %" PRIu64 " more; the report of a repair has them all",
+                      comparison.in_damage - LOST_TOLD);
     if (comparison.agreeing < check->found.count) {
         check->is_bad = true;
         report_damage(check->report, "%s: its hint lacks %" PRIu64 " records that it should have",

@@ -11,6 +11,10 @@
 #include "base/diag.h"
 #include "engine/group.h"
 
+/* A file in the target from before its first folder to after its manifest: without it, what an
+ * interruption leaves could look like the directory of a server that has never run. */
+#define BACKUP_MARKER "unfinished-backup"
+
 struct group_backup_request {
     struct loop_post post;
     struct loop_post back;

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "bitcask/datafile.h"
 #include "engine/engine_internal.h"
+#include "engine/group_backup.h"
 #include "os/thread.h"
 
 #define PATH_SIZE    4096
@@ -100,7 +101,15 @@ static int refuse_data(const struct group_options *options, struct diag *diag)
 {
     struct data_search search = {.options = options};
     char path[PATH_SIZE];
-    int rc = path_of(path, options->dir, "data", diag);
+    struct fs_stat st;
+    int rc = path_of(path, options->dir, BACKUP_MARKER, diag);
+    if (rc == 0 && fs_stat(options->os.fs, path, &st) == 0)
+        return diag_set(diag, ERR_CORRUPT,
+                        "%.300s holds a backup that was not finished: remove it, and start on "
+                        "another directory",
+                        options->dir);
+    if (rc == 0)
+        rc = path_of(path, options->dir, "data", diag);
     if (rc != 0)
         return rc;
     rc = fs_list(options->os.fs, path, look_into_shard, &search);

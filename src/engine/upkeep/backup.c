@@ -153,6 +153,37 @@ static int make_target(struct backup *backup)
     return rc == 0 ? 0 : fail_at(backup, rc, "cannot make the folder", dir);
 }
 
+static void marker_path(const struct backup *backup, char *to)
+{
+    snprintf(to, PATH_SIZE, "%s/" BACKUP_MARKER, backup->request->dir);
+}
+
+static int sync_dir(struct backup *backup, const char *path)
+{
+    int rc = fs_sync_dir(fs_of(backup), path);
+    return rc == 0 ? 0 : fail_at(backup, rc, "cannot sync", path);
+}
+
+static int set_marker(struct backup *backup)
+{
+    char path[PATH_SIZE];
+    struct file *file = NULL;
+    marker_path(backup, path);
+    int rc = fs_open(fs_of(backup), path, FS_WRITE | FS_CREATE, &file);
+    file_unref(file);
+    return rc == 0 ? sync_dir(backup, backup->request->dir)
+                   : fail_at(backup, rc, "cannot write", path);
+}
+
+static int remove_marker(struct backup *backup)
+{
+    char path[PATH_SIZE];
+    marker_path(backup, path);
+    int rc = fs_unlink(fs_of(backup), path);
+    return rc == 0 ? sync_dir(backup, backup->request->dir)
+                   : fail_at(backup, rc, "cannot remove", path);
+}
+
 /* Is there room for what is copied? On our own volume so much must stay free that writes go on. */
 static int check_room(struct backup *backup)
 {
@@ -198,14 +229,10 @@ static void remove_all(struct backup *backup)
     }
     snprintf(path, sizeof(path), "%s/data", dir);
     IGNORE(fs_rmdir(fs, path), "as far as it was made");
+    marker_path(backup, path);
+    IGNORE(fs_unlink(fs, path), "the last, so that half of it is never taken for none");
     if (backup->has_made_dir)
         IGNORE(fs_rmdir(fs, dir), "what else is in it is not ours");
-}
-
-static int sync_dir(struct backup *backup, const char *path)
-{
-    int rc = fs_sync_dir(fs_of(backup), path);
-    return rc == 0 ? 0 : fail_at(backup, rc, "cannot sync", path);
 }
 
 static int take_shard(struct backup *backup, uint32_t shard)
@@ -241,6 +268,8 @@ static int take_all(struct backup *backup)
     if (rc == 0)
         rc = check_room(backup);
     if (rc == 0)
+        rc = set_marker(backup);
+    if (rc == 0)
         rc = make_dir(backup, path);
     for (uint32_t i = 0; i < backup->manifest.shard_count && rc == 0; i++)
         rc = take_shard(backup, i);
@@ -256,7 +285,8 @@ static int take_all(struct backup *backup)
         return rc;
     /* After this has failed the manifest may be there or not: all of it stays. */
     backup->manifest.begins_log = true;
-    return manifest_save(fs_of(backup), dir, &backup->manifest, &backup->request->diag);
+    rc = manifest_save(fs_of(backup), dir, &backup->manifest, &backup->request->diag);
+    return rc == 0 ? remove_marker(backup) : rc;
 }
 
 static void run_backup(struct pool_job *job)

@@ -135,10 +135,13 @@ static void end_merge(struct shard *shard, enum merge_state state, const struct 
             add_to(&shard->stats.upkeep.merge_freed_bytes, stats.bytes_total - stats.bytes_written);
     } else if (diag->text[0] != '\0') {
         add_to(&shard->stats.upkeep.merges_failed, 1);
+        bool is_damage = bitcask_merge_error(upkeep->merge) == ERR_CORRUPT;
         group_log(shard->group, '#',
                   "a merge ended early: %s. The file is left as it is, and nothing is lost by "
-                  "this. Stop the server and run ferric-check on its directory",
-                  diag->text);
+                  "this. %s",
+                  diag->text,
+                  is_damage ? "Stop the server and run ferric-check on its directory"
+                            : "It will be tried again");
     }
     upkeep->was_in_vain = stats.bytes_written > stats.bytes_total / 10 * 9;
     bitcask_merge_free(upkeep->merge);
