@@ -152,14 +152,15 @@ static bool has_name(struct simdisk *disk, const char *path)
 static void check_copy(struct simlife *life, struct simdisk *disk)
 {
     struct diag diag = {.text = ""};
-    if (!has_name(disk, COPY "/data/shard_0/00001.log") && !has_name(disk, COPY "/manifest"))
+    if (!has_name(disk, COPY "/" BACKUP_MARKER) && !has_name(disk, COPY "/data") &&
+        !has_name(disk, COPY "/manifest"))
         return;
     struct simnode_options options = options_of(life);
     options.dir = COPY;
     options.shard_count = 0;
     bool is_whole = has_name(disk, COPY "/manifest");
     struct simnode *node = simnode_open(&options, disk, &diag);
-    if (!is_whole && node == NULL && strstr(diag.text, COPY "/manifest") != NULL)
+    if (!is_whole && node == NULL && strstr(diag.text, "backup that was not finished") != NULL)
         return;
     if (node == NULL || !is_whole)
         simlife_fail(life, node == NULL ? diag.text : "an unfinished copy was started");

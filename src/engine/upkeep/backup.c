@@ -229,8 +229,10 @@ static void remove_all(struct backup *backup)
     }
     snprintf(path, sizeof(path), "%s/data", dir);
     IGNORE(fs_rmdir(fs, path), "as far as it was made");
+    /* The marker last, and durably so: half of it is never taken for none. */
     marker_path(backup, path);
-    IGNORE(fs_unlink(fs, path), "the last, so that half of it is never taken for none");
+    if (fs_sync_dir(fs, dir) == 0)
+        IGNORE(fs_unlink(fs, path), "then it is refused");
     if (backup->has_made_dir)
         IGNORE(fs_rmdir(fs, dir), "what else is in it is not ours");
 }
