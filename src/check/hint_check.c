@@ -12,7 +12,7 @@
 
 #define KEY_SHOWN        200
 #define DIFFERENCES_TOLD 20
-#define LOST_TOLD        100 /* records that stood in what is damaged, but for a report that is kept */
+#define LOST_TOLD        100 /* records of a damaged file, unless the report is kept */
 
 void tell_record(struct report *report, const char *how, const struct record *record)
 {

@@ -66,13 +66,18 @@ def episode(seed, number):
     steps, left = [(0, PROLOGUE)], EPISODE_COMMANDS
     queueing = [False] * len(PROTOCOLS)
     watching = [False] * len(PROTOCOLS)
+    queued = [set() for _ in PROTOCOLS]  # the words of the transaction so far
     while left > 0:
         number, commands = draw.randrange(len(PROTOCOLS)), []
         for _ in range(min(left, draw.choice(PIPELINE))):
             may_be_watched = queueing[number] or any(watching)
-            commands.append(command(draw, now, queueing[number], may_be_watched))
+            argv = command(draw, now, queueing[number], may_be_watched)
+            while queueing[number] and any(watching) and may_vanish(argv, queued[number]):
+                argv = command(draw, now, queueing[number], may_be_watched)
+            commands.append(argv)
             watching[number] = is_watching(commands[-1], watching[number], queueing[number])
             queueing[number] = is_queueing(commands[-1], queueing[number])
+            queued[number] = queued[number] | set(argv[1:]) if queueing[number] else set()
         steps.append((number, commands))
         left -= len(commands)
     return steps
@@ -106,6 +111,18 @@ def is_silent_growth(argv):
     """Perhaps a BITFIELD that has made a string longer and failed otherwise: Redis and Valkey call
     that no change, for WATCH, replicas and the file alike; here it is one."""
     return argv[0] == b"BITFIELD" and any(word.upper() == b"FAIL" for word in argv)
+
+
+REMOVING = {b"DEL", b"UNLINK", b"GETDEL", b"GETEX", b"RENAME", b"RENAMENX", b"MOVE", b"BITOP",
+            b"EXPIRE", b"PEXPIRE", b"EXPIREAT", b"PEXPIREAT", b"RESTORE"}
+EMPTYING = {b"FLUSHDB", b"FLUSHALL", b"SWAPDB"}
+
+
+def may_vanish(argv, queued):
+    """Perhaps a key that a transaction makes and takes away again: to Redis and Valkey that is a
+    change for WATCH, though nobody can have seen it; here it is none (R27)."""
+    name = argv[0].upper()
+    return name in EMPTYING or (name in REMOVING and not queued.isdisjoint(argv[1:]))
 
 
 def is_for_the_past(argv, now):
