@@ -93,6 +93,12 @@ void buf_append_format(struct buf *buf, const char *format, ...)
     buf->len += (size_t)size;
 }
 
+void buf_terminate(struct buf *buf)
+{
+    buf_reserve(buf, 1);
+    buf->data[buf->len] = '\0';
+}
+
 void buf_drop_front(struct buf *buf, size_t len)
 {
     ASSERT(len <= buf->len);

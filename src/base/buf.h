@@ -34,6 +34,9 @@ void buf_append_str(struct buf *buf, const char *text);
 void buf_append_byte(struct buf *buf, uint8_t byte);
 void buf_append_format(struct buf *buf, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/* Puts a zero behind the bytes, which does not count: data is a C string until the next change. */
+void buf_terminate(struct buf *buf);
+
 /* Appends `len` uninitialised bytes and returns where they begin. */
 uint8_t *buf_extend(struct buf *buf, size_t len);
 

@@ -544,6 +544,27 @@ static void set_event_flags(struct buf *text, struct slice flags)
     event_flags_format(classes, text);
 }
 
+static void set_text(enum config_id id, struct buf *text, const struct slice *args, size_t count)
+{
+    if (id == CONF_CLIENT_OUTPUT_LIMIT) {
+        set_output_limits(text, args, count);
+    } else if (id == CONF_NOTIFY_EVENTS) {
+        set_event_flags(text, args[0]);
+    } else if (id == CONF_LATENCY_PERCENTILES) {
+        text->len = 0;
+        IGNORE(read_percentiles(args, count, text, NULL), "has been checked");
+    } else {
+        text->len = 0;
+        for (size_t i = 0; i < count; i++) {
+            if (i > 0)
+                buf_append_byte(text, ' ');
+            buf_append_slice(text, args[i]);
+        }
+    }
+    /* Here, and not when it is asked for: other threads read it. */
+    buf_terminate(text);
+}
+
 int config_set(struct config *config, enum config_id id, const struct slice *args, size_t count,
                struct diag *diag)
 {
@@ -557,30 +578,14 @@ int config_set(struct config *config, enum config_id id, const struct slice *arg
     }
     struct config_value *value = &config->values[id];
     value->number = number;
-    if (id == CONF_CLIENT_OUTPUT_LIMIT) {
-        set_output_limits(&value->text, args, count);
-    } else if (id == CONF_NOTIFY_EVENTS) {
-        set_event_flags(&value->text, args[0]);
-    } else if (config_row(id)->kind == CONFIG_TEXT) {
-        value->text.len = 0;
-        if (id == CONF_LATENCY_PERCENTILES)
-            return read_percentiles(args, count, &value->text, diag);
-        for (size_t i = 0; i < count; i++) {
-            if (i > 0)
-                buf_append_byte(&value->text, ' ');
-            buf_append_slice(&value->text, args[i]);
-        }
-    }
+    if (config_row(id)->kind == CONFIG_TEXT)
+        set_text(id, &value->text, args, count);
     return 0;
 }
 
 const char *config_text(const struct config *config, enum config_id id)
 {
-    /* The terminating zero lies behind len. */
-    struct buf *text = (struct buf *)(uintptr_t)&config->values[id].text;
-    buf_reserve(text, 1);
-    text->data[text->len] = '\0';
-    return (const char *)text->data;
+    return (const char *)config->values[id].text.data;
 }
 
 void config_format(const struct config *config, enum config_id id, struct buf *to)
@@ -654,6 +659,7 @@ struct config *config_new(void)
     for (size_t i = 0; i < CONFIG_ROWS; i++) {
         const struct config_row *row = config_row((enum config_id)i);
         ASSERT(row->name != NULL);
+        buf_terminate(&config->values[i].text);
         struct slice words[CONFIG_MAX_WORDS];
         size_t count = config_words(row, slice_str(row->initial), words);
         int rc = config_set(config, (enum config_id)i, words, count, NULL);

@@ -6,7 +6,8 @@ mortal   keys that expire meanwhile: for each the states that the replies so far
 pending  units that were sent, or are about to be, and have no whole reply yet, in order
 
 After a crash the server's state must be `keys` after the first k of the pending units, for one k
-(compare()). A reply that is no refusal must be the one that the model gives (answered()).
+(compare()); but those that may grow have been refused if the disk was full (is_pressed), whatever
+became of the others. A reply that is no refusal must be the one that the model gives (answered()).
 """
 
 import collections
@@ -52,6 +53,7 @@ class Client:
         self.pair_seen = 0  # the highest that anybody has seen
         self.acked = 0
         self.refused = 0
+        self.is_pressed = False  # since before the first of the pending units was sent
 
     # ---- Replies
 
@@ -139,7 +141,7 @@ class Client:
         settling = Settling(self, observed, now)
         feasible = []
         for k in range(len(unknown) + 1):
-            if k > 0:
+            if k > 0 and not (self.is_pressed and unknown[k - 1].may_grow()):
                 settling.apply(unknown[k - 1])
             if not settling.wrong:
                 feasible.append(dict(settling.raised))
@@ -176,6 +178,7 @@ class Client:
             found = observed[name]
             self.mortal[name] = [(found[0], found[1], found[1]) if found else None]
         self.pending.clear()
+        self.is_pressed = False
         self.raised.clear()
 
     # ---- Telling

@@ -120,6 +120,13 @@ class Scene:
             self.run(FULL_SECONDS, lambda: is_short_of_space(connection))
             check(is_short_of_space(connection), f"no pressure: {persistence(connection)}")
 
+    def run_pressed(self):
+        """What has no reply yet has been sent to a server that takes no growth."""
+        self.load.drain()
+        for client in self.campaign.clients:
+            client.is_pressed = True
+        self.run(1)
+
     def kill(self):
         self.server.kill()
         self.load.close()
@@ -240,6 +247,7 @@ def killed_on_the_full_disk(it):
     """It must start again there, too: reads at once, writes when there is room."""
     it.start()
     it.fill()
+    it.run_pressed()
     it.kill()
     it.server.start()
     it.disk.give_room()
@@ -321,7 +329,7 @@ def stopped_on_the_full_disk(it):
     """SIGTERM there ends the process; nothing is lost, whether its checkpoint succeeds or not."""
     it.start()
     it.fill()
-    it.load.drain()
+    it.run_pressed()
     it.server.process.terminate()
     it.load.run(lambda: it.server.process.poll() is not None, lambda: True)
     status = it.server.process.wait(timeout=60)

@@ -68,12 +68,12 @@ class Moment:
     """Drawn from a seed: `seconds` at the latest, and maybe the nth event of a kind before, or the
     nth call, of which there are about `calls`."""
 
-    def __init__(self, rng, longest, calls):
+    def __init__(self, rng, longest, calls, kind=None):
         self.seconds = longest * rng.random() ** 1.5
         self.pattern = None
         self.nth = 0
         self.ending = rng.choice(ENDINGS)
-        kind = rng.choices(["time", "event", "call"], [4, 3, 3])[0]
+        kind = kind or rng.choices(["time", "event", "call"], [4, 3, 3])[0]
         self.is_call = kind == "call"
         if kind != "time":
             self.seconds = longest

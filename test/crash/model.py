@@ -325,6 +325,12 @@ def execute(keys, db, args, now):
 # ---- Units ---------------------------------------------------------------------------------------
 
 
+GROWING = {
+    "set", "setnx", "setex", "psetex", "getset", "append", "setrange", "incr", "incrby", "decrby",
+    "incrbyfloat", "copy", "mset", "msetnx",
+}  # by Redis's flag denyoom
+
+
 class Unit:
     """What takes effect at once: one command, or MULTI ... EXEC. `steps` are (db, arguments)."""
 
@@ -352,6 +358,9 @@ class Unit:
         if db != self.steps[0][0]:
             requests.append(("select", self.steps[0][0]))
         return [*requests, ("exec",)]
+
+    def may_grow(self):
+        return any(args[0] in GROWING for _, args in self.steps)
 
     def run(self, keys, now):
         """The replies that must come, one for each request."""

@@ -87,6 +87,13 @@ class Plan:
         if rng.random() < 0.35:
             self.recovery_kills = [Moment(rng, 0.15, 100) for _ in range(rng.randint(1, 3))]
 
+    def aim(self, missing, longest):
+        """At the ends that chance has not brought about on a machine that is busy otherwise."""
+        for kind, name in (("event", "killed by event"), ("call", "killed in a call")):
+            if name in missing:
+                self.end = "kill"
+                self.moment = Moment(self.rng, longest, 20, kind)
+
     def __repr__(self):
         kills = f", killed in recovery: {self.recovery_kills}" if self.recovery_kills else ""
         cold = ", cold" if self.is_forgetting else ""
@@ -313,6 +320,8 @@ def main():
                         campaign.finish()
                     campaign.begin_generation(clients)
                 plan = Plan(seed, nth, longest)
+                if nth >= rounds:
+                    plan.aim(campaign.missing(), longest)
                 print(f"round {nth}: {plan}", flush=True)
                 campaign.run(plan)
             campaign.finish()

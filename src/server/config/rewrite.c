@@ -207,6 +207,7 @@ static struct config *copy_of(struct config *config)
         copy->values[i].number = config->values[i].number;
         copy->values[i].text.len = 0;
         buf_append_slice(&copy->values[i].text, buf_slice(&config->values[i].text));
+        buf_terminate(&copy->values[i].text);
     }
     lock_drop(&config->lock);
     return copy;

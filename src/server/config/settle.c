@@ -17,6 +17,7 @@ static int settle_dir(struct config *config, struct diag *diag)
         return diag_set(diag, rc, "'dir': the working directory cannot be told: %s", err_text(rc));
     }
     buf_fini(text);
+    buf_terminate(&path);
     *text = path;
     return 0;
 }
