@@ -25,6 +25,7 @@ struct seglog_seen {
     uint32_t room; /* size and padding */
     enum frame_kind kind;
     uint32_t count; /* entries */
+    uint32_t nth;   /* of its segment's frames */
     uint64_t sequence;
     uint64_t durable;     /* up to this sequence it vouches */
     uint64_t first_index; /* of the first entry, or that the next entry will have */
