@@ -56,6 +56,12 @@ enum { FLAG_EXPIRE = 1, FLAG_COLLECTION = 2, FLAGS_KNOWN = 3 };
 
 static const uint8_t hint_magic[8] = {'F', 'e', 'r', 'r', 'H', 'i', 'n', 't'};
 
+bool hint_is_one(struct slice bytes)
+{
+    return bytes.len >= sizeof(hint_magic) &&
+           memcmp(bytes.data, hint_magic, sizeof(hint_magic)) == 0;
+}
+
 /* `<file without .log><suffix>`; the caller's. */
 static char *path_beside(const struct datafile *df, const char *suffix)
 {
@@ -65,11 +71,10 @@ static char *path_beside(const struct datafile *df, const char *suffix)
     return (char *)buf_take(&path).data;
 }
 
-static uint64_t block_check(const struct datafile *df, const uint8_t *block, size_t size,
-                            uint64_t off)
+static uint64_t block_check(uint64_t uid, const uint8_t *block, size_t size, uint64_t off)
 {
     const size_t skipped = BLOCK_AT_SIZE;
-    return hash_check(slice_of(block + skipped, size - skipped)) ^ hash_mix(df->uid, off);
+    return hash_check(slice_of(block + skipped, size - skipped)) ^ hash_mix(uid, off);
 }
 
 /* ---- Writing ---- */
@@ -96,7 +101,7 @@ static int put_block(struct hint_writer *writer)
     size_t size = writer->block.len;
     put_u32(block + BLOCK_AT_SIZE, (uint32_t)(size - BLOCK_HEADER));
     put_u32(block + BLOCK_AT_COUNT, writer->block_count);
-    put_u64(block + BLOCK_AT_CHECK, block_check(writer->df, block, size, writer->off));
+    put_u64(block + BLOCK_AT_CHECK, block_check(writer->df->uid, block, size, writer->off));
     size_t done = 0;
     int rc = file_write_full(writer->file, block, size, writer->off, &done);
     writer->off += size;
@@ -207,9 +212,10 @@ int hint_write(struct fs *fs, struct datafile *df, uint64_t covered, struct diag
 /* ---- Reading ---- */
 
 struct hint_reader {
-    const struct datafile *df;
+    const struct datafile *df; /* NULL: whichever the header names */
     struct file *file;
-    char *path;
+    const char *path;
+    uint64_t uid;
     uint64_t length;  /* of the data file, as far as it counts */
     uint64_t covered; /* as the header says */
     uint64_t size;    /* of the hint */
@@ -247,14 +253,15 @@ static int read_header(struct hint_reader *reader)
         return rc;
     const struct datafile *df = reader->df;
     if (get_u64(header + AT_CHECK) != hash_check(slice_of(header, AT_CHECK)) ||
-        memcmp(header + AT_MAGIC, hint_magic, sizeof(hint_magic)) != 0)
+        !hint_is_one(slice_of(header, HEADER_SIZE)))
         return corrupt(reader, "the header is corrupt");
     if (get_u32(header + AT_VERSION) != HINT_VERSION)
         return diag_set(reader->diag, ERR_VERSION, "%s: written by another version of this program",
                         reader->path);
     reader->covered = get_u64(header + AT_COVERED);
-    if (get_u32(header + AT_SHARD) != df->shard || get_u32(header + AT_ID) != df->id ||
-        get_u64(header + AT_UID) != df->uid)
+    reader->uid = get_u64(header + AT_UID);
+    if (df != NULL && (get_u32(header + AT_SHARD) != df->shard ||
+                       get_u32(header + AT_ID) != df->id || reader->uid != df->uid))
         return corrupt(reader, "the hint belongs to another file");
     if (get_u32(header + AT_ZERO) != 0 || !bytes_are_zero(header + AT_ZEROS, AT_CHECK - AT_ZEROS) ||
         reader->covered < DATAFILE_HEADER_SIZE || !is_aligned(reader->covered, DATAFILE_BLOCK))
@@ -280,7 +287,7 @@ static int read_block(struct hint_reader *reader, uint32_t *out_count)
     rc = read_exactly(reader, reader->block.data, BLOCK_HEADER + size);
     if (rc != 0)
         return rc;
-    if (check != block_check(reader->df, reader->block.data, reader->block.len, reader->off))
+    if (check != block_check(reader->uid, reader->block.data, reader->block.len, reader->off))
         return corrupt(reader, "a block is corrupt");
     return 0;
 }
@@ -383,23 +390,33 @@ static int open_hint(struct hint_reader *reader, struct fs *fs)
     return rc;
 }
 
+static int read_hint(struct hint_reader *reader, struct fs *fs, uint64_t *io_covered)
+{
+    reader->length = *io_covered;
+    reader->data_end = DATAFILE_HEADER_SIZE;
+    int rc = open_hint(reader, fs);
+    if (rc == 0)
+        rc = read_all(reader);
+    if (rc == 0 && reader->covered < *io_covered)
+        *io_covered = reader->covered;
+    file_unref(reader->file);
+    buf_fini(&reader->block);
+    return rc;
+}
+
 int hint_read(struct fs *fs, const struct datafile *df, uint64_t *io_covered,
               datafile_visit_fn visit, void *ctx, struct diag *diag)
 {
-    struct hint_reader reader = {.df = df,
-                                 .path = path_beside(df, HINT_SUFFIX),
-                                 .length = *io_covered,
-                                 .data_end = DATAFILE_HEADER_SIZE,
-                                 .visit = visit,
-                                 .ctx = ctx,
-                                 .diag = diag};
-    int rc = open_hint(&reader, fs);
-    if (rc == 0)
-        rc = read_all(&reader);
-    if (rc == 0 && reader.covered < *io_covered)
-        *io_covered = reader.covered;
-    file_unref(reader.file);
-    buf_fini(&reader.block);
-    mem_free(reader.path);
+    char *path = path_beside(df, HINT_SUFFIX);
+    struct hint_reader reader = {.df = df, .path = path, .visit = visit, .ctx = ctx, .diag = diag};
+    int rc = read_hint(&reader, fs, io_covered);
+    mem_free(path);
     return rc;
+}
+
+int hint_read_alone(struct fs *fs, const char *path, uint64_t *io_covered, datafile_visit_fn visit,
+                    void *ctx, struct diag *diag)
+{
+    struct hint_reader reader = {.path = path, .visit = visit, .ctx = ctx, .diag = diag};
+    return read_hint(&reader, fs, io_covered);
 }

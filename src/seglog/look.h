@@ -104,6 +104,9 @@ bool seglog_parse_name(const char *name, uint64_t *out_number, bool *out_is_temp
 /* "<dir>/<name>", to be freed. */
 char *seglog_path(const char *dir, uint64_t number);
 
+/* Is it a segment, by the first bytes of a file alone? */
+bool seglog_is_segment(struct slice bytes);
+
 struct seglog_segment {
     uint64_t number;
     uint64_t group_id;
