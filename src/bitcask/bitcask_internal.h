@@ -126,6 +126,12 @@ void bitcask_remove_file(struct bitcask *bc, struct datafile *df);
 /* An empty file with the next id, in no table yet. */
 struct datafile *bitcask_new_file(struct bitcask *bc);
 
+typedef bool (*bitcask_file_fn)(const struct bitcask *bc, const struct datafile *df,
+                                const void *ctx);
+/* Of a record in any file that is not left out; UINT64_MAX: there is none. */
+uint64_t bitcask_lowest_index(const struct bitcask *bc, bitcask_file_fn is_left_out,
+                              const void *ctx);
+
 /* Takes a file out of the table and of what is named from the next mark on; its names go when that
  * is durable (R2). */
 void bitcask_retire_file(struct bitcask *bc, struct datafile *df);

@@ -52,8 +52,6 @@ enum {
     ENTRY_AT_KEY_LEN = 26
 };
 
-enum { FLAG_EXPIRE = 1, FLAG_COLLECTION = 2, FLAGS_KNOWN = 3 };
-
 static const uint8_t hint_magic[8] = {'F', 'e', 'r', 'r', 'H', 'i', 'n', 't'};
 
 bool hint_is_one(struct slice bytes)
@@ -113,27 +111,19 @@ static int put_entry(void *ctx, const struct record *record, uint64_t off, size_
 {
     struct hint_writer *writer = ctx;
     (void)size;
-    bool has_expiry = record->expire_at_ms != 0;
-    bool has_collection = record->collection.position != 0 || record->collection.counter != 0;
-    uint8_t *at = buf_extend(&writer->block, ENTRY_FIXED);
+    uint8_t flags = record_flags(record);
+    uint8_t *at = buf_extend(&writer->block, ENTRY_FIXED + record_extra_size(flags));
     put_u32(at + ENTRY_AT_OFF, (uint32_t)off);
     put_u32(at + ENTRY_AT_VALUE_LEN, (uint32_t)record->value.len);
     put_u64(at + ENTRY_AT_POSITION, record->position);
     put_u32(at + ENTRY_AT_REVISION, record->revision);
     at[ENTRY_AT_KIND] = (uint8_t)record->kind;
     at[ENTRY_AT_TYPE] = record->type;
-    at[ENTRY_AT_FLAGS] =
-        (uint8_t)((has_expiry ? FLAG_EXPIRE : 0) | (has_collection ? FLAG_COLLECTION : 0));
+    at[ENTRY_AT_FLAGS] = flags;
     at[ENTRY_AT_PROMOTION] = record->promotion;
     put_u16(at + ENTRY_AT_DB_ID, record->db_id);
     put_u16(at + ENTRY_AT_KEY_LEN, (uint16_t)record->key.len);
-    if (has_expiry)
-        put_u64(buf_extend(&writer->block, 8), record->expire_at_ms);
-    if (has_collection) {
-        at = buf_extend(&writer->block, 12);
-        put_u64(at, record->collection.position);
-        put_u32(at + 8, record->collection.counter);
-    }
+    record_put_extra(record, at + ENTRY_FIXED);
     buf_append_slice(&writer->block, record->key);
     writer->count++;
     writer->block_count++;
@@ -299,10 +289,9 @@ static size_t get_entry(const uint8_t *at, size_t left, struct record *out)
         return 0;
     uint8_t flags = at[ENTRY_AT_FLAGS];
     size_t key_len = get_u16(at + ENTRY_AT_KEY_LEN);
-    size_t fixed = ENTRY_FIXED + ((flags & FLAG_EXPIRE) != 0 ? 8u : 0u) +
-                   ((flags & FLAG_COLLECTION) != 0 ? 12u : 0u);
+    size_t fixed = ENTRY_FIXED + record_extra_size(flags);
     uint8_t kind = at[ENTRY_AT_KIND];
-    if ((flags & ~FLAGS_KNOWN) != 0 || left < fixed + key_len || kind < RECORD_PUT ||
+    if ((flags & ~RECORD_FLAGS) != 0 || left < fixed + key_len || kind < RECORD_PUT ||
         kind > RECORD_FLUSH)
         return 0;
     *out = (struct record){.kind = (enum record_kind)kind,
@@ -312,17 +301,7 @@ static size_t get_entry(const uint8_t *at, size_t left, struct record *out)
                            .revision = get_u32(at + ENTRY_AT_REVISION),
                            .position = get_u64(at + ENTRY_AT_POSITION),
                            .value = slice_of(NULL, get_u32(at + ENTRY_AT_VALUE_LEN))};
-    const uint8_t *next = at + ENTRY_FIXED;
-    if ((flags & FLAG_EXPIRE) != 0) {
-        out->expire_at_ms = get_u64(next);
-        next += 8;
-    }
-    if ((flags & FLAG_COLLECTION) != 0) {
-        out->collection.position = get_u64(next);
-        out->collection.counter = get_u32(next + 8);
-        next += 12;
-    }
-    out->key = slice_of(next, key_len);
+    out->key = slice_of(record_get_extra(flags, at + ENTRY_FIXED, out), key_len);
     return fixed + key_len;
 }
 

@@ -72,19 +72,14 @@ struct bitcask_merge {
 
 /* ---- Life ---- */
 
-static uint64_t lowest_outside(const struct bitcask *bc, const uint32_t *ids, size_t count)
+static bool is_input(const struct bitcask *bc, const struct datafile *df, const void *ctx)
 {
-    const struct file_table *table = bitcask_table(bc);
-    uint64_t lowest = UINT64_MAX;
-    for (size_t i = 0; i < table->count; i++) {
-        const struct datafile *df = table->entries[i].df;
-        bool is_input = false;
-        for (size_t j = 0; j < count; j++)
-            is_input |= ids[j] == df->id;
-        if (!is_input && df->lowest_index < lowest)
-            lowest = df->lowest_index;
-    }
-    return lowest;
+    const struct bitcask_merge *merge = ctx;
+    (void)bc;
+    bool found = false;
+    for (size_t i = 0; i < merge->input_count; i++)
+        found |= merge->inputs[i] == df;
+    return found;
 }
 
 static bool has_output(const struct bitcask *bc)
@@ -114,7 +109,7 @@ struct bitcask_merge *bitcask_merge_new(struct bitcask *bc, const uint32_t *ids,
         merge->inputs[i] = datafile_ref(df);
         merge->stats.bytes_total += df->append_off - DATAFILE_HEADER_SIZE;
     }
-    merge->outside_index = lowest_outside(bc, ids, count);
+    merge->outside_index = bitcask_lowest_index(bc, is_input, merge);
     for (size_t i = 0; i < ARRAY_COUNT(merge->slices); i++)
         merge->slices[i].items = mem_calloc(SLICE_RECORDS, sizeof(*merge->slices[i].items));
     return merge;

@@ -309,13 +309,11 @@ static void choose(struct shard *shard)
     size_t count =
         merge_choose(&settings, files, file_count, loop_wall_ms(shard->loop), takes_any, ids);
     uint64_t later_ms = count == 0 ? 0 : wait_ms(shard, &settings);
-    if (count == 0)
+    if (count == 0) {
         upkeep->is_asked = false;
-    if (count == 0 && settings.mode == MERGE_AGE)
-        upkeep_look_in(shard, HOUR_MS); /* files grow old while nothing happens */
-    else if (count == 0)
-        upkeep->wants_look = false;
-    else if (later_ms > 0)
+        if (settings.mode == MERGE_AGE)
+            upkeep_look_in(shard, HOUR_MS); /* files grow old while nothing happens */
+    } else if (later_ms > 0)
         upkeep_look_in(shard, later_ms);
     else if (!take_token_or_wait(shard))
         upkeep_look_in(shard, RETRY_MS);
