@@ -212,6 +212,9 @@ void upkeep_take_merge_back(struct shard *shard)
     case MERGE_STOPPED:
         end_merge(shard, state, &diag);
         break;
+    case MERGE_SUSPECT: /* R21 */
+        shard_fail_sync(shard, &diag);
+        break;
     default:
         UNREACHABLE("all states of a merge are listed");
     }
@@ -327,7 +330,8 @@ void upkeep_look_at_merges(struct shard *shard)
 {
     struct upkeep *upkeep = &shard->upkeep;
     struct group *group = shard->group;
-    if (atomic_load_explicit(&group->is_ending, memory_order_relaxed)) {
+    if (atomic_load_explicit(&group->is_ending, memory_order_relaxed) ||
+        atomic_load_explicit(&group->is_fatal, memory_order_relaxed)) {
         /* What is half made is named by nobody and goes with the next start. */
         if (upkeep->wants_no_merge != NULL)
             upkeep_end_wish(&upkeep->wants_no_merge, false);
