@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From the newest segment to the oldest, so that of several frames with that entry the last writer
- * is met first. Frames that a newer life of the log has made void do not count: every whole frame
- * says by its number in which sequence its own segment began, even if the OPEN there is lost.
+/* A frame says which index comes next. So behind the last one that says an index up to X + 1, X
+ * being the checkpoint's, nothing of the log up to X changes any more: all entries behind X stand
+ * in it or follow it, whatever was lost before; and if it has not X + 1 itself, there are none.
  *
- * A frame says which index comes next, so all entries behind the checkpoint stand in it or follow
- * it, whatever is lost before. Only a term or vote of the node may be among that: the OPEN of the
- * segment behind repeats it; without one the node takes the highest term that is seen. */
+ * The segments are walked from the newest to the oldest. Frames that a newer life of the log has
+ * made void do not count: every whole frame says by its number in which sequence its own segment
+ * began, even if the OPEN there is lost.
+ *
+ * Only a term or vote of the node may be among what was lost: the OPEN of the segment behind
+ * repeats it; without one the node takes the highest term that is seen. */
 #include "check/repair/front.h"
 
 #include "base/mem.h"
 
 struct search {
     uint64_t checkpoint;
-    uint64_t stop;  /* the sequence up to which frames follow each other */
     uint64_t limit; /* from this sequence on newer segments count */
+    uint64_t last;  /* the highest sequence of a frame that says an index up to the next one */
     struct front *front;
-    uint64_t next_sequence; /* behind the run */
-    uint64_t next_index;
+    uint64_t next_sequence;         /* behind the run */
     uint64_t epoch;                 /* of the run */
     bool has_state;                 /* the run has one of its own */
     struct seglog_hard_state state; /* the latest one that is seen */
@@ -56,9 +58,12 @@ static int on_frame(void *ctx, const struct seglog_seen *seen)
         search->highest = seen->sequence;
         search->begins = seen->sequence - seen->nth;
     }
-    bool is_first = seen->sequence > search->stop && seen->count > 0 &&
-                    seen->first_index <= search->checkpoint + 1 &&
-                    seen->first_index + seen->count > search->checkpoint + 1;
+    bool is_first = false;
+    if (seen->first_index <= search->checkpoint + 1 && seen->sequence > search->last) {
+        search->last = seen->sequence;
+        *search->front = (struct front){0};
+        is_first = seen->count > 0 && seen->first_index + seen->count > search->checkpoint + 1;
+    }
     if (is_first)
         begin_run(search, seen);
     bool is_in_run = is_first || continues_run(search, seen);
@@ -109,15 +114,16 @@ int front_find(const struct folder *folder, const struct log_verdict *verdict,
 {
     const struct seglog_judged *judged = &verdict->judged;
     struct search search = {.checkpoint = folder->manifest.index,
-                            .stop = judged->has_start ? judged->sequence : 0,
                             .limit = UINT64_MAX,
+                            .last = judged->has_start ? judged->sequence : 0,
                             .front = out_front};
     bool has_next = false;
     struct seglog_hard_state next = {0};
     *out_front = (struct front){0};
     for (size_t i = names->count; i-- > 0;) {
         bool is_temporary;
-        if (!seglog_parse_name(names->items[i], &search.number, &is_temporary) || is_temporary)
+        if (!seglog_parse_name(names->items[i], &search.number, &is_temporary) || is_temporary ||
+            search.number < judged->start_number)
             continue;
         search.state = judged->hard_state;
         search.highest = 0;
@@ -125,10 +131,8 @@ int front_find(const struct folder *folder, const struct log_verdict *verdict,
         int rc = walk(folder, names->items[i], &search, diag);
         if (rc != 0)
             return rc;
-        if (out_front->number != 0) {
+        if (out_front->number == search.number)
             settle_state(&search, verdict, has_next, &next);
-            return 0;
-        }
         if (search.highest != 0) {
             search.limit = search.begins;
             has_next = search.has_open;

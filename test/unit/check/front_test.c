@@ -23,7 +23,7 @@ struct spot {
 struct sound {
     struct spot frames[FRAMES_MAX];
     size_t count;
-    size_t first; /* with the entry behind the checkpoint; count: there is none */
+    size_t first; /* with the entry behind the checkpoint; SIZE_MAX: there is none */
     uint64_t checkpoint;
     uint64_t highest_term;
 };
@@ -33,9 +33,9 @@ static int note_frame(void *ctx, const struct seglog_seen *seen)
     struct sound *sound = ctx;
     uint64_t term = seen->term;
     assert_true(sound->count < FRAMES_MAX);
-    if (seen->count > 0 && seen->first_index <= sound->checkpoint + 1 &&
-        seen->first_index + seen->count > sound->checkpoint + 1)
-        sound->first = sound->count;
+    if (seen->first_index <= sound->checkpoint + 1)
+        sound->first =
+            seen->first_index + seen->count > sound->checkpoint + 1 ? sound->count : SIZE_MAX;
     sound->frames[sound->count++] = (struct spot){.segment = seen->segment,
                                                   .off = seen->off,
                                                   .sequence = seen->sequence,
