@@ -61,7 +61,8 @@ struct mark {
     struct bitcask_named *named; /* all files as of the mark */
     size_t named_count;
     struct bitcask_sync sync;
-    int failure; /* of a sync: sticky (B8) */
+    int failure;        /* of a sync: sticky (B8) */
+    const char *failed; /* path of what it was */
 };
 
 /* A file that a merge has replaced: see upkeep.c. */
@@ -126,6 +127,12 @@ void bitcask_remove_file(struct bitcask *bc, struct datafile *df);
 /* An empty file with the next id, in no table yet. */
 struct datafile *bitcask_new_file(struct bitcask *bc);
 
+typedef bool (*bitcask_file_fn)(const struct bitcask *bc, const struct datafile *df,
+                                const void *ctx);
+/* Of a record in any file that is not left out; UINT64_MAX: there is none. */
+uint64_t bitcask_lowest_index(const struct bitcask *bc, bitcask_file_fn is_left_out,
+                              const void *ctx);
+
 /* Takes a file out of the table and of what is named from the next mark on; its names go when that
  * is durable (R2). */
 void bitcask_retire_file(struct bitcask *bc, struct datafile *df);
@@ -160,6 +167,8 @@ void chunk_queue_close_tail(struct chunk_queue *queue);
 /* Gives up memory kept for the next chunk. */
 void chunk_queue_trim(struct chunk_queue *queue);
 
+/* No mark will succeed any more (B8). */
+void bitcask_note_failed_sync(struct bitcask *bc, int error, const char *path, struct diag *diag);
 /* Notes all files as they are now as what a manifest may name. */
 void mark_note_files(struct bitcask *bc);
 void mark_fini(struct mark *mark);

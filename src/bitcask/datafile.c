@@ -40,13 +40,19 @@ void datafile_header_encode(const struct datafile_header *header, struct buf *to
     put_u64(at + AT_HEADER_CHECK, hash_check(slice_of(at, AT_HEADER_CHECK)));
 }
 
+bool datafile_is_one(struct slice bytes)
+{
+    return bytes.len >= sizeof(header_magic) &&
+           memcmp(bytes.data, header_magic, sizeof(header_magic)) == 0;
+}
+
 int datafile_header_decode(struct slice block, struct datafile_header *out_header)
 {
     if (block.len != DATAFILE_HEADER_SIZE)
         return ERR_CORRUPT;
     const uint8_t *at = block.data;
     if (get_u64(at + AT_HEADER_CHECK) != hash_check(slice_of(at, AT_HEADER_CHECK)) ||
-        memcmp(at + AT_MAGIC, header_magic, sizeof(header_magic)) != 0)
+        !datafile_is_one(block))
         return ERR_CORRUPT;
     if (get_u32(at + AT_VERSION) != DATAFILE_VERSION)
         return ERR_VERSION;

@@ -63,6 +63,9 @@ void datafile_header_encode(const struct datafile_header *header, struct buf *to
 MUST_CHECK
 int datafile_header_decode(struct slice block, struct datafile_header *out_header);
 
+/* By the first bytes of a file alone. */
+bool datafile_is_one(struct slice bytes);
+
 /* `<dir>/<id><suffix>`, at least five digits; the caller's (mem_free). */
 #define DATAFILE_SUFFIX ".log"
 char *datafile_path(const char *dir, uint32_t id, const char *suffix);

@@ -52,9 +52,13 @@ enum {
     ENTRY_AT_KEY_LEN = 26
 };
 
-enum { FLAG_EXPIRE = 1, FLAG_COLLECTION = 2, FLAGS_KNOWN = 3 };
-
 static const uint8_t hint_magic[8] = {'F', 'e', 'r', 'r', 'H', 'i', 'n', 't'};
+
+bool hint_is_one(struct slice bytes)
+{
+    return bytes.len >= sizeof(hint_magic) &&
+           memcmp(bytes.data, hint_magic, sizeof(hint_magic)) == 0;
+}
 
 /* `<file without .log><suffix>`; the caller's. */
 static char *path_beside(const struct datafile *df, const char *suffix)
@@ -65,11 +69,10 @@ static char *path_beside(const struct datafile *df, const char *suffix)
     return (char *)buf_take(&path).data;
 }
 
-static uint64_t block_check(const struct datafile *df, const uint8_t *block, size_t size,
-                            uint64_t off)
+static uint64_t block_check(uint64_t uid, const uint8_t *block, size_t size, uint64_t off)
 {
     const size_t skipped = BLOCK_AT_SIZE;
-    return hash_check(slice_of(block + skipped, size - skipped)) ^ hash_mix(df->uid, off);
+    return hash_check(slice_of(block + skipped, size - skipped)) ^ hash_mix(uid, off);
 }
 
 /* ---- Writing ---- */
@@ -96,7 +99,7 @@ static int put_block(struct hint_writer *writer)
     size_t size = writer->block.len;
     put_u32(block + BLOCK_AT_SIZE, (uint32_t)(size - BLOCK_HEADER));
     put_u32(block + BLOCK_AT_COUNT, writer->block_count);
-    put_u64(block + BLOCK_AT_CHECK, block_check(writer->df, block, size, writer->off));
+    put_u64(block + BLOCK_AT_CHECK, block_check(writer->df->uid, block, size, writer->off));
     size_t done = 0;
     int rc = file_write_full(writer->file, block, size, writer->off, &done);
     writer->off += size;
@@ -108,27 +111,19 @@ static int put_entry(void *ctx, const struct record *record, uint64_t off, size_
 {
     struct hint_writer *writer = ctx;
     (void)size;
-    bool has_expiry = record->expire_at_ms != 0;
-    bool has_collection = record->collection.position != 0 || record->collection.counter != 0;
-    uint8_t *at = buf_extend(&writer->block, ENTRY_FIXED);
+    uint8_t flags = record_flags(record);
+    uint8_t *at = buf_extend(&writer->block, ENTRY_FIXED + record_extra_size(flags));
     put_u32(at + ENTRY_AT_OFF, (uint32_t)off);
     put_u32(at + ENTRY_AT_VALUE_LEN, (uint32_t)record->value.len);
     put_u64(at + ENTRY_AT_POSITION, record->position);
     put_u32(at + ENTRY_AT_REVISION, record->revision);
     at[ENTRY_AT_KIND] = (uint8_t)record->kind;
     at[ENTRY_AT_TYPE] = record->type;
-    at[ENTRY_AT_FLAGS] =
-        (uint8_t)((has_expiry ? FLAG_EXPIRE : 0) | (has_collection ? FLAG_COLLECTION : 0));
+    at[ENTRY_AT_FLAGS] = flags;
     at[ENTRY_AT_PROMOTION] = record->promotion;
     put_u16(at + ENTRY_AT_DB_ID, record->db_id);
     put_u16(at + ENTRY_AT_KEY_LEN, (uint16_t)record->key.len);
-    if (has_expiry)
-        put_u64(buf_extend(&writer->block, 8), record->expire_at_ms);
-    if (has_collection) {
-        at = buf_extend(&writer->block, 12);
-        put_u64(at, record->collection.position);
-        put_u32(at + 8, record->collection.counter);
-    }
+    record_put_extra(record, at + ENTRY_FIXED);
     buf_append_slice(&writer->block, record->key);
     writer->count++;
     writer->block_count++;
@@ -207,9 +202,10 @@ int hint_write(struct fs *fs, struct datafile *df, uint64_t covered, struct diag
 /* ---- Reading ---- */
 
 struct hint_reader {
-    const struct datafile *df;
+    const struct datafile *df; /* NULL: whichever the header names */
     struct file *file;
-    char *path;
+    const char *path;
+    uint64_t uid;
     uint64_t length;  /* of the data file, as far as it counts */
     uint64_t covered; /* as the header says */
     uint64_t size;    /* of the hint */
@@ -247,14 +243,15 @@ static int read_header(struct hint_reader *reader)
         return rc;
     const struct datafile *df = reader->df;
     if (get_u64(header + AT_CHECK) != hash_check(slice_of(header, AT_CHECK)) ||
-        memcmp(header + AT_MAGIC, hint_magic, sizeof(hint_magic)) != 0)
+        !hint_is_one(slice_of(header, HEADER_SIZE)))
         return corrupt(reader, "the header is corrupt");
     if (get_u32(header + AT_VERSION) != HINT_VERSION)
         return diag_set(reader->diag, ERR_VERSION, "%s: written by another version of this program",
                         reader->path);
     reader->covered = get_u64(header + AT_COVERED);
-    if (get_u32(header + AT_SHARD) != df->shard || get_u32(header + AT_ID) != df->id ||
-        get_u64(header + AT_UID) != df->uid)
+    reader->uid = get_u64(header + AT_UID);
+    if (df != NULL && (get_u32(header + AT_SHARD) != df->shard ||
+                       get_u32(header + AT_ID) != df->id || reader->uid != df->uid))
         return corrupt(reader, "the hint belongs to another file");
     if (get_u32(header + AT_ZERO) != 0 || !bytes_are_zero(header + AT_ZEROS, AT_CHECK - AT_ZEROS) ||
         reader->covered < DATAFILE_HEADER_SIZE || !is_aligned(reader->covered, DATAFILE_BLOCK))
@@ -280,7 +277,7 @@ static int read_block(struct hint_reader *reader, uint32_t *out_count)
     rc = read_exactly(reader, reader->block.data, BLOCK_HEADER + size);
     if (rc != 0)
         return rc;
-    if (check != block_check(reader->df, reader->block.data, reader->block.len, reader->off))
+    if (check != block_check(reader->uid, reader->block.data, reader->block.len, reader->off))
         return corrupt(reader, "a block is corrupt");
     return 0;
 }
@@ -292,10 +289,9 @@ static size_t get_entry(const uint8_t *at, size_t left, struct record *out)
         return 0;
     uint8_t flags = at[ENTRY_AT_FLAGS];
     size_t key_len = get_u16(at + ENTRY_AT_KEY_LEN);
-    size_t fixed = ENTRY_FIXED + ((flags & FLAG_EXPIRE) != 0 ? 8u : 0u) +
-                   ((flags & FLAG_COLLECTION) != 0 ? 12u : 0u);
+    size_t fixed = ENTRY_FIXED + record_extra_size(flags);
     uint8_t kind = at[ENTRY_AT_KIND];
-    if ((flags & ~FLAGS_KNOWN) != 0 || left < fixed + key_len || kind < RECORD_PUT ||
+    if ((flags & ~RECORD_FLAGS) != 0 || left < fixed + key_len || kind < RECORD_PUT ||
         kind > RECORD_FLUSH)
         return 0;
     *out = (struct record){.kind = (enum record_kind)kind,
@@ -305,17 +301,7 @@ static size_t get_entry(const uint8_t *at, size_t left, struct record *out)
                            .revision = get_u32(at + ENTRY_AT_REVISION),
                            .position = get_u64(at + ENTRY_AT_POSITION),
                            .value = slice_of(NULL, get_u32(at + ENTRY_AT_VALUE_LEN))};
-    const uint8_t *next = at + ENTRY_FIXED;
-    if ((flags & FLAG_EXPIRE) != 0) {
-        out->expire_at_ms = get_u64(next);
-        next += 8;
-    }
-    if ((flags & FLAG_COLLECTION) != 0) {
-        out->collection.position = get_u64(next);
-        out->collection.counter = get_u32(next + 8);
-        next += 12;
-    }
-    out->key = slice_of(next, key_len);
+    out->key = slice_of(record_get_extra(flags, at + ENTRY_FIXED, out), key_len);
     return fixed + key_len;
 }
 
@@ -383,23 +369,33 @@ static int open_hint(struct hint_reader *reader, struct fs *fs)
     return rc;
 }
 
+static int read_hint(struct hint_reader *reader, struct fs *fs, uint64_t *io_covered)
+{
+    reader->length = *io_covered;
+    reader->data_end = DATAFILE_HEADER_SIZE;
+    int rc = open_hint(reader, fs);
+    if (rc == 0)
+        rc = read_all(reader);
+    if (rc == 0 && reader->covered < *io_covered)
+        *io_covered = reader->covered;
+    file_unref(reader->file);
+    buf_fini(&reader->block);
+    return rc;
+}
+
 int hint_read(struct fs *fs, const struct datafile *df, uint64_t *io_covered,
               datafile_visit_fn visit, void *ctx, struct diag *diag)
 {
-    struct hint_reader reader = {.df = df,
-                                 .path = path_beside(df, HINT_SUFFIX),
-                                 .length = *io_covered,
-                                 .data_end = DATAFILE_HEADER_SIZE,
-                                 .visit = visit,
-                                 .ctx = ctx,
-                                 .diag = diag};
-    int rc = open_hint(&reader, fs);
-    if (rc == 0)
-        rc = read_all(&reader);
-    if (rc == 0 && reader.covered < *io_covered)
-        *io_covered = reader.covered;
-    file_unref(reader.file);
-    buf_fini(&reader.block);
-    mem_free(reader.path);
+    char *path = path_beside(df, HINT_SUFFIX);
+    struct hint_reader reader = {.df = df, .path = path, .visit = visit, .ctx = ctx, .diag = diag};
+    int rc = read_hint(&reader, fs, io_covered);
+    mem_free(path);
     return rc;
+}
+
+int hint_read_alone(struct fs *fs, const char *path, uint64_t *io_covered, datafile_visit_fn visit,
+                    void *ctx, struct diag *diag)
+{
+    struct hint_reader reader = {.path = path, .visit = visit, .ctx = ctx, .diag = diag};
+    return read_hint(&reader, fs, io_covered);
 }

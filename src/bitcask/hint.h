@@ -33,4 +33,12 @@ MUST_CHECK
 int hint_read(struct fs *fs, const struct datafile *df, uint64_t *io_covered,
               datafile_visit_fn visit, void *ctx, struct diag *diag);
 
+/* The same for a hint that lies anywhere: of the file that its header names. */
+MUST_CHECK
+int hint_read_alone(struct fs *fs, const char *path, uint64_t *io_covered, datafile_visit_fn visit,
+                    void *ctx, struct diag *diag);
+
+/* By the first bytes of a file alone. */
+bool hint_is_one(struct slice bytes);
+
 #endif

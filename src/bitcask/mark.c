@@ -91,6 +91,7 @@ struct bitcask_sync *bitcask_sync_take(struct bitcask *bc)
     ASSERT(bitcask_mark_is_written(bc));
     bc->mark.state = MARK_SYNCING;
     bc->mark.sync.result = bc->mark.failure;
+    bc->mark.sync.failed = bc->mark.failed;
     return &bc->mark.sync;
 }
 
@@ -118,17 +119,22 @@ static void release_files(struct bitcask_sync *sync)
     sync->file_count = 0;
 }
 
+void bitcask_note_failed_sync(struct bitcask *bc, int error, const char *path, struct diag *diag)
+{
+    bc->mark.failure = error;
+    bc->mark.failed = path;
+    diag_set(diag, error,
+             "%s: cannot sync: %s; what was written since the last checkpoint is suspect", path,
+             err_text(error));
+}
+
 int bitcask_sync_done(struct bitcask *bc, struct bitcask_sync *sync, struct diag *diag)
 {
     ASSERT(sync == &bc->mark.sync && bc->mark.state == MARK_SYNCING);
     int rc = sync->result;
     bc->mark.state = MARK_NONE;
-    if (rc != 0) {
-        bc->mark.failure = rc;
-        diag_set(diag, rc,
-                 "%s: cannot sync: %s; what was written since the last checkpoint is suspect",
-                 sync->failed, err_text(rc));
-    }
+    if (rc != 0)
+        bitcask_note_failed_sync(bc, rc, sync->failed, diag);
     for (size_t i = 0; i < sync->file_count && rc == 0; i++) {
         const struct mark_file *file = &sync->files[i];
         file->df->synced_off = file->length;

@@ -16,6 +16,8 @@
 #define SLICE_RECORDS 512
 /* Records are gathered for one write up to this; a larger one is written from where it is. */
 #define GATHER_BYTES (256u * 1024)
+/* What is written is synced this often, so that the next checkpoint has little left to sync. */
+#define SYNC_BYTES (UINT64_C(8) << 20)
 
 struct slice_item {
     struct merge_item item;
@@ -65,26 +67,23 @@ struct bitcask_merge {
     struct buf gathered;
     int read_error;
     int write_error;
+    int sync_error; /* final (B8) */
     struct diag read_diag;
-    const struct datafile *failed; /* that could not be written */
+    const struct datafile *failed; /* that could not be written or synced */
+    uint64_t unsynced_bytes;
     struct merge_stats stats;
 };
 
 /* ---- Life ---- */
 
-static uint64_t lowest_outside(const struct bitcask *bc, const uint32_t *ids, size_t count)
+static bool is_input(const struct bitcask *bc, const struct datafile *df, const void *ctx)
 {
-    const struct file_table *table = bitcask_table(bc);
-    uint64_t lowest = UINT64_MAX;
-    for (size_t i = 0; i < table->count; i++) {
-        const struct datafile *df = table->entries[i].df;
-        bool is_input = false;
-        for (size_t j = 0; j < count; j++)
-            is_input |= ids[j] == df->id;
-        if (!is_input && df->lowest_index < lowest)
-            lowest = df->lowest_index;
-    }
-    return lowest;
+    const struct bitcask_merge *merge = ctx;
+    (void)bc;
+    bool found = false;
+    for (size_t i = 0; i < merge->input_count; i++)
+        found |= merge->inputs[i] == df;
+    return found;
 }
 
 static bool has_output(const struct bitcask *bc)
@@ -114,7 +113,7 @@ struct bitcask_merge *bitcask_merge_new(struct bitcask *bc, const uint32_t *ids,
         merge->inputs[i] = datafile_ref(df);
         merge->stats.bytes_total += df->append_off - DATAFILE_HEADER_SIZE;
     }
-    merge->outside_index = lowest_outside(bc, ids, count);
+    merge->outside_index = bitcask_lowest_index(bc, is_input, merge);
     for (size_t i = 0; i < ARRAY_COUNT(merge->slices); i++)
         merge->slices[i].items = mem_calloc(SLICE_RECORDS, sizeof(*merge->slices[i].items));
     return merge;
@@ -341,10 +340,21 @@ static int write_pad(struct bitcask_merge *merge, const struct slice_output *out
     return rc;
 }
 
+/* An output that takes no more is synced whole, so that what is left unsynced is in the last one.
+ */
+static void sync_output(struct bitcask_merge *merge, struct datafile *df, bool is_ended)
+{
+    if (!is_ended && merge->unsynced_bytes < SYNC_BYTES)
+        return;
+    merge->unsynced_bytes = 0;
+    merge->sync_error = file_sync(df->file);
+    merge->failed = df;
+}
+
 /* After a failure all of it is written again, the same bytes to the same places (R32). */
 static int write_slice(struct bitcask_merge *merge, struct merge_slice *slice)
 {
-    for (size_t i = 0; i < slice->output_count; i++) {
+    for (size_t i = 0; i < slice->output_count && merge->sync_error == 0; i++) {
         struct slice_output *output = &slice->outputs[i];
         int rc = output->is_new ? write_header(merge, output->df) : 0;
         if (rc == 0)
@@ -353,8 +363,11 @@ static int write_slice(struct bitcask_merge *merge, struct merge_slice *slice)
             rc = write_pad(merge, output);
         if (rc != 0)
             return rc;
+        merge->unsynced_bytes +=
+            output->end - atomic_load_explicit(&output->df->written_off, memory_order_relaxed);
         /* B4 */
         atomic_store_explicit(&output->df->written_off, output->end, memory_order_release);
+        sync_output(merge, output->df, i + 1 < slice->output_count);
     }
     return 0;
 }
@@ -362,7 +375,8 @@ static int write_slice(struct bitcask_merge *merge, struct merge_slice *slice)
 void bitcask_merge_run(struct bitcask_merge *merge)
 {
     merge->write_error = write_slice(merge, &merge->slices[merge->fresh ^ 1]);
-    if (merge->write_error == 0 && merge->read_error == 0 && !merge->is_stopping)
+    if (merge->write_error == 0 && merge->sync_error == 0 && merge->read_error == 0 &&
+        !merge->is_stopping)
         read_slice(merge, &merge->slices[merge->fresh]);
 }
 
@@ -499,6 +513,10 @@ enum merge_state bitcask_merge_done(struct bitcask_merge *merge, struct diag *di
         diag_set(diag, merge->write_error, "%s: cannot write: %s; the merge will go on later",
                  merge->failed->path, err_text(merge->write_error));
         return MERGE_STALLED;
+    }
+    if (merge->sync_error != 0) {
+        bitcask_note_failed_sync(merge->bc, merge->sync_error, merge->failed->path, diag);
+        return MERGE_SUSPECT;
     }
     tell_moved(merge, &merge->slices[merge->fresh ^ 1]);
     struct merge_slice *slice = &merge->slices[merge->fresh];

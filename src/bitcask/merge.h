@@ -69,10 +69,11 @@ enum merge_state {
     MERGE_MORE,    /* run again */
     MERGE_STALLED, /* the output could not be written: run again later; nothing is lost */
     MERGE_DONE,    /* the inputs are retired */
-    MERGE_STOPPED  /* ended early, by _stop or because an input could not be read: they stay */
+    MERGE_STOPPED, /* ended early, by _stop or because an input could not be read: they stay */
+    MERGE_SUSPECT  /* a sync of the output failed, which is final (B8): not to be run again */
 };
 
-/* Takes a run back. Fills diag when STALLED, and when STOPPED by a failure. */
+/* Takes a run back. Fills diag when STALLED or SUSPECT, and when STOPPED by a failure. */
 enum merge_state bitcask_merge_done(struct bitcask_merge *merge, struct diag *diag);
 /* Why it is STALLED, or STOPPED by itself: ERR_CORRUPT, or what may be over the next time. */
 int bitcask_merge_error(const struct bitcask_merge *merge);

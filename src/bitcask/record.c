@@ -30,36 +30,60 @@ enum {
 };
 STATIC_ASSERT(AT_POSITION + 8 == RECORD_FIXED_SIZE, "the fixed part has no holes");
 
-enum { FLAG_EXPIRE = 1, FLAG_COLLECTION = 2, FLAGS_KNOWN = FLAG_EXPIRE | FLAG_COLLECTION };
-
 #define EXPIRE_SIZE     8
 #define COLLECTION_SIZE 12
 STATIC_ASSERT(RECORD_FIXED_SIZE + EXPIRE_SIZE + COLLECTION_SIZE == RECORD_MAX_HEADER, "largest");
 
-static bool has_collection(const struct record *record)
+uint8_t record_flags(const struct record *record)
 {
-    return record->collection.position != 0 || record->collection.counter != 0;
+    bool has_collection = record->collection.position != 0 || record->collection.counter != 0;
+    return (uint8_t)((record->expire_at_ms != 0 ? RECORD_EXPIRE : 0) |
+                     (has_collection ? RECORD_COLLECTION : 0));
 }
 
-static uint8_t flags_of(const struct record *record)
+size_t record_extra_size(uint8_t flags)
 {
-    return (uint8_t)((record->expire_at_ms != 0 ? FLAG_EXPIRE : 0) |
-                     (has_collection(record) ? FLAG_COLLECTION : 0));
+    return ((flags & RECORD_EXPIRE) != 0 ? EXPIRE_SIZE : 0u) +
+           ((flags & RECORD_COLLECTION) != 0 ? COLLECTION_SIZE : 0u);
+}
+
+uint8_t *record_put_extra(const struct record *record, uint8_t *at)
+{
+    uint8_t flags = record_flags(record);
+    if ((flags & RECORD_EXPIRE) != 0) {
+        put_u64(at, record->expire_at_ms);
+        at += EXPIRE_SIZE;
+    }
+    if ((flags & RECORD_COLLECTION) != 0) {
+        put_u64(at, record->collection.position);
+        put_u32(at + 8, record->collection.counter);
+        at += COLLECTION_SIZE;
+    }
+    return at;
+}
+
+const uint8_t *record_get_extra(uint8_t flags, const uint8_t *at, struct record *out)
+{
+    if ((flags & RECORD_EXPIRE) != 0) {
+        out->expire_at_ms = get_u64(at);
+        at += EXPIRE_SIZE;
+    }
+    if ((flags & RECORD_COLLECTION) != 0) {
+        out->collection.position = get_u64(at);
+        out->collection.counter = get_u32(at + 8);
+        at += COLLECTION_SIZE;
+    }
+    return at;
 }
 
 static size_t header_size(uint8_t flags)
 {
-    size_t size = RECORD_FIXED_SIZE;
-    if ((flags & FLAG_EXPIRE) != 0)
-        size += EXPIRE_SIZE;
-    if ((flags & FLAG_COLLECTION) != 0)
-        size += COLLECTION_SIZE;
-    return size;
+    return RECORD_FIXED_SIZE + record_extra_size(flags);
 }
 
 size_t record_value_off(const struct record *record)
 {
-    return header_size(flags_of(record)) + record->key.len;
+    return header_size(record_flags(record)) + record->key.len;
 }
 
 size_t record_size(const struct record *record)
@@ -84,10 +108,10 @@ static bool is_sound(const struct record *record, uint64_t off)
     case RECORD_TOMBSTONE:
         return record->value.len == 0 && record->expire_at_ms == 0;
     case RECORD_FLUSH:
-        return record->key.len == 0 && record->value.len == 0 && flags_of(record) == 0 &&
+        return record->key.len == 0 && record->value.len == 0 && record_flags(record) == 0 &&
                record->type == 0 && record->promotion == 0;
     case RECORD_PAD:
-        return record->key.len == 0 && flags_of(record) == 0 && record->type == 0 &&
+        return record->key.len == 0 && record_flags(record) == 0 && record->type == 0 &&
                record->promotion == 0 && record->db_id == 0 && record->revision == 0 &&
                record->position == 0 && record->pad_size == record_pad_size(off);
     }
@@ -119,7 +143,7 @@ void record_encode(const struct record *record, struct record_place place, struc
     ASSERT(record->key.len <= RECORD_MAX_KEY);
     ASSERT(record->value.len <= RECORD_MAX_VALUE);
     ASSERT(is_sound(record, place.off)); /* B1 */
-    uint8_t flags = flags_of(record);
+    uint8_t flags = record_flags(record);
     size_t size = record_size(record);
     uint8_t *start = buf_extend(to, size);
     if (record->kind == RECORD_PAD) {
@@ -127,16 +151,7 @@ void record_encode(const struct record *record, struct record_place place, struc
         put_fixed(start, record, flags, size - RECORD_FIXED_SIZE);
     } else {
         put_fixed(start, record, flags, record->value.len);
-        uint8_t *at = start + RECORD_FIXED_SIZE;
-        if ((flags & FLAG_EXPIRE) != 0) {
-            put_u64(at, record->expire_at_ms);
-            at += EXPIRE_SIZE;
-        }
-        if ((flags & FLAG_COLLECTION) != 0) {
-            put_u64(at, record->collection.position);
-            put_u32(at + 8, record->collection.counter);
-            at += COLLECTION_SIZE;
-        }
+        uint8_t *at = record_put_extra(record, start + RECORD_FIXED_SIZE);
         at = put_bytes(at, record->key);
         put_bytes(at, record->value);
     }
@@ -149,7 +164,7 @@ static size_t claimed_size(const uint8_t *at, uint64_t off)
     uint8_t kind = at[AT_KIND];
     uint8_t flags = at[AT_FLAGS];
     uint32_t value_len = get_u32(at + AT_VALUE_LEN);
-    if (kind < RECORD_PUT || kind > RECORD_PAD || (flags & ~FLAGS_KNOWN) != 0 ||
+    if (kind < RECORD_PUT || kind > RECORD_PAD || (flags & ~RECORD_FLAGS) != 0 ||
         value_len > RECORD_MAX_VALUE)
         return 0;
     size_t size = header_size(flags) + get_u16(at + AT_KEY_LEN) + value_len;
@@ -159,22 +174,13 @@ static size_t claimed_size(const uint8_t *at, uint64_t off)
 static void get_fields(const uint8_t *start, size_t size, struct record *out)
 {
     uint8_t flags = start[AT_FLAGS];
-    const uint8_t *at = start + RECORD_FIXED_SIZE;
     *out = (struct record){.kind = (enum record_kind)start[AT_KIND],
                            .type = start[AT_TYPE],
                            .promotion = start[AT_PROMOTION],
                            .db_id = get_u16(start + AT_DB_ID),
                            .revision = get_u32(start + AT_REVISION),
                            .position = get_u64(start + AT_POSITION)};
-    if ((flags & FLAG_EXPIRE) != 0) {
-        out->expire_at_ms = get_u64(at);
-        at += EXPIRE_SIZE;
-    }
-    if ((flags & FLAG_COLLECTION) != 0) {
-        out->collection.position = get_u64(at);
-        out->collection.counter = get_u32(at + 8);
-        at += COLLECTION_SIZE;
-    }
+    const uint8_t *at = record_get_extra(flags, start + RECORD_FIXED_SIZE, out);
     out->key = slice_of(at, get_u16(start + AT_KEY_LEN));
     at += out->key.len;
     if (out->kind == RECORD_PAD)
@@ -200,7 +206,7 @@ int record_decode(struct slice bytes, struct record_place place, struct record *
         return ERR_CORRUPT;
     struct record record;
     get_fields(bytes.data, size, &record);
-    if (flags_of(&record) != bytes.data[AT_FLAGS] || !is_sound(&record, place.off)) /* B1 */
+    if (record_flags(&record) != bytes.data[AT_FLAGS] || !is_sound(&record, place.off)) /* B1 */
         return ERR_CORRUPT;
     if (record.kind == RECORD_PAD &&
         !bytes_are_zero(bytes.data + RECORD_FIXED_SIZE, size - RECORD_FIXED_SIZE))
@@ -220,7 +226,7 @@ bool record_claim(struct slice bytes, uint64_t off, struct record *out_record, s
         return false;
     struct record record;
     get_fields(bytes.data, size, &record);
-    if (flags_of(&record) != bytes.data[AT_FLAGS] || !is_sound(&record, off))
+    if (record_flags(&record) != bytes.data[AT_FLAGS] || !is_sound(&record, off))
         return false;
     record.value.data = NULL;
     *out_record = record;

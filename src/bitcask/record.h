@@ -60,6 +60,19 @@ struct record_place {
     uint64_t off;
 };
 
+/* What of a record is there only if its flags say so, in files and in hints: expiry and collection,
+ * in this order. */
+enum record_flag {
+    RECORD_EXPIRE = 1,
+    RECORD_COLLECTION = 2,
+    RECORD_FLAGS = RECORD_EXPIRE | RECORD_COLLECTION
+};
+uint8_t record_flags(const struct record *record);
+size_t record_extra_size(uint8_t flags);
+/* Both return what lies behind. */
+uint8_t *record_put_extra(const struct record *record, uint8_t *at);
+const uint8_t *record_get_extra(uint8_t flags, const uint8_t *at, struct record *out);
+
 /* Whole size in a file. */
 size_t record_size(const struct record *record);
 /* Of a key's PUT that belongs to no collection. */

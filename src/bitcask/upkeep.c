@@ -50,23 +50,31 @@ void bitcask_forget_live(struct bitcask *bc)
         table->entries[i].df->live_bytes = 0;
 }
 
-static uint64_t lowest_index_but(const struct bitcask *bc, const struct datafile *left_out)
+uint64_t bitcask_lowest_index(const struct bitcask *bc, bitcask_file_fn is_left_out,
+                              const void *ctx)
 {
     const struct file_table *table = bitcask_table(bc);
     uint64_t lowest = UINT64_MAX;
     for (size_t i = 0; i < table->count; i++) {
         const struct datafile *df = table->entries[i].df;
-        if (df != left_out && df->lowest_index < lowest)
+        if (df->lowest_index < lowest && !is_left_out(bc, df, ctx))
             lowest = df->lowest_index;
     }
     return lowest;
+}
+
+static bool is_the_one(const struct bitcask *bc, const struct datafile *df, const void *ctx)
+{
+    (void)bc;
+    return df == ctx;
 }
 
 /* What an earlier merge had to keep is no reason for another one, as long as the file for which it
  * was kept, or one as old, is there. */
 static uint64_t kept_bytes_of(const struct bitcask *bc, const struct datafile *df)
 {
-    if (df->kept_dead.bytes == 0 || lowest_index_but(bc, df) > df->kept_dead.outside_index)
+    if (df->kept_dead.bytes == 0 ||
+        bitcask_lowest_index(bc, is_the_one, df) > df->kept_dead.outside_index)
         return 0;
     return df->kept_dead.bytes;
 }
@@ -83,17 +91,10 @@ static bool is_sealed(const struct bitcask *bc, const struct datafile *df)
            atomic_load_explicit(&df->written_off, memory_order_acquire) == df->append_off;
 }
 
-/* Of a record in a file that no merge can take now. */
-static uint64_t lowest_index_unsealed(const struct bitcask *bc)
+static bool can_be_merged(const struct bitcask *bc, const struct datafile *df, const void *ctx)
 {
-    const struct file_table *table = bitcask_table(bc);
-    uint64_t lowest = UINT64_MAX;
-    for (size_t i = 0; i < table->count; i++) {
-        const struct datafile *df = table->entries[i].df;
-        if (!is_sealed(bc, df) && df->lowest_index < lowest)
-            lowest = df->lowest_index;
-    }
-    return lowest;
+    (void)ctx;
+    return is_sealed(bc, df);
 }
 
 struct bitcask_sealed *bitcask_sealed_files(const struct bitcask *bc, size_t *out_count)
@@ -101,7 +102,7 @@ struct bitcask_sealed *bitcask_sealed_files(const struct bitcask *bc, size_t *ou
     const struct file_table *table = bitcask_table(bc);
     struct bitcask_sealed *files = mem_calloc(table->count, sizeof(*files));
     size_t count = 0;
-    uint64_t outside_index = lowest_index_unsealed(bc);
+    uint64_t outside_index = bitcask_lowest_index(bc, can_be_merged, NULL);
     for (size_t i = 0; i < table->count; i++) {
         const struct datafile *df = table->entries[i].df;
         if (!is_sealed(bc, df))

@@ -62,15 +62,16 @@ void verify_tell_manifest(const struct folder *folder, struct report *report)
 {
     const char *wrong = folder->manifest_wrong.text;
     if (wrong[0] == '\0')
-        report_damage(report,
-                      "%.300s/" MANIFEST_NAME
-                      ": missing, though there are data files or a log. Without it nothing says "
-                      "what they hold: restore the directory from a backup",
-                      folder->dir);
+        report_damage(
+            report,
+            "%.300s/" MANIFEST_NAME
+            ": missing, though there are data files or a log. Without it nothing says "
+            "what they hold, and no repair can make one: restore the directory from a backup",
+            folder->dir);
     else
         report_damage(report,
-                      "%s. Without it nothing says what data files and log hold: restore the "
-                      "directory from a backup",
+                      "%s. Without it nothing says what data files and log hold, and no repair can "
+                      "make one: restore the directory from a backup",
                       wrong);
 }
 
@@ -85,12 +86,13 @@ int check_verify(const struct check_options *options, struct diag *diag)
         rc = verify_all(&folder, &report, diag);
     else
         verify_tell_manifest(&folder, &report);
+    bool is_repairable = folder.has_manifest;
     folder_close(&folder);
     if (rc != 0)
         return CHECK_FAILED;
     if (report.damage_count == 0)
         report_line(&report, "sound");
-    else
+    else if (is_repairable)
         report_line(&report,
                     "%" PRIu64
                     " findings of damage. 'ferric-check repair' takes out what "

@@ -168,6 +168,14 @@ static void run_sync(struct pool_job *job)
     bitcask_sync_run(CONTAINER_OF(job, struct shard, sync_job)->sync);
 }
 
+void shard_fail_sync(struct shard *shard, const struct diag *diag)
+{
+    group_fail(shard->group,
+               "a data file could not be made durable: %s. Nothing acknowledged is lost: the next "
+               "start recovers it from the log. Check the disk, then start again",
+               diag->text);
+}
+
 void checkpoint_on_synced(struct shard *shard)
 {
     shard->has_sync_back = false;
@@ -176,10 +184,7 @@ void checkpoint_on_synced(struct shard *shard)
     struct diag diag = {.text = ""};
     int rc = bitcask_sync_done(store_bitcask(shard->store), sync, &diag);
     if (rc != 0) {
-        group_fail(shard->group,
-                   "a data file could not be made durable: %s. Nothing acknowledged is lost: the "
-                   "next start recovers it from the log. Check the disk, then start again",
-                   diag.text);
+        shard_fail_sync(shard, &diag);
         return;
     }
     finish_part(shard);

@@ -41,6 +41,8 @@ void checkpoint_begin(struct sequencer *sequencer);
 void checkpoint_on_mark(struct shard *shard, struct checkpoint *checkpoint);
 void checkpoint_on_written(struct shard *shard);
 void checkpoint_on_synced(struct shard *shard);
+/* After a sync of a data file has failed the process ends (R21). Thread: any. */
+void shard_fail_sync(struct shard *shard, const struct diag *diag);
 /* The shard's records cannot be written, and the group is about to end: no checkpoint then. */
 void checkpoint_give_up(struct shard *shard, int error, const struct diag *diag);
 void checkpoint_free(struct checkpoint *checkpoint);

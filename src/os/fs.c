@@ -52,6 +52,11 @@ int fs_stat(struct fs *fs, const char *path, struct fs_stat *out_stat)
     return fs->ops->stat(fs, path, out_stat);
 }
 
+int fs_resolve(struct fs *fs, const char *path, char *to)
+{
+    return fs->ops->resolve(fs, path, to);
+}
+
 int fs_list(struct fs *fs, const char *path, fs_visit_fn visit, void *ctx)
 {
     return fs->ops->list(fs, path, visit, ctx);

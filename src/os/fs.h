@@ -63,6 +63,7 @@ struct fs_ops {
     int (*link)(struct fs *fs, const char *from, const char *to);
     int (*unlink)(struct fs *fs, const char *path);
     int (*stat)(struct fs *fs, const char *path, struct fs_stat *out_stat);
+    int (*resolve)(struct fs *fs, const char *path, char *to);
     int (*list)(struct fs *fs, const char *path, fs_visit_fn visit, void *ctx);
     int (*sync_dir)(struct fs *fs, const char *path);
     int (*write_back)(struct fs *fs, const char *path);
@@ -100,6 +101,10 @@ MUST_CHECK
 int fs_unlink(struct fs *fs, const char *path);
 MUST_CHECK
 int fs_stat(struct fs *fs, const char *path, struct fs_stat *out_stat);
+/* The absolute path of what is there, without links, "." and "..". `to` has FS_PATH_SIZE bytes. */
+#define FS_PATH_SIZE 4096
+MUST_CHECK
+int fs_resolve(struct fs *fs, const char *path, char *to);
 MUST_CHECK
 int fs_list(struct fs *fs, const char *path, fs_visit_fn visit, void *ctx);
 

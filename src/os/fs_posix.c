@@ -9,8 +9,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -284,6 +286,14 @@ static int sync_through(const char *path, int (*sync)(int fd))
     return rc;
 }
 
+STATIC_ASSERT(FS_PATH_SIZE >= PATH_MAX, "as much as the system writes");
+
+static int posix_resolve(struct fs *fs, const char *path, char *to)
+{
+    (void)fs;
+    return realpath(path, to) == NULL ? err_last() : 0;
+}
+
 static int posix_sync_dir(struct fs *fs, const char *path)
 {
     (void)fs;
@@ -348,6 +358,7 @@ static const struct fs_ops posix_ops = {
     .link = posix_link,
     .unlink = posix_unlink,
     .stat = posix_stat,
+    .resolve = posix_resolve,
     .list = posix_list,
     .sync_dir = posix_sync_dir,
     .write_back = posix_write_back,

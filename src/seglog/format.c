@@ -64,9 +64,15 @@ void segment_header_encode(uint8_t *to, const struct segment_header *header)
     put_u64(to + SEG_CHECK, hash_check(slice_of(to, SEG_CHECK)));
 }
 
+bool segment_has_magic(struct slice bytes)
+{
+    return bytes.len >= sizeof(segment_magic) &&
+           memcmp(bytes.data, segment_magic, sizeof(segment_magic)) == 0;
+}
+
 int segment_header_decode(const uint8_t *from, struct segment_header *out_header)
 {
-    if (memcmp(from + SEG_MAGIC, segment_magic, sizeof(segment_magic)) != 0)
+    if (!segment_has_magic(slice_of(from, SEGMENT_HEADER_SIZE)))
         return ERR_CORRUPT;
     if (get_u64(from + SEG_CHECK) != hash_check(slice_of(from, SEG_CHECK)))
         return ERR_CORRUPT;

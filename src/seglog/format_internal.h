@@ -34,6 +34,9 @@ struct segment_header {
 /* Fills all SEGMENT_HEADER_SIZE bytes. */
 void segment_header_encode(uint8_t *to, const struct segment_header *header);
 
+/* By the first bytes of a file alone. */
+bool segment_has_magic(struct slice bytes);
+
 /* ERR_CORRUPT; ERR_VERSION: it checks, but another version wrote it. */
 MUST_CHECK
 int segment_header_decode(const uint8_t *from, struct segment_header *out_header);

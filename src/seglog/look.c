@@ -92,6 +92,11 @@ bool seglog_parse_name(const char *name, uint64_t *out_number, bool *out_is_temp
     return segment_name_parse(name, out_number, out_is_temporary);
 }
 
+bool seglog_is_segment(struct slice bytes)
+{
+    return segment_has_magic(bytes);
+}
+
 char *seglog_path(const char *dir, uint64_t number)
 {
     return segment_path(dir, number, false);

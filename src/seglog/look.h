@@ -25,6 +25,7 @@ struct seglog_seen {
     uint32_t room; /* size and padding */
     enum frame_kind kind;
     uint32_t count; /* entries */
+    uint32_t nth;   /* of its segment's frames */
     uint64_t sequence;
     uint64_t durable;     /* up to this sequence it vouches */
     uint64_t first_index; /* of the first entry, or that the next entry will have */
@@ -102,6 +103,9 @@ bool seglog_parse_name(const char *name, uint64_t *out_number, bool *out_is_temp
 
 /* "<dir>/<name>", to be freed. */
 char *seglog_path(const char *dir, uint64_t number);
+
+/* Is it a segment, by the first bytes of a file alone? */
+bool seglog_is_segment(struct slice bytes);
 
 struct seglog_segment {
     uint64_t number;

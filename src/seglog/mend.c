@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "seglog/scan_internal.h"
 #include "seglog/segment_internal.h"
 
 #define CHUNK (1u << 20)
@@ -118,7 +119,8 @@ int seglog_mend_header(const struct seglog_mend *mend, uint64_t group_id, uint64
     struct fs_stat st;
     int rc = fs_stat(mend->fs, path, &st);
     mem_free(path);
-    if (rc != 0 || st.size < SEGMENT_SIZE_MIN || st.size > SEGMENT_SIZE_MAX)
+    if (rc != 0 || st.size < SEGMENT_SIZE_MIN || st.size > SEGMENT_SIZE_MAX ||
+        !is_aligned(st.size, FRAME_ALIGN))
         return diag_set(diag, rc == 0 ? ERR_INVALID : rc, "segment %" PRIu64 " has not its size",
                         mend->number);
     uint8_t *block = mem_alloc(SEGMENT_HEADER_SIZE);
@@ -133,41 +135,169 @@ int seglog_mend_header(const struct seglog_mend *mend, uint64_t group_id, uint64
     return rc;
 }
 
-/* Header, OPEN and zeros. */
-static struct buf first_bytes(const struct seglog_mend *mend,
-                              const struct seglog_beginning *beginning)
+/* ---- A log that begins behind a checkpoint ---- */
+
+static size_t open_size(const struct seglog_beginning *beginning)
 {
-    struct buf bytes = {0};
-    uint8_t *at = buf_extend(&bytes, SEGMENT_SIZE_MIN);
-    memset(at, 0, SEGMENT_SIZE_MIN);
-    segment_header_encode(at, &(struct segment_header){.group_id = beginning->group_id,
-                                                       .number = mend->number,
-                                                       .epoch = beginning->epoch,
-                                                       .size = SEGMENT_SIZE_MIN});
+    return FRAME_HEADER_SIZE + OPEN_PAYLOAD_MIN_SIZE + beginning->configuration.len;
+}
+
+/* The segment's header and its OPEN. */
+static struct buf first_bytes(const struct seglog_mend *mend,
+                              const struct seglog_beginning *beginning, uint32_t size,
+                              uint64_t sequence)
+{
     const struct open_payload payload = {
-        .hard_state = {.term = beginning->node_term},
+        .hard_state = {.term = beginning->node_term, .vote = beginning->node_vote},
         .configuration_index = beginning->configuration_index,
         .configuration = beginning->configuration,
     };
-    size_t size = OPEN_PAYLOAD_MIN_SIZE + beginning->configuration.len;
-    ASSERT(SEGMENT_HEADER_SIZE + frame_room(FRAME_HEADER_SIZE + size) <= SEGMENT_SIZE_MIN);
+    size_t len = SEGMENT_HEADER_SIZE + frame_room(open_size(beginning));
+    ASSERT(len <= size);
+    struct buf bytes = {0};
+    uint8_t *at = buf_extend(&bytes, len);
+    segment_header_encode(at, &(struct segment_header){.group_id = beginning->group_id,
+                                                       .number = mend->number,
+                                                       .epoch = beginning->epoch,
+                                                       .size = size});
     uint8_t *frame = at + SEGMENT_HEADER_SIZE;
     open_payload_encode(frame + FRAME_HEADER_SIZE, &payload);
     frame_header_encode(frame,
                         &(struct frame_header){.epoch = beginning->epoch,
-                                               .sequence = 1,
+                                               .sequence = sequence,
                                                .first_index = beginning->index + 1,
                                                .term = beginning->term,
-                                               .size = (uint32_t)(FRAME_HEADER_SIZE + size),
+                                               .size = (uint32_t)open_size(beginning),
                                                .kind = FRAME_OPEN},
                         SEGMENT_HEADER_SIZE);
     return bytes;
 }
 
+/* A log is given blocks, not holes. */
+static int fill(struct file *file, uint64_t off, uint64_t size)
+{
+    uint8_t *zeros = mem_calloc(1, CHUNK);
+    int rc = 0;
+    for (; off < size && rc == 0; off += CHUNK) {
+        size_t done = 0;
+        rc = file_write_full(file, zeros, size - off < CHUNK ? (size_t)(size - off) : CHUNK, off,
+                             &done);
+    }
+    mem_free(zeros);
+    return rc;
+}
+
+struct move {
+    const struct seglog_beginning *beginning;
+    struct scan_window window; /* on the segment as it is */
+    struct file *to;
+    uint64_t from_off;
+    uint64_t to_off;
+    uint64_t sequence; /* of the frame at from_off */
+    uint32_t nth;      /* that it will have */
+};
+
+/* Leaves the entries up to the checkpoint out. The payload that is left. */
+static struct slice behind_checkpoint(const struct move *move, const struct scanned_frame *frame,
+                                      struct frame_header *header)
+{
+    const uint8_t *payload = frame->data + FRAME_HEADER_SIZE;
+    const uint8_t *end = frame->data + frame->header.size;
+    while (header->count > 0 && header->first_index <= move->beginning->index) {
+        payload += ENTRY_HEADER_SIZE + get_u32(payload); /* verified with the frame */
+        header->first_index++;
+        header->count--;
+    }
+    return slice_of(payload, (size_t)(end - payload));
+}
+
+static int move_frame(struct move *move)
+{
+    struct scanned_frame frame;
+    int rc = scan_frame(&move->window, 0, move->from_off, &frame);
+    if (rc != 0)
+        return rc;
+    struct frame_header header = frame.header;
+    struct slice payload = behind_checkpoint(move, &frame, &header);
+    if (header.sequence != move->sequence || header.first_index <= move->beginning->index)
+        return ERR_CORRUPT; /* it is not the one that was seen */
+    header.epoch = move->beginning->epoch;
+    header.nth = move->nth;
+    header.size = (uint32_t)(FRAME_HEADER_SIZE + payload.len);
+    size_t room = frame_room(header.size);
+    uint8_t *moved = mem_try_alloc(room);
+    if (moved == NULL)
+        return -ENOMEM;
+    size_t done = 0;
+    memcpy(moved + FRAME_HEADER_SIZE, payload.data, payload.len);
+    frame_header_encode(moved, &header, move->to_off);
+    rc = file_write_full(move->to, moved, room, move->to_off, &done);
+    mem_free(moved);
+    move->from_off += frame_room(frame.header.size);
+    move->to_off += room;
+    move->sequence++;
+    move->nth++;
+    return rc;
+}
+
+static int move_run(const struct seglog_mend *mend, const struct seglog_beginning *beginning,
+                    const struct seglog_run *run, struct file *from, struct file *to)
+{
+    uint64_t old_size;
+    int rc = file_size(from, &old_size);
+    if (rc != 0)
+        return rc;
+    uint64_t size = SEGMENT_HEADER_SIZE + frame_room(open_size(beginning)) + run->end - run->off;
+    size = size < SEGMENT_SIZE_MIN ? SEGMENT_SIZE_MIN : size;
+    size = size < old_size ? align_up(old_size, FRAME_ALIGN) : size;
+    if (size > SEGMENT_SIZE_MAX)
+        return -EFBIG;
+    struct buf bytes = first_bytes(mend, beginning, (uint32_t)size, run->sequence - 1);
+    struct move move = {.beginning = beginning,
+                        .to = to,
+                        .from_off = run->off,
+                        .to_off = bytes.len,
+                        .sequence = run->sequence,
+                        .nth = 1};
+    size_t done = 0;
+    rc = file_write_full(to, bytes.data, bytes.len, 0, &done);
+    scan_window_turn(&move.window, from, old_size, SCAN_CHUNK);
+    while (rc == 0 && move.from_off < run->end)
+        rc = move_frame(&move);
+    if (rc == 0)
+        rc = fill(to, move.to_off, size);
+    scan_window_fini(&move.window);
+    buf_fini(&bytes);
+    return rc;
+}
+
+int seglog_mend_front(const struct seglog_mend *mend, const struct seglog_beginning *beginning,
+                      const struct seglog_run *run, struct diag *diag)
+{
+    char *path = segment_path(mend->dir, mend->number, false);
+    char *temporary = segment_path(mend->dir, mend->number, true);
+    struct file *from = NULL;
+    struct file *to = NULL;
+    int rc = fs_open(mend->fs, path, FS_READ, &from);
+    if (rc == 0)
+        rc = create(mend->fs, temporary, &to);
+    if (rc == 0)
+        rc = move_run(mend, beginning, run, from, to);
+    if (rc == 0)
+        rc = publish(mend, to, temporary, path);
+    if (rc != 0)
+        diag_set(diag, rc, "%s cannot be written anew: %s", path, err_text(rc));
+    file_unref(from);
+    file_unref(to);
+    mem_free(temporary);
+    mem_free(path);
+    return rc;
+}
+
 int seglog_mend_begin(const struct seglog_mend *mend, const struct seglog_beginning *beginning,
                       struct diag *diag)
 {
-    struct buf bytes = first_bytes(mend, beginning);
+    struct buf bytes = first_bytes(mend, beginning, SEGMENT_SIZE_MIN, 1);
     char *path = segment_path(mend->dir, mend->number, false);
     char *temporary = segment_path(mend->dir, mend->number, true);
     struct file *file = NULL;
@@ -175,6 +305,8 @@ int seglog_mend_begin(const struct seglog_mend *mend, const struct seglog_beginn
     int rc = create(mend->fs, temporary, &file);
     if (rc == 0)
         rc = file_write_full(file, bytes.data, bytes.len, 0, &done);
+    if (rc == 0)
+        rc = fill(file, bytes.len, SEGMENT_SIZE_MIN);
     if (rc == 0)
         rc = publish(mend, file, temporary, path);
     if (rc != 0)

@@ -33,6 +33,7 @@ struct seglog_beginning {
     uint64_t index; /* the checkpoint's: the next entry is the one behind it */
     uint64_t term;  /* of that */
     uint64_t node_term;
+    uint64_t node_vote;
     uint64_t configuration_index;
     struct slice configuration;
 };
@@ -41,5 +42,18 @@ struct seglog_beginning {
 MUST_CHECK
 int seglog_mend_begin(const struct seglog_mend *mend, const struct seglog_beginning *beginning,
                       struct diag *diag);
+
+/* Whole frames of a segment, each behind the other. */
+struct seglog_run {
+    uint64_t off;
+    uint64_t end;
+    uint64_t sequence; /* of the first one, which has the entry behind the checkpoint */
+};
+
+/* The segment with these frames alone, moved to its front, so that the log begins in it behind the
+ * checkpoint; entries up to that are left out. Other frames of it need not be readable. */
+MUST_CHECK
+int seglog_mend_front(const struct seglog_mend *mend, const struct seglog_beginning *beginning,
+                      const struct seglog_run *run, struct diag *diag);
 
 #endif

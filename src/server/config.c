@@ -171,7 +171,7 @@ static const struct config_row rows[CONF_COUNT] = {
         CONF_MERGE_DEAD_PERCENT, "merge-dead-percent", true, 1, 100, "50",
         "A data file is merged when so much of it has been overwritten, deleted or has expired."),
     NUMBER(CONF_MERGE_MAX_FILES, "merge-max-files", true, 1, 1000, "10",
-           "One merge takes so many files at most."),
+           "One merge takes so many files at most; all, when most of what is dead can only go so."),
     NUMBER(CONF_MERGE_MIN_AGE_MS, "merge-min-age-ms", true, 0, INT64_MAX, "3600000",
            "With merge-mode age: one of the files must have been full for so long."),
     BYTES(

@@ -91,9 +91,14 @@ void manifest_encode(const struct manifest *manifest, struct buf *to)
     put_u64(prefix + 24, hash_check2(before, behind));
 }
 
+bool manifest_is_one(struct slice bytes)
+{
+    return bytes.len >= PREFIX_SIZE && get_u64(bytes.data) == MANIFEST_MAGIC;
+}
+
 static int check_prefix(struct slice bytes, struct diag *diag)
 {
-    if (bytes.len < PREFIX_SIZE || get_u64(bytes.data) != MANIFEST_MAGIC)
+    if (!manifest_is_one(bytes))
         return diag_set(diag, ERR_CORRUPT, "it does not begin like a manifest");
     uint32_t version = get_u32(bytes.data + 8);
     if (version != MANIFEST_VERSION)

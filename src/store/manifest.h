@@ -48,6 +48,9 @@ void manifest_fini(struct manifest *manifest);
 
 void manifest_encode(const struct manifest *manifest, struct buf *to);
 
+/* By the first bytes of a file alone. */
+bool manifest_is_one(struct slice bytes);
+
 /* Input is hostile. ERR_CORRUPT, ERR_VERSION; diag says what is wrong, not where. */
 MUST_CHECK
 int manifest_decode(struct slice bytes, struct manifest *out_manifest, struct diag *diag);

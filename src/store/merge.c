@@ -4,17 +4,6 @@
 #include "base/assert.h"
 #include "store/store_internal.h"
 
-/* The database whose stable id the record carries; NULL if there is none. */
-static struct db *db_of(const struct store *store, uint16_t id)
-{
-    for (uint32_t i = 0; i < store->database_count; i++) {
-        struct db *db = store_db(store, (uint16_t)i);
-        if (db->id == id)
-            return db;
-    }
-    return NULL;
-}
-
 /* It says that something older is gone: needed as long as there may be something older. */
 static enum merge_verdict judge_end(const struct record *record, uint64_t outside_index)
 {
@@ -28,7 +17,7 @@ static enum merge_verdict judge(void *ctx, const struct merge_item *item, uint64
 {
     const struct store *store = ctx;
     const struct record *record = &item->record;
-    const struct db *db = db_of(store, record->db_id);
+    const struct db *db = store_db_by_id(store, record->db_id);
     if (db == NULL || record->kind == RECORD_FLUSH)
         return judge_end(record, outside_index);
     const struct row *row = keydir_find(db->dir, record->key, keydir_hash(db->dir, record->key));
@@ -47,7 +36,7 @@ static enum merge_verdict judge(void *ctx, const struct merge_item *item, uint64
 static void moved(void *ctx, const struct merge_item *item)
 {
     struct store *store = ctx;
-    struct db *db = db_of(store, item->record.db_id);
+    struct db *db = store_db_by_id(store, item->record.db_id);
     uint64_t hash = keydir_hash(db->dir, item->record.key);
     struct row *row = keydir_find_mine(db->dir, item->record.key, hash);
     struct place from = place_of(PLACE_SHARED, item->file_id, (uint32_t)item->off);

@@ -34,16 +34,6 @@ struct recovery {
     uint64_t flushed[STORE_MAX_DATABASES]; /* newest FLUSH of each database number */
 };
 
-/* The database whose stable id the record carries; NULL if there is none. */
-static struct db *db_of_record(struct recovery *recovery, const struct record *record)
-{
-    for (uint32_t i = 0; i < recovery->options->database_count; i++) {
-        if (recovery->options->database_ids[i] == record->db_id)
-            return store_db(recovery->store, (uint16_t)i);
-    }
-    return NULL;
-}
-
 static bool is_newer(const struct record *record, const struct row *row)
 {
     if (record->position != row->version)
@@ -209,7 +199,7 @@ static int on_record(void *ctx, const struct record *record, uint32_t file_id, u
     struct recovery *recovery = ctx;
     if (file_id != recovery->file_id)
         begin_file(recovery, file_id);
-    struct db *db = db_of_record(recovery, record);
+    struct db *db = store_db_by_id(recovery->store, record->db_id);
     if (db == NULL)
         return diag_set(recovery->diag, ERR_CORRUPT,
                         "data file %u of shard %u, offset %llu: a record of database id %u, which "

@@ -15,6 +15,16 @@
  * backlog, however fast it grows. A replay retires more in a turn than any budget for a step. */
 #define RETIRED_BYTES_PER_OBJECT 512
 
+struct db *store_db_by_id(const struct store *store, uint16_t id)
+{
+    for (uint32_t i = 0; i < store->database_count; i++) {
+        struct db *db = store_db(store, (uint16_t)i);
+        if (db->id == id)
+            return db;
+    }
+    return NULL;
+}
+
 struct db *store_db_new(struct store *store, uint16_t number, uint16_t id, uint64_t now_ms)
 {
     struct db *db = mem_calloc(1, sizeof(*db));

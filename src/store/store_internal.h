@@ -75,6 +75,9 @@ static inline struct db *store_db(const struct store *store, uint16_t number)
     return atomic_load_explicit(&store->dbs[number], memory_order_acquire);
 }
 
+/* The database whose stable id records carry; NULL if there is none. */
+struct db *store_db_by_id(const struct store *store, uint16_t id);
+
 struct db *store_db_new(struct store *store, uint16_t number, uint16_t id, uint64_t now_ms);
 
 /* The bag for replaced databases, which end up in store->dropped. */

@@ -204,6 +204,20 @@ static int note_newest(void *ctx, const char *name)
     return 0;
 }
 
+/* By what had been synced, and by what the system may have written besides. */
+static void expect_recovered(struct simdisk *disk, struct simnode_options options, uint64_t digest)
+{
+    struct simdisk *image = simdisk_image_synced(disk, simdisk_steps(disk));
+    struct simdisk *disks[] = {image, disk};
+    options.wall_ms = SIMNODE_START_MS + 60000;
+    for (unsigned i = 0; i < 2; i++) {
+        struct simnode *node = simnode_start(&options, disks[i]);
+        assert_true(simnode_digest(node) == digest);
+        simnode_close(node);
+    }
+    simdisk_free(image);
+}
+
 static void test_a_failed_sync_of_a_merged_file_ends_the_process_by_its_name(void **unused)
 {
     (void)unused;
@@ -228,15 +242,65 @@ static void test_a_failed_sync_of_a_merged_file_ends_the_process_by_its_name(voi
     assert_int_equal(node->fatal_count, 1);
     assert_non_null(strstr(node->fatal, newest));
     simnode_close(node);
-    struct simdisk *image = simdisk_image_synced(disk, simdisk_steps(disk));
-    struct simdisk *disks[] = {image, disk};
-    options.wall_ms = SIMNODE_START_MS + 60000;
-    for (unsigned i = 0; i < 2; i++) {
-        node = simnode_start(&options, disks[i]);
-        assert_true(simnode_digest(node) == digest);
-        simnode_close(node);
-    }
-    simdisk_free(image);
+    expect_recovered(disk, options, digest);
+    simdisk_free(disk);
+}
+
+#define LARGE ((size_t)64 << 10)
+
+/* One file of 14 MiB of which a twelfth is dead, and nothing to be synced. */
+static struct simnode *start_with_much(struct simdisk *disk, const struct simnode_options *options)
+{
+    struct simnode *node = simnode_start(options, disk);
+    set_values(node, "k", 220, LARGE);
+    del_values(node, "k", 0, 20);
+    simnode_advance(node, 1500);
+    assert_int_equal(simnode_checkpoint(node), 0);
+    return node;
+}
+
+static const struct simnode_options much = {
+    .seed = 7, .shard_count = 1, .max_file_size = 32u << 20, .merge = {.mode = MERGE_OFF}};
+
+static void test_a_merge_leaves_little_for_the_checkpoint_to_sync(void **unused)
+{
+    (void)unused;
+    struct simdisk *disk = simnode_disk(7);
+    struct simnode *node = start_with_much(disk, &much);
+    uint64_t syncs = simdisk_count(disk, SIM_SYNC, ".log");
+    uint64_t checkpoints = simnode_stats(node).checkpoints;
+    struct merge_settings settings = {.mode = MERGE_OFF, .dead_percent = 1, .max_files = 3};
+    group_set_merge(node->group, &settings);
+    group_merge(node->group);
+    for (unsigned i = 0; i < 20 && simnode_stats(node).merges == 0; i++)
+        simnode_advance(node, 100);
+    assert_int_equal(simnode_stats(node).merges, 1);
+    assert_int_equal(simnode_stats(node).checkpoints, checkpoints);
+    assert_int_equal(simdisk_count(disk, SIM_SYNC, ".log"), syncs + 1);
+    simnode_close(node);
+    simdisk_free(disk);
+}
+
+static void test_a_failed_sync_in_a_merge_ends_the_process(void **unused)
+{
+    (void)unused;
+    struct simdisk *disk = simnode_disk(7);
+    struct simnode *node = start_with_much(disk, &much);
+    uint64_t digest = simnode_digest(node);
+    struct merge_settings settings = {.mode = MERGE_OFF, .dead_percent = 1, .max_files = 3};
+    group_set_merge(node->group, &settings);
+    simdisk_fail_nth(disk, SIM_SYNC, ".log", 1, -EIO);
+    group_merge(node->group);
+    for (unsigned i = 0; i < 20 && node->fatal_count == 0; i++)
+        simnode_advance(node, 100);
+    uint64_t count = operations(disk, ".log");
+    simnode_dry(node);
+    assert_int_equal(operations(disk, ".log"), count);
+    assert_int_equal(node->fatal_count, 1);
+    assert_non_null(strstr(node->fatal, "00002.log: cannot sync"));
+    assert_int_equal(simnode_stats(node).merges, 0);
+    simnode_close(node);
+    expect_recovered(disk, much, digest);
     simdisk_free(disk);
 }
 
@@ -381,6 +445,8 @@ int main(void)
         cmocka_unit_test(test_a_checkpoint_that_fails_is_not_told_as_one),
         cmocka_unit_test(test_a_backup_that_fails_is_told_as_failed),
         cmocka_unit_test(test_a_failed_sync_of_a_merged_file_ends_the_process_by_its_name),
+        cmocka_unit_test(test_a_merge_leaves_little_for_the_checkpoint_to_sync),
+        cmocka_unit_test(test_a_failed_sync_in_a_merge_ends_the_process),
         cmocka_unit_test(test_a_row_that_is_to_be_cold_may_be_moved_twice_before),
         cmocka_unit_test(test_a_stop_comes_to_its_end_behind_a_reload_behind_a_merge),
         cmocka_unit_test(test_a_slow_merge_holds_up_nobody),

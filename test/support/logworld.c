@@ -25,7 +25,7 @@ uint64_t logworld_random(struct logworld *world, uint64_t bound)
 
 /* ---- History ---- */
 
-static void push_record(struct history *history, struct record record)
+static void push_record(struct history *history, struct log_record record)
 {
     if (history->count == history->cap) {
         history->cap = history->cap == 0 ? 64 : 2 * history->cap;
@@ -35,11 +35,11 @@ static void push_record(struct history *history, struct record record)
 }
 
 /* What lies between is OPEN and VOUCH frames, of which the caller does not hear. */
-static void put_record(struct history *history, uint64_t sequence, struct record record)
+static void put_record(struct history *history, uint64_t sequence, struct log_record record)
 {
     ASSERT(sequence > history->count);
     while (history->count < sequence - 1)
-        push_record(history, (struct record){0});
+        push_record(history, (struct log_record){0});
     push_record(history, record);
 }
 
@@ -47,7 +47,7 @@ struct history history_copy(const struct history *from, uint64_t count)
 {
     struct history copy = {0};
     for (uint64_t i = 0; i < count; i++)
-        push_record(&copy, i < from->count ? from->records[i] : (struct record){0});
+        push_record(&copy, i < from->count ? from->records[i] : (struct log_record){0});
     return copy;
 }
 
@@ -57,7 +57,7 @@ void history_fini(struct history *history)
     *history = (struct history){0};
 }
 
-static void state_append(struct log_state *state, const struct record *record)
+static void state_append(struct log_state *state, const struct log_record *record)
 {
     ASSERT(record->first_index == state->last_index + 1);
     size_t need = (size_t)record->first_index + record->count;
@@ -75,7 +75,7 @@ struct log_state history_state(const struct history *history, uint64_t count)
     struct log_state state = {0};
     ASSERT(count <= history->count);
     for (uint64_t i = 0; i < count; i++) {
-        const struct record *record = &history->records[i];
+        const struct log_record *record = &history->records[i];
         if (record->kind == FRAME_ENTRIES)
             state_append(&state, record);
         if (record->kind == FRAME_TRUNCATE)
@@ -229,12 +229,13 @@ bool logworld_append(struct logworld *world, uint32_t count, size_t size)
     bool is_possible = seglog_has_slot(world->log) && seglog_admit(world->log, frame->size) == 0;
     if (is_possible) {
         seglog_append(world->log, frame);
-        put_record(&world->history, frame->sequence,
-                   (struct record){.kind = FRAME_ENTRIES,
-                                   .first_index = frame->first_index,
-                                   .count = count,
-                                   .term = frame->term,
-                                   .seed = ((uint64_t)size << 32) | (uint32_t)world->next_seed});
+        put_record(
+            &world->history, frame->sequence,
+            (struct log_record){.kind = FRAME_ENTRIES,
+                                .first_index = frame->first_index,
+                                .count = count,
+                                .term = frame->term,
+                                .seed = ((uint64_t)size << 32) | (uint32_t)world->next_seed});
     }
     frame_unref(frame);
     return is_possible;
@@ -246,7 +247,7 @@ uint64_t logworld_hard_state(struct logworld *world, uint64_t term, uint64_t vot
     uint64_t sequence = seglog_put_hard_state(world->log, term, vote);
     if (sequence != UINT64_MAX)
         put_record(&world->history, sequence,
-                   (struct record){.kind = FRAME_HARDSTATE, .term = term, .vote = vote});
+                   (struct log_record){.kind = FRAME_HARDSTATE, .term = term, .vote = vote});
     return sequence;
 }
 
@@ -255,7 +256,7 @@ uint64_t logworld_truncate(struct logworld *world, uint64_t last_index)
     uint64_t sequence = seglog_truncate(world->log, last_index);
     if (sequence != UINT64_MAX)
         put_record(&world->history, sequence,
-                   (struct record){.kind = FRAME_TRUNCATE, .first_index = last_index + 1});
+                   (struct log_record){.kind = FRAME_TRUNCATE, .first_index = last_index + 1});
     return sequence;
 }
 

@@ -19,7 +19,7 @@
 
 enum logworld_note { NOTE_DURABLE, NOTE_CHECKPOINT, NOTE_CHECKPOINT_TERM };
 
-struct record {
+struct log_record {
     enum frame_kind kind; /* 0: nothing that counts (OPEN, VOUCH) */
     uint64_t first_index; /* of TRUNCATE: last_index + 1 */
     uint32_t count;
@@ -29,7 +29,7 @@ struct record {
 };
 
 struct history {
-    struct record *records; /* of sequence i + 1 */
+    struct log_record *records; /* of sequence i + 1 */
     size_t count;
     size_t cap;
 };
@@ -43,7 +43,7 @@ struct log_state {
     uint64_t vote;
     uint64_t last_index;
     struct entry_origin {
-        const struct record *record;
+        const struct log_record *record;
         uint32_t nth;
     } * entries; /* by index */
     size_t cap;

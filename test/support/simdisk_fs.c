@@ -4,6 +4,7 @@
 #include "support/simdisk_internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -357,6 +358,16 @@ static int sim_sync_dir(struct fs *fs, const char *path)
     return rc;
 }
 
+/* There are no links. */
+static int sim_resolve_path(struct fs *fs, const char *path, char *to)
+{
+    struct fs_stat st;
+    int rc = sim_stat(fs, path, &st);
+    if (rc == 0)
+        snprintf(to, FS_PATH_SIZE, "%s", path);
+    return rc;
+}
+
 /* Nothing is durable by it: whoever relies on it is found out. */
 static int sim_write_back(struct fs *fs, const char *path)
 {
@@ -419,6 +430,7 @@ const struct fs_ops sim_fs_ops = {
     .link = sim_link,
     .unlink = sim_unlink,
     .stat = sim_stat,
+    .resolve = sim_resolve_path,
     .list = sim_list,
     .sync_dir = sim_sync_dir,
     .write_back = sim_write_back,

@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "bitcask/hint.h"
 #include "command/families.h"
 #include "os/process.h"
 #include "seglog/look.h"
@@ -143,11 +144,48 @@ static const struct bitcask_named *named_of(const struct dump *dump, const char 
     return NULL;
 }
 
-static int dump_file(struct dump *dump, const char *path, struct diag *diag)
+enum kind { KIND_NONE, KIND_DATA, KIND_HINT, KIND_SEGMENT, KIND_MANIFEST };
+
+static enum kind kind_by_name(const char *name, uint32_t *out_id)
 {
-    uint32_t id;
     uint64_t number;
     bool is_temporary;
+    enum data_name data = data_name_parse(name, out_id);
+    if (data == DATA_LOG || data == DATA_HINT)
+        return data == DATA_LOG ? KIND_DATA : KIND_HINT;
+    if (seglog_parse_name(name, &number, &is_temporary))
+        return KIND_SEGMENT;
+    return strcmp(name, MANIFEST_NAME) == 0 ? KIND_MANIFEST : KIND_NONE;
+}
+
+/* Of a file that bears another name, as those in a quarantine do. */
+static int kind_by_header(struct dump *dump, const char *path, enum kind *out_kind,
+                          struct diag *diag)
+{
+    uint8_t head[64];
+    struct file *file = NULL;
+    uint64_t size = 0;
+    int rc = fs_open(dump->fs, path, FS_READ, &file);
+    if (rc == 0)
+        rc = file_size(file, &size);
+    struct slice bytes = slice_of(head, size < sizeof(head) ? (size_t)size : sizeof(head));
+    if (rc == 0)
+        rc = file_read_full(file, head, bytes.len, 0);
+    file_unref(file);
+    if (rc != 0)
+        return diag_set(diag, rc, "%.300s: %s", path, err_text(rc));
+    *out_kind = datafile_is_one(bytes)     ? KIND_DATA
+                : hint_is_one(bytes)       ? KIND_HINT
+                : seglog_is_segment(bytes) ? KIND_SEGMENT
+                : manifest_is_one(bytes)   ? KIND_MANIFEST
+                                           : KIND_NONE;
+    return 0;
+}
+
+static int dump_file(struct dump *dump, const char *path, struct diag *diag)
+{
+    uint32_t id = 0;
+    uint32_t shard = 0;
     size_t root = dump->folder == NULL ? 0 : strlen(dump->folder->dir) + 1;
     const char *name = name_of(path);
     dump->printer.file = dump->folder == NULL ? name : path + root;
@@ -156,21 +194,30 @@ static int dump_file(struct dump *dump, const char *path, struct diag *diag)
         print_text(&dump->printer, "path", dump->printer.file);
         print_end(&dump->printer);
     }
-    enum data_name kind = data_name_parse(name, &id);
-    uint32_t shard;
-    if (kind == DATA_LOG)
-        return dump_data_file(dump, path, named_of(dump, path, id, &shard), diag);
-    if (kind == DATA_HINT) {
-        const struct bitcask_named *named = named_of(dump, path, id, &shard);
-        return dump_hint(dump, path, id, named, shard, diag);
-    }
-    if (seglog_parse_name(name, &number, &is_temporary))
+    const struct bitcask_named *named = NULL;
+    enum kind kind = kind_by_name(name, &id);
+    if (kind == KIND_DATA || kind == KIND_HINT)
+        named = named_of(dump, path, id, &shard);
+    int rc = kind == KIND_NONE ? kind_by_header(dump, path, &kind, diag) : 0;
+    if (rc != 0)
+        return rc;
+    switch (kind) {
+    case KIND_DATA:
+        return dump_data_file(dump, path, named, diag);
+    case KIND_HINT:
+        return dump_hint(dump, path, named, shard, diag);
+    case KIND_SEGMENT:
         return dump_segment(dump, path, diag);
-    if (strcmp(name, MANIFEST_NAME) == 0)
+    case KIND_MANIFEST:
         return dump_manifest(dump, path, diag);
+    case KIND_NONE:
+        break;
+    }
     return diag_set(diag, ERR_INVALID,
-                    "%.300s is none of the files of a data directory: " MANIFEST_NAME
-                    ", <number>.log, <number>.hint, <number>.seg",
+                    "%.300s is none of the files of a data directory: neither its name "
+                    "(" MANIFEST_NAME
+                    ", <number>.log, <number>.hint, <number>.seg) nor its first "
+                    "bytes say so",
                     path);
 }
 

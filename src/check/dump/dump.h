@@ -20,9 +20,9 @@ int dump_manifest(struct dump *dump, const char *path, struct diag *diag);
 MUST_CHECK
 int dump_data_file(struct dump *dump, const char *path, const struct bitcask_named *named,
                    struct diag *diag);
-/* By the uid that the manifest names, else by that in the data file beside it. */
+/* Of the file that the manifest names, else of that which its own header names. */
 MUST_CHECK
-int dump_hint(struct dump *dump, const char *path, uint32_t id, const struct bitcask_named *named,
+int dump_hint(struct dump *dump, const char *path, const struct bitcask_named *named,
               uint32_t shard, struct diag *diag);
 MUST_CHECK
 int dump_segment(struct dump *dump, const char *path, struct diag *diag);

@@ -232,7 +232,7 @@ int check_repair(const struct check_options *options, struct diag *diag)
         status = find_and_repair(options, &folder, &report, diag);
     } else {
         verify_tell_manifest(&folder, &report);
-        report_line(&report, "nothing is changed: a manifest cannot be made anew");
+        report_line(&report, "nothing is changed");
     }
     folder_close(&folder);
     buf_fini(&copy);

@@ -3,6 +3,8 @@
  *
  *   header   the segment's frames name their epoch: the header is made anew from it. Where there
  *            are none, or the file has not its size, the segment goes
+ *   front    damage that lies before the entry behind the checkpoint loses nothing: the segment
+ *            with that entry is written anew from it on, and the log begins there
  *   frame    the log is cut before it: the segment is zero from there on, the others behind it go
  *   reach    what is there does not join the checkpoint: a new segment begins behind it, and all
  *            others are void by that, and go
@@ -17,8 +19,8 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "check/repair/front.h"
 #include "check/repair/repair.h"
-#include "seglog/mend.h"
 
 struct log_repair {
     struct repair *repair;
@@ -149,30 +151,54 @@ static int cut(struct log_repair *log, uint64_t number, uint64_t off)
     return rc == 0 ? remove_segments(log, number + 1, UINT64_MAX) : rc;
 }
 
-static int begin_anew(struct log_repair *log, const struct log_verdict *verdict)
+static struct seglog_beginning behind_checkpoint(const struct log_repair *log,
+                                                 const struct seglog_hard_state *node)
 {
     const struct manifest *manifest = &log->repair->folder->manifest;
-    uint64_t number = highest_number(log) + 1;
-    const struct seglog_mend mend = mend_of(log, number);
-    struct seglog_beginning beginning = {
+    bool is_older = node->term < manifest->term;
+    return (struct seglog_beginning){
         .group_id = manifest->group_id,
         .epoch = chance_u64(log->repair->os.chance) | 1,
         .index = manifest->index,
         .term = manifest->term,
-        .node_term = verdict->seen_term > manifest->term ? verdict->seen_term : manifest->term,
+        .node_term = is_older ? manifest->term : node->term,
+        .node_vote = is_older ? 0 : node->vote,
         .configuration_index = manifest->configuration_index,
         .configuration = buf_slice(&manifest->configuration),
     };
+}
+
+static int begin_anew(struct log_repair *log, const struct log_verdict *verdict)
+{
+    uint64_t number = highest_number(log) + 1;
+    const struct seglog_mend mend = mend_of(log, number);
+    const struct seglog_hard_state node = {.term = verdict->seen_term};
+    const struct seglog_beginning beginning = behind_checkpoint(log, &node);
     int rc = seglog_mend_begin(&mend, &beginning, log->diag);
     if (rc != 0)
         return rc;
     report_line(log->repair->report,
                 "%s: the log begins anew in segment %" PRIu64 " behind the checkpoint at %" PRIu64,
-                log->dir, number, manifest->index);
+                log->dir, number, beginning.index);
     return remove_segments(log, 0, number);
 }
 
-static int mend_header(struct log_repair *log, uint64_t number)
+static int begin_with(struct log_repair *log, const struct front *front)
+{
+    const struct seglog_mend mend = mend_of(log, front->number);
+    const struct seglog_beginning beginning = behind_checkpoint(log, &front->hard_state);
+    int rc = keep(log, front->number);
+    if (rc == 0)
+        rc = seglog_mend_front(&mend, &beginning, &front->run, log->diag);
+    if (rc == 0)
+        report_line(log->repair->report,
+                    "log segment %" PRIu64 ": begins with entry %" PRIu64
+                    " now; the checkpoint has all before it, and nothing is lost there",
+                    front->number, beginning.index + 1);
+    return rc;
+}
+
+static int mend_header(struct log_repair *log, uint64_t number, const struct front *front)
 {
     const struct seglog_mend mend = mend_of(log, number);
     struct look look = {0};
@@ -180,15 +206,15 @@ static int mend_header(struct log_repair *log, uint64_t number)
     int rc = look_at(log, number, &look, &segment);
     if (rc != 0)
         return rc;
-    /* A header that checks and is refused belongs to something else. */
+    /* A header that checks and is refused is another one's, or the file has not its size. */
     if (segment.is_header_sound || !look.has_first)
-        return remove_segment(log, number);
+        return number == front->number ? begin_with(log, front) : remove_segment(log, number);
     rc = keep(log, number);
     if (rc == 0)
         rc = seglog_mend_header(&mend, log->repair->folder->manifest.group_id, look.epoch,
                                 log->diag);
     if (rc == ERR_INVALID)
-        return remove_segment(log, number);
+        return number == front->number ? begin_with(log, front) : remove_segment(log, number);
     if (rc == 0)
         report_line(log->repair->report,
                     "log segment %" PRIu64 ": its header is made anew; its frames are whole",
@@ -220,18 +246,27 @@ static int step(struct log_repair *log, const struct log_verdict *verdict)
     const struct seglog_judged *judged = &verdict->judged;
     const struct seglog_blame *blame = &judged->blame;
     uint64_t checkpoint = log->repair->folder->manifest.index;
+    struct front front;
     if (verdict->judgement == 0)
         return cut(log, verdict->bad_number, verdict->bad_off);
+    int rc = front_find(log->repair->folder, verdict, &log->names, &front, log->diag);
+    if (rc != 0)
+        return rc;
     switch (blame->damage) {
     case SEGLOG_DAMAGED_HEADER:
-        return mend_header(log, blame->number);
+        return mend_header(log, blame->number, &front);
     case SEGLOG_DAMAGED_PADDING:
         return mend_padding(log, blame->number, blame->off);
     case SEGLOG_DAMAGED_FRAME:
+        if (front.number != 0)
+            return begin_with(log, &front);
         if (judged->has_start && judged->last_index >= checkpoint)
             return cut(log, judged->stop_number, judged->stop_off);
         break;
     case SEGLOG_DAMAGED_REACH:
+        if (front.number != 0)
+            return begin_with(log, &front);
+        break;
     case SEGLOG_SOUND:
         break;
     }

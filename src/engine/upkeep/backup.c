@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "bitcask/hint.h"
 #include "engine/engine_internal.h"
+#include "engine/upkeep/backup_place.h"
 #include "engine/upkeep/upkeep.h"
 
 /*   log loop   no data file is removed from now on; a checkpoint
@@ -20,7 +21,6 @@
  */
 
 #define COPY_SIZE (1024u * 1024)
-#define PATH_SIZE 1024
 
 struct backup {
     struct group *group;
@@ -88,8 +88,8 @@ static int copy_file(struct backup *backup, const char *from, const char *to, ui
 
 static void path_in(char *to, const char *dir, uint32_t shard, uint32_t id, const char *suffix)
 {
-    int len = snprintf(to, PATH_SIZE, "%s/data/shard_%u/%05u%s", dir, shard, id, suffix);
-    ASSERT(len > 0 && len < PATH_SIZE);
+    int len = snprintf(to, BACKUP_PATH_SIZE, "%s/data/shard_%u/%05u%s", dir, shard, id, suffix);
+    ASSERT(len > 0 && len < BACKUP_PATH_SIZE);
 }
 
 /* A second name, if that is safe and the filesystem can. */
@@ -104,8 +104,8 @@ static bool link_file(struct backup *backup, const struct bitcask_named *file, c
 /* A hint is never changed either; the copy can do without. */
 static void link_hint(struct backup *backup, uint32_t shard, uint32_t id)
 {
-    char from[PATH_SIZE];
-    char to[PATH_SIZE];
+    char from[BACKUP_PATH_SIZE];
+    char to[BACKUP_PATH_SIZE];
     path_in(from, backup->group->options.dir, shard, id, HINT_SUFFIX);
     path_in(to, backup->request->dir, shard, id, HINT_SUFFIX);
     IGNORE(fs_link(fs_of(backup), from, to), "an accelerator");
@@ -113,8 +113,8 @@ static void link_hint(struct backup *backup, uint32_t shard, uint32_t id)
 
 static int take_file(struct backup *backup, uint32_t shard, const struct bitcask_named *file)
 {
-    char from[PATH_SIZE];
-    char to[PATH_SIZE];
+    char from[BACKUP_PATH_SIZE];
+    char to[BACKUP_PATH_SIZE];
     path_in(from, backup->group->options.dir, shard, file->id, DATAFILE_SUFFIX);
     path_in(to, backup->request->dir, shard, file->id, DATAFILE_SUFFIX);
     if (!link_file(backup, file, from, to))
@@ -155,7 +155,7 @@ static int make_target(struct backup *backup)
 
 static void marker_path(const struct backup *backup, char *to)
 {
-    snprintf(to, PATH_SIZE, "%s/" BACKUP_MARKER, backup->request->dir);
+    snprintf(to, BACKUP_PATH_SIZE, "%s/" BACKUP_MARKER, backup->request->dir);
 }
 
 static int sync_dir(struct backup *backup, const char *path)
@@ -166,7 +166,7 @@ static int sync_dir(struct backup *backup, const char *path)
 
 static int set_marker(struct backup *backup)
 {
-    char path[PATH_SIZE];
+    char path[BACKUP_PATH_SIZE];
     struct file *file = NULL;
     marker_path(backup, path);
     int rc = fs_open(fs_of(backup), path, FS_WRITE | FS_CREATE, &file);
@@ -177,7 +177,7 @@ static int set_marker(struct backup *backup)
 
 static int remove_marker(struct backup *backup)
 {
-    char path[PATH_SIZE];
+    char path[BACKUP_PATH_SIZE];
     marker_path(backup, path);
     int rc = fs_unlink(fs_of(backup), path);
     return rc == 0 ? sync_dir(backup, backup->request->dir)
@@ -213,7 +213,7 @@ static int check_room(struct backup *backup)
 /* Half a copy is none, and takes space. */
 static void remove_all(struct backup *backup)
 {
-    char path[PATH_SIZE];
+    char path[BACKUP_PATH_SIZE];
     struct fs *fs = fs_of(backup);
     const char *dir = backup->request->dir;
     for (uint32_t i = 0; i < backup->manifest.shard_count; i++) {
@@ -240,7 +240,7 @@ static void remove_all(struct backup *backup)
 static int take_shard(struct backup *backup, uint32_t shard)
 {
     const struct manifest_shard *files = &backup->manifest.shards[shard];
-    char path[PATH_SIZE];
+    char path[BACKUP_PATH_SIZE];
     snprintf(path, sizeof(path), "%s/data/shard_%u", backup->request->dir, shard);
     int rc = make_dir(backup, path);
     for (size_t i = 0; i < files->file_count && rc == 0; i++)
@@ -251,7 +251,7 @@ static int take_shard(struct backup *backup, uint32_t shard)
 /* The folder that the target lies in. */
 static int sync_parent(struct backup *backup)
 {
-    char path[PATH_SIZE];
+    char path[BACKUP_PATH_SIZE];
     snprintf(path, sizeof(path), "%s", backup->request->dir);
     for (size_t len = strlen(path); len > 1 && path[len - 1] == '/'; len--)
         path[len - 1] = '\0';
@@ -263,10 +263,12 @@ static int sync_parent(struct backup *backup)
 
 static int take_all(struct backup *backup)
 {
-    char path[PATH_SIZE];
+    char path[BACKUP_PATH_SIZE];
     const char *dir = backup->request->dir;
     snprintf(path, sizeof(path), "%s/data", dir);
-    int rc = make_target(backup);
+    int rc = backup_refuse_links(backup->group, dir, &backup->request->diag);
+    if (rc == 0)
+        rc = make_target(backup);
     if (rc == 0)
         rc = check_room(backup);
     if (rc == 0)
@@ -383,52 +385,6 @@ static void on_checkpointed(struct group_checkpoint_request *request)
                 on_taken);
 }
 
-/* The same path without empty steps, "." and "..", as far as it can be told without looking; "" is
- * the root. */
-static void simplify(const char *path, char *to)
-{
-    size_t len = 0;
-    while (*path != '\0') {
-        size_t step = strcspn(path, "/");
-        if (step == 2 && memcmp(path, "..", 2) == 0) {
-            while (len > 0 && to[--len] != '/') {
-            }
-        } else if (step > 0 && !(step == 1 && path[0] == '.')) {
-            to[len++] = '/';
-            memcpy(to + len, path, step);
-            len += step;
-        }
-        path += step;
-        path += *path == '/';
-    }
-    to[len] = '\0';
-}
-
-static bool is_within(const char *path, const char *dir)
-{
-    char inner[PATH_SIZE];
-    char outer[PATH_SIZE];
-    simplify(path, inner);
-    simplify(dir, outer);
-    size_t len = strlen(outer);
-    return strncmp(inner, outer, len) == 0 && (inner[len] == '/' || inner[len] == '\0');
-}
-
-/* Where a copy could harm what it is of, or could not be spelled. */
-static int refuse_place(const struct group *group, struct group_backup_request *request)
-{
-    const char *dir = request->dir;
-    const char *own = group->options.dir;
-    if (dir[0] != '/')
-        return diag_set(&request->diag, -EINVAL, "name a directory by its absolute path");
-    if (strlen(dir) > PATH_SIZE - 64 || strlen(own) > PATH_SIZE - 64)
-        return diag_set(&request->diag, -ENAMETOOLONG, "the path is too long");
-    if (is_within(dir, own))
-        return diag_set(&request->diag, -EINVAL,
-                        "%.400s is the data directory or in it: name another", dir);
-    return 0;
-}
-
 /* A reload holds all writes and waits for a merge to end, which would wait behind the copying: both
  * are jobs of one lane. So neither begins beside the other. */
 static const char *why_not_now(const struct group *group)
@@ -450,7 +406,7 @@ static void on_wanted(struct loop_post *post)
     struct sequencer *sequencer = &group->sequencer;
     request->diag.text[0] = '\0';
     request->bytes = 0;
-    request->error = refuse_place(group, request);
+    request->error = backup_refuse_place(group, request->dir, &request->diag);
     const char *busy = why_not_now(group);
     if (request->error == 0 && busy != NULL)
         request->error = diag_set(&request->diag, ERR_BUSY, "%s", busy);

@@ -10,8 +10,8 @@
 #include "engine/group.h"
 
 /* Chooses from `files` (sealed ones, `count` of them) and writes their ids to `out_ids`, which has
- * room for all. 0: there is nothing to do. With `is_asked` whatever would save anything is chosen.
- * `wall_ms`: now. */
+ * room for all: at most max_files, or every one where nothing less would help. 0: nothing to do.
+ * With `is_asked` whatever would save anything is chosen. `wall_ms`: now. */
 size_t merge_choose(const struct merge_settings *settings, const struct bitcask_sealed *files,
                     size_t count, uint64_t wall_ms, bool is_asked, uint32_t *out_ids);
 

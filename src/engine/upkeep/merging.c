@@ -212,6 +212,9 @@ void upkeep_take_merge_back(struct shard *shard)
     case MERGE_STOPPED:
         end_merge(shard, state, &diag);
         break;
+    case MERGE_SUSPECT: /* R21 */
+        shard_fail_sync(shard, &diag);
+        break;
     default:
         UNREACHABLE("all states of a merge are listed");
     }
@@ -309,13 +312,11 @@ static void choose(struct shard *shard)
     size_t count =
         merge_choose(&settings, files, file_count, loop_wall_ms(shard->loop), takes_any, ids);
     uint64_t later_ms = count == 0 ? 0 : wait_ms(shard, &settings);
-    if (count == 0)
+    if (count == 0) {
         upkeep->is_asked = false;
-    if (count == 0 && settings.mode == MERGE_AGE)
-        upkeep_look_in(shard, HOUR_MS); /* files grow old while nothing happens */
-    else if (count == 0)
-        upkeep->wants_look = false;
-    else if (later_ms > 0)
+        if (settings.mode == MERGE_AGE)
+            upkeep_look_in(shard, HOUR_MS); /* files grow old while nothing happens */
+    } else if (later_ms > 0)
         upkeep_look_in(shard, later_ms);
     else if (!take_token_or_wait(shard))
         upkeep_look_in(shard, RETRY_MS);
@@ -329,7 +330,8 @@ void upkeep_look_at_merges(struct shard *shard)
 {
     struct upkeep *upkeep = &shard->upkeep;
     struct group *group = shard->group;
-    if (atomic_load_explicit(&group->is_ending, memory_order_relaxed)) {
+    if (atomic_load_explicit(&group->is_ending, memory_order_relaxed) ||
+        atomic_load_explicit(&group->is_fatal, memory_order_relaxed)) {
         /* What is half made is named by nobody and goes with the next start. */
         if (upkeep->wants_no_merge != NULL)
             upkeep_end_wish(&upkeep->wants_no_merge, false);

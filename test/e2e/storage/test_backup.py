@@ -184,6 +184,42 @@ def test_what_is_refused(start, tmp_path):
     assert server.info()["backup_last_status"] == "ok"
 
 
+def test_links_lead_nowhere_else(start, tmp_path):
+    server = start()
+    client = server.connect()
+    client("SET", "a", 1)
+    own = server.directory
+    (tmp_path / "way").symlink_to(own)
+    (tmp_path / "deep").symlink_to(own / "data")
+    (tmp_path / "up").symlink_to(own.parent)
+    for path in (tmp_path / "way", tmp_path / "way" / "copy", tmp_path / "deep" / "copy",
+                 tmp_path / "up" / own.name / "copy"):
+        reply = client("FERRICSTORE.BACKUP", path)
+        assert str(reply).endswith("is the data directory or in it: name another"), path
+        assert not path.name == "copy" or not path.exists()
+    reply = client("FERRICSTORE.BACKUP", tmp_path / "up")
+    assert str(reply).endswith("holds the data directory: name another")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "aside").symlink_to(tmp_path / "other")
+    backup(client, tmp_path / "aside" / "copy")
+    assert (tmp_path / "other" / "copy" / "manifest").exists()
+
+
+def test_a_linked_folder_is_ours_too(start, tmp_path):
+    server = start()
+    client = server.connect()
+    client("SET", "a", 1)
+    own = server.directory
+    server.kill()
+    (own / "data").rename(tmp_path / "far")
+    (own / "data").symlink_to(tmp_path / "far")
+    client = server.start().connect()
+    reply = client("FERRICSTORE.BACKUP", tmp_path / "far" / "copy")
+    assert str(reply).endswith("is the data directory or in it: name another")
+    assert not (tmp_path / "far" / "copy").exists()
+    backup(client, tmp_path / "copy")
+
+
 def test_a_failure_is_told_by_info(start, tmp_path):
     server = start()
     client = server.connect()

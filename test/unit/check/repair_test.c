@@ -136,25 +136,26 @@ static void lose_the_log(struct simdisk *disk)
     assert_int_equal(fs_sync_dir(fs, LOG), 0);
 }
 
-/* The frame of the nth entry that is replayed: its segment and offset. */
-static uint64_t find_entry(struct simdisk *disk, unsigned nth, char *out_path, size_t size)
+/* The frame of the nth entry that is replayed, or, below 0, that the checkpoint covers: -1 is its
+ * own. Its segment and offset. */
+static uint64_t find_entry(struct simdisk *disk, int nth, char *out_path, size_t size)
 {
     struct buf dump = {0};
     struct diag diag = {.text = ""};
-    unsigned long long checkpoint = 0;
+    long long checkpoint = 0;
     assert_int_not_equal(checkbench_run_on(disk, CHECK_DUMP, "/data", false, &dump, &diag),
                          CHECK_FAILED);
     const char *text = (const char *)dump.data;
-    assert_int_equal(sscanf(strstr(text, " index="), " index=%llu", &checkpoint), 1);
+    assert_int_equal(sscanf(strstr(text, " index="), " index=%lld", &checkpoint), 1);
     for (const char *line = text; *line != '\0'; line = strchr(line, '\n') + 1) {
         unsigned long long off;
-        unsigned long long first;
+        long long first;
         char file[100];
         if (sscanf(line, "file path=%99s", file) == 1)
             snprintf(out_path, size, "/data/%s", file);
         const char *index = strstr(line, "first_index=");
         if (sscanf(line, "frame off=%llu", &off) == 1 && strstr(line, "type=entries") != NULL &&
-            index < strchr(line, '\n') && sscanf(index, "first_index=%llu", &first) == 1 &&
+            index < strchr(line, '\n') && sscanf(index, "first_index=%lld", &first) == 1 &&
             first > checkpoint + nth) {
             buf_fini(&dump);
             return off;
@@ -164,7 +165,7 @@ static uint64_t find_entry(struct simdisk *disk, unsigned nth, char *out_path, s
     return 0;
 }
 
-static void damage_an_entry(struct simdisk *disk, unsigned nth)
+static void damage_an_entry(struct simdisk *disk, int nth)
 {
     char path[128];
     uint64_t off = find_entry(disk, nth, path, sizeof(path));
@@ -196,6 +197,45 @@ static void damage_a_padding(struct simdisk *disk)
     uint64_t off = find_entry(disk, 1, path, sizeof(path));
     flip(disk, path, off - 1);
 }
+/* A size that no segment has. */
+static void damage_a_segments_end(struct simdisk *disk)
+{
+    char path[128];
+    find_entry(disk, 0, path, sizeof(path));
+    truncate_to(disk, path, (256 << 10) + 100);
+}
+static void damage_the_checkpoints_entry(struct simdisk *disk)
+{
+    damage_an_entry(disk, -1);
+}
+static void damage_covered_entries(struct simdisk *disk)
+{
+    damage_an_entry(disk, -4);
+    damage_an_entry(disk, -2);
+}
+static void damage_both_sides(struct simdisk *disk)
+{
+    damage_an_entry(disk, -1);
+    damage_an_entry(disk, 0);
+}
+static void damage_covered_and_later(struct simdisk *disk)
+{
+    damage_an_entry(disk, -2);
+    damage_an_entry(disk, 2);
+}
+/* The frame with which the segment of the first entry begins. */
+static void damage_an_open(struct simdisk *disk)
+{
+    char path[128];
+    find_entry(disk, 0, path, sizeof(path));
+    flip(disk, path, 4096 + 70);
+}
+static void damage_a_segments_front(struct simdisk *disk)
+{
+    damage_a_segments_header(disk);
+    damage_an_open(disk);
+    damage_the_checkpoints_entry(disk);
+}
 static void damage_everything(struct simdisk *disk)
 {
     damage_an_entry(disk, 1);
@@ -216,7 +256,14 @@ static const struct damage {
     {"a segment's header", damage_a_segments_header, 0},
     {"a padding", damage_a_padding, 0},
     {"a hint", damage_a_hint, 0},
-    {"a segment's size", damage_a_segments_size, KEYS},
+    {"a segment's size", damage_a_segments_size, 0},
+    {"a segment's end", damage_a_segments_end, 0},
+    {"the checkpoint's entry", damage_the_checkpoints_entry, 0},
+    {"covered entries", damage_covered_entries, 0},
+    {"a segment's first frame", damage_an_open, 0},
+    {"a segment's front", damage_a_segments_front, 0},
+    {"both sides of the checkpoint", damage_both_sides, KEYS},
+    {"a covered entry and a later one", damage_covered_and_later, KEYS},
     {"the log is gone", lose_the_log, KEYS},
     {"the first entry", damage_the_first_entry, KEYS},
     {"a later entry", damage_a_later_entry, KEYS},
@@ -288,6 +335,8 @@ static void test_every_damage_can_be_repaired(void **unused)
             fail();
         }
         expect_text(&out, "repaired: the server starts on what is there now");
+        if (damages[i].lost_keys == 0)
+            assert_null(strstr((const char *)out.data, "LOST: "));
         buf_fini(&out);
         expect_repaired(disk, &before, &damages[i]);
         /* Nothing is left to do. */
@@ -512,17 +561,28 @@ static void test_a_manifest_cannot_be_repaired(void **unused)
     simdisk_free(disk);
 }
 
+static void expect_told(void (*damage)(struct simdisk *disk), const char *first, const char *second)
+{
+    struct simdisk *disk = make_disk();
+    damage(disk);
+    struct buf out = {0};
+    assert_int_equal(checkbench_run(disk, CHECK_REPAIR, &out), CHECK_SOUND);
+    expect_text(&out, first);
+    expect_text(&out, second);
+    buf_fini(&out);
+    simdisk_free(disk);
+}
+
 static void test_lost_entries_are_told(void **unused)
 {
     (void)unused;
-    struct simdisk *disk = make_disk();
-    damage_a_later_entry(disk);
-    struct buf out = {0};
-    assert_int_equal(checkbench_run(disk, CHECK_REPAIR, &out), CHECK_SOUND);
-    expect_text(&out, "LOST: log entries ");
-    expect_text(&out, ": cut at offset ");
-    buf_fini(&out);
-    simdisk_free(disk);
+    expect_told(damage_a_later_entry, "LOST: log entries ", ": cut at offset ");
+    /* The checkpoint is at 25, and the log's last entry is 30. */
+    expect_told(damage_both_sides, "LOST: log entries 26 to 30", "the log begins anew in segment ");
+    expect_told(damage_covered_and_later, "LOST: log entries 28 to 30",
+                "begins with entry 26 now; the checkpoint has all before it");
+    expect_told(damage_covered_entries, "begins with entry 26 now",
+                "the log now ends with entry 30");
 }
 
 int main(void)

@@ -110,7 +110,35 @@ static void test_a_single_file_is_dumped(void **unused)
     assert_non_null(strstr((const char *)out.data, " op=put "));
     assert_int_equal(checkbench_run_on(disk, CHECK_DUMP, "/data/lock", false, &out, &diag),
                      CHECK_FAILED);
+    assert_non_null(strstr(diag.text, "neither its name"));
     buf_fini(&out);
+    simdisk_free(disk);
+}
+
+/* As a quarantine names them. */
+static void test_any_name_will_do(void **unused)
+{
+    (void)unused;
+    struct simdisk *disk = checkbench_disk(
+        &(struct checkbench_options){.seed = 8, .writes = 60, .is_stopped = true, .shards = 1});
+    checkbench_write_hint(disk, "/data/data/shard_0", 1);
+    const char *paths[] = {"/data/manifest", "/data/data/shard_0/00001.log",
+                           "/data/data/shard_0/00001.hint", "/data/log/00000000000000000001.seg"};
+    const char *wanted[] = {"\nmanifest ", "\nrecord off=4096 ", "\nhint_record off=4096 ",
+                            "\nframe off=4096 "};
+    for (size_t i = 0; i < ARRAY_COUNT(paths); i++) {
+        struct buf out = {0};
+        struct diag diag = {.text = ""};
+        char name[32];
+        snprintf(name, sizeof(name), "/data-kept.%zu", i);
+        assert_int_equal(fs_link(simdisk_fs(disk), paths[i], name), 0);
+        if (checkbench_run_on(disk, CHECK_DUMP, name, false, &out, &diag) != CHECK_SOUND ||
+            strstr((const char *)out.data, wanted[i]) == NULL) {
+            print_error("%s as %s: %s\n", paths[i], name, diag.text);
+            fail();
+        }
+        buf_fini(&out);
+    }
     simdisk_free(disk);
 }
 
@@ -174,6 +202,7 @@ int main(void)
         cmocka_unit_test(test_the_sums_are_right),
         cmocka_unit_test(test_stats_of_what_is_damaged_are_refused),
         cmocka_unit_test(test_a_single_file_is_dumped),
+        cmocka_unit_test(test_any_name_will_do),
         cmocka_unit_test(test_the_command_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -177,6 +177,19 @@ static void list_names_each_once_even_while_they_go(void **state)
     assert_int_equal(fs_list(fs_posix(), in(state, "none").text, remove_visited, &walk), -ENOENT);
 }
 
+static void a_path_is_resolved(void **state)
+{
+    char wanted[FS_PATH_SIZE];
+    char found[FS_PATH_SIZE];
+    struct fs *fs = fs_posix();
+    assert_int_equal(fs_mkdir(fs, in(state, "folder").text), 0);
+    assert_int_equal(symlink("folder", in(state, "link").text), 0);
+    assert_int_equal(fs_resolve(fs, in(state, "folder").text, wanted), 0);
+    assert_int_equal(fs_resolve(fs, in(state, "link/.././link/").text, found), 0);
+    assert_string_equal(found, wanted);
+    assert_int_equal(fs_resolve(fs, in(state, "link/none").text, found), -ENOENT);
+}
+
 static void space_is_plausible(void **state)
 {
     struct fs_space space;
@@ -560,6 +573,7 @@ int main(void)
         IN_DIR(names_move_link_and_go),
         IN_DIR(sync_dir_takes_only_folders),
         IN_DIR(list_names_each_once_even_while_they_go),
+        IN_DIR(a_path_is_resolved),
         IN_DIR(space_is_plausible),
         IN_DIR(allocated_blocks_read_as_zeros),
         IN_DIR(a_lock_is_held_once),

@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/err.h"
 #include "base/mem.h"
 #include "seglog/look.h"
 #include "seglog/mend.h"
 #include "support/cmocka.h"
 #include "support/logworld.h"
+#include "unit/seglog/spot.h"
 
 struct counted {
     uint64_t frames;
@@ -149,11 +151,74 @@ static void test_a_log_can_begin_anew(void **unused)
     logworld_fini(&world);
 }
 
+static uint64_t put(struct logworld *world, uint32_t count)
+{
+    assert_true(logworld_append(world, count, 300));
+    logworld_settle(world);
+    return seglog_durable_sequence(world->log);
+}
+
+/* Entries on both sides of the checkpoint in one frame, and all that may follow them. */
+static void test_a_front_that_is_covered_can_go(void **unused)
+{
+    (void)unused;
+    struct logworld world;
+    logworld_init(&world, simdisk_new(8), 8);
+    logworld_open(&world);
+    put(&world, 3);
+    uint64_t damaged = put(&world, 5);
+    logworld_hard_state(&world, 2, 3);
+    logworld_settle(&world);
+    uint64_t first = put(&world, 4); /* 9 to 12 */
+    put(&world, 3);
+    logworld_hard_state(&world, 4, 1);
+    logworld_truncate(&world, 13);
+    uint64_t last = put(&world, 30);
+    logworld_checkpoint(&world, 10);
+    logworld_drop(&world);
+    logworld_open(&world);
+    uint64_t durable = put(&world, 2);
+    logworld_drop(&world);
+
+    logworld_rot(&world, damaged, 90);
+    assert_int_equal(logworld_try_open(&world), ERR_CORRUPT);
+    struct spot from;
+    struct spot to;
+    assert_true(logworld_find(&world, first, &from) && logworld_find(&world, last, &to));
+    const struct seglog_mend mend = {
+        .fs = simdisk_fs(world.disk), .dir = world.options.dir, .number = 1};
+    const struct seglog_beginning beginning = {
+        .group_id = world.options.group_id,
+        .epoch = 77,
+        .index = 10,
+        .term = world.checkpoint_term,
+        .node_term = 2,
+        .node_vote = 3,
+    };
+    struct seglog_run run = {
+        .off = from.off, .end = to.off + frame_room(to.size), .sequence = first};
+    struct diag diag = {.text = ""};
+    assert_int_equal(seglog_mend_front(&mend, &beginning, &run, &diag), 0);
+    compare(&world);
+    assert_non_null(world.log);
+    assert_int_equal(world.found.first_index, 11);
+    assert_int_equal(world.found.last_index, 45);
+    logworld_check(&world, durable);
+    logworld_drop(&world);
+
+    /* Another frame than was seen is refused, and nothing is changed. */
+    run.sequence++;
+    assert_int_equal(seglog_mend_front(&mend, &beginning, &run, &diag), ERR_CORRUPT);
+    compare(&world);
+    logworld_fini(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_verdict_is_that_of_a_start),
         cmocka_unit_test(test_a_log_can_begin_anew),
+        cmocka_unit_test(test_a_front_that_is_covered_can_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

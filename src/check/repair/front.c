@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A frame says which index comes next. So behind the last one that says an index up to X + 1, X
+ * being the checkpoint's, nothing of the log up to X changes any more: all entries behind X stand
+ * in it or follow it, whatever was lost before; and if it has not X + 1 itself, there are none.
+ *
+ * The segments are walked from the newest to the oldest. Frames that a newer life of the log has
+ * made void do not count: every whole frame says by its number in which sequence its own segment
+ * began, even if the OPEN there is lost.
+ *
+ * Only a term or vote of the node may be among what was lost: the OPEN of the segment behind
+ * repeats it; without one the node takes the highest term that is seen. */
+#include "check/repair/front.h"
+
+#include "base/mem.h"
+
+struct search {
+    uint64_t checkpoint;
+    uint64_t limit; /* from this sequence on newer segments count */
+    uint64_t last;  /* the highest sequence of a frame that says an index up to the next one */
+    struct front *front;
+    uint64_t next_sequence;         /* behind the run */
+    uint64_t epoch;                 /* of the run */
+    bool has_state;                 /* the run has one of its own */
+    struct seglog_hard_state state; /* the latest one that is seen */
+    /* Of the segment that is walked. */
+    uint64_t number;
+    uint64_t highest;
+    uint64_t begins; /* the sequence of its first frame */
+    bool has_open;
+    struct seglog_hard_state open_state;
+};
+
+static void begin_run(struct search *search, const struct seglog_seen *seen)
+{
+    *search->front = (struct front){
+        .number = search->number,
+        .run = {.off = seen->off, .end = seen->off, .sequence = seen->sequence},
+        .hard_state = search->state,
+    };
+    search->next_sequence = seen->sequence;
+    search->epoch = seen->epoch;
+    search->has_state = false;
+}
+
+static bool continues_run(const struct search *search, const struct seglog_seen *seen)
+{
+    return search->front->number == search->number && seen->off == search->front->run.end &&
+           seen->sequence == search->next_sequence && seen->epoch == search->epoch &&
+           seen->first_index > search->checkpoint;
+}
+
+static int on_frame(void *ctx, const struct seglog_seen *seen)
+{
+    struct search *search = ctx;
+    if (seen->sequence >= search->limit)
+        return 0;
+    if (seen->sequence > search->highest) {
+        search->highest = seen->sequence;
+        search->begins = seen->sequence - seen->nth;
+    }
+    bool is_first = false;
+    if (seen->first_index <= search->checkpoint + 1 && seen->sequence > search->last) {
+        search->last = seen->sequence;
+        *search->front = (struct front){0};
+        is_first = seen->count > 0 && seen->first_index + seen->count > search->checkpoint + 1;
+    }
+    if (is_first)
+        begin_run(search, seen);
+    bool is_in_run = is_first || continues_run(search, seen);
+    if (is_in_run) {
+        search->front->run.end += seen->room;
+        search->next_sequence++;
+    }
+    if (seen->kind == FRAME_OPEN || seen->kind == FRAME_HARDSTATE) {
+        search->state = seglog_hard_state_of(seen);
+        search->has_state = search->has_state || is_in_run;
+    }
+    if (seen->kind == FRAME_OPEN) {
+        search->has_open = true;
+        search->open_state = search->state;
+    }
+    return 0;
+}
+
+static int walk(const struct folder *folder, const char *name, struct search *search,
+                struct diag *diag)
+{
+    char *path = path_format("%s/log/%s", folder->dir, name);
+    struct seglog_segment segment = {0};
+    int rc = seglog_walk(folder->fs, path, NULL, NULL, &segment, diag);
+    bool is_ours = !segment.is_header_sound || (segment.group_id == folder->manifest.group_id &&
+                                                segment.number == search->number);
+    if (rc == 0 && is_ours)
+        rc = seglog_walk(folder->fs, path, on_frame, search, &segment, diag);
+    mem_free(path);
+    return rc;
+}
+
+/* What the node knew when it put the run. */
+static void settle_state(struct search *search, const struct log_verdict *verdict, bool has_next,
+                         const struct seglog_hard_state *next)
+{
+    struct seglog_hard_state *state = &search->front->hard_state;
+    if (search->has_state)
+        return;
+    if (has_next && search->next_sequence == search->limit)
+        *state = *next;
+    else if (verdict->seen_term > state->term)
+        *state = (struct seglog_hard_state){.term = verdict->seen_term};
+}
+
+int front_find(const struct folder *folder, const struct log_verdict *verdict,
+               const struct names *names, struct front *out_front, struct diag *diag)
+{
+    const struct seglog_judged *judged = &verdict->judged;
+    struct search search = {.checkpoint = folder->manifest.index,
+                            .limit = UINT64_MAX,
+                            .last = judged->has_start ? judged->sequence : 0,
+                            .front = out_front};
+    bool has_next = false;
+    struct seglog_hard_state next = {0};
+    *out_front = (struct front){0};
+    for (size_t i = names->count; i-- > 0;) {
+        bool is_temporary;
+        if (!seglog_parse_name(names->items[i], &search.number, &is_temporary) || is_temporary ||
+            search.number < judged->start_number)
+            continue;
+        search.state = judged->hard_state;
+        search.highest = 0;
+        search.has_open = false;
+        int rc = walk(folder, names->items[i], &search, diag);
+        if (rc != 0)
+            return rc;
+        if (out_front->number == search.number)
+            settle_state(&search, verdict, has_next, &next);
+        if (search.highest != 0) {
+            search.limit = search.begins;
+            has_next = search.has_open;
+            next = search.open_state;
+        }
+    }
+    return 0;
+}

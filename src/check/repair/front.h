@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* front: where in a damaged log the entries behind the checkpoint begin. */
+#ifndef CHECK_REPAIR_FRONT_H
+#define CHECK_REPAIR_FRONT_H
+
+#include "check/verify.h"
+#include "seglog/mend.h"
+
+struct front {
+    uint64_t number; /* of the segment; 0: there is none behind the damage */
+    struct seglog_run run;
+    struct seglog_hard_state hard_state; /* of the node, before the run */
+};
+
+/* Looks behind the stop of `verdict` for the frame that has the entry behind the checkpoint. If it
+ * is there, nothing that was damaged before it is needed: the log can begin with it. */
+MUST_CHECK
+int front_find(const struct folder *folder, const struct log_verdict *verdict,
+               const struct names *names, struct front *out_front, struct diag *diag);
+
+#endif

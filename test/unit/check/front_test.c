@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Random logs of several lives and segments, damaged anywhere before the frame with the entry that
+ * is behind the checkpoint: the log that begins with that frame has all the others had. */
+#include "check/repair/front.h"
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "support/cmocka.h"
+#include "support/logworld.h"
+
+#define ROUNDS     60
+#define ACTS       160
+#define FRAMES_MAX 4096
+
+struct spot {
+    uint64_t segment;
+    uint64_t off;
+    uint64_t sequence;
+    uint32_t size;
+    enum frame_kind kind;
+};
+
+struct sound {
+    struct spot frames[FRAMES_MAX];
+    size_t count;
+    size_t first; /* with the entry behind the checkpoint; SIZE_MAX: there is none */
+    uint64_t checkpoint;
+    uint64_t highest_term;
+};
+
+static int note_frame(void *ctx, const struct seglog_seen *seen)
+{
+    struct sound *sound = ctx;
+    uint64_t term = seen->term;
+    assert_true(sound->count < FRAMES_MAX);
+    if (seen->first_index <= sound->checkpoint + 1)
+        sound->first =
+            seen->first_index + seen->count > sound->checkpoint + 1 ? sound->count : SIZE_MAX;
+    sound->frames[sound->count++] = (struct spot){.segment = seen->segment,
+                                                  .off = seen->off,
+                                                  .sequence = seen->sequence,
+                                                  .size = seen->size,
+                                                  .kind = seen->kind};
+    if (seen->kind == FRAME_OPEN || seen->kind == FRAME_HARDSTATE)
+        term = seglog_hard_state_of(seen).term;
+    sound->highest_term = term > sound->highest_term ? term : sound->highest_term;
+    return 0;
+}
+
+static int judge(const struct logworld *world, seglog_visit_fn visit, void *ctx,
+                 struct seglog_judged *out_judged)
+{
+    struct diag diag = {.text = ""};
+    const struct seglog_look_options options = {
+        .fs = simdisk_fs(world->disk),
+        .dir = world->options.dir,
+        .group_id = world->options.group_id,
+        .checkpoint_index = world->checkpoint_index,
+        .checkpoint_term = world->checkpoint_term,
+    };
+    return seglog_judge(&options, visit, ctx, out_judged, &diag);
+}
+
+/* True if a frame was hit without which term and vote may not be known. */
+static bool damage_some(struct logworld *world, const struct sound *sound)
+{
+    bool has_hit_state = false;
+    uint64_t from = logworld_random(world, sound->first);
+    uint64_t to = from + 1 + logworld_random(world, sound->first - from);
+    for (uint64_t i = from; i < to; i++) {
+        const struct spot *spot = &sound->frames[i];
+        char *path = seglog_path(world->options.dir, spot->segment);
+        assert_true(simdisk_corrupt(world->disk, path,
+                                    spot->off + logworld_random(world, spot->size), 0x10));
+        mem_free(path);
+        has_hit_state |= spot->kind == FRAME_OPEN || spot->kind == FRAME_HARDSTATE;
+    }
+    return has_hit_state;
+}
+
+static void begin_with_front(struct logworld *world, const struct sound *sound,
+                             const struct seglog_judged *judged)
+{
+    struct fs *fs = simdisk_fs(world->disk);
+    const struct folder folder = {.fs = fs,
+                                  .dir = "",
+                                  .manifest = {.group_id = world->options.group_id,
+                                               .index = world->checkpoint_index,
+                                               .term = world->checkpoint_term}};
+    const struct log_verdict verdict = {.judged = *judged, .seen_term = sound->highest_term};
+    struct names names = {0};
+    struct front front;
+    struct diag diag = {.text = ""};
+    assert_int_equal(names_read(fs, world->options.dir, &names, &diag), 0);
+    assert_int_equal(front_find(&folder, &verdict, &names, &front, &diag), 0);
+    names_fini(&names);
+    assert_int_equal(front.number, sound->frames[sound->first].segment);
+    assert_int_equal(front.run.sequence, sound->frames[sound->first].sequence);
+    const struct seglog_mend mend = {.fs = fs, .dir = world->options.dir, .number = front.number};
+    const struct seglog_beginning beginning = {.group_id = world->options.group_id,
+                                               .epoch = 99,
+                                               .index = world->checkpoint_index,
+                                               .term = world->checkpoint_term,
+                                               .node_term = front.hard_state.term,
+                                               .node_vote = front.hard_state.vote};
+    assert_int_equal(seglog_mend_front(&mend, &beginning, &front.run, &diag), 0);
+}
+
+/* 1 if the log had to be mended. */
+static unsigned run_round(uint64_t seed)
+{
+    struct logworld world;
+    struct sound *sound = mem_calloc(1, sizeof(*sound));
+    struct seglog_judged judged;
+    logworld_init(&world, simdisk_new(seed), seed);
+    logworld_open(&world);
+    for (unsigned i = 0; i < ACTS; i++)
+        logworld_act(&world);
+    logworld_drop(&world);
+    logworld_open(&world); /* what is left is durable now */
+    logworld_drop(&world);
+    sound->checkpoint = world.checkpoint_index;
+    sound->first = SIZE_MAX;
+    assert_int_equal(judge(&world, note_frame, sound, &judged), 0);
+    uint64_t last_index = judged.last_index;
+    unsigned mended = 0;
+    if (sound->first != SIZE_MAX && sound->first > 0) {
+        bool has_hit_state = damage_some(&world, sound);
+        /* Else nothing vouches for what was hit, or nobody needs it. */
+        mended = judge(&world, NULL, NULL, &judged) == ERR_CORRUPT;
+        if (mended != 0) {
+            begin_with_front(&world, sound, &judged);
+            logworld_open(&world);
+            assert_int_equal(world.found.last_index, last_index);
+            assert_true(world.found.term <= sound->highest_term);
+            if (!has_hit_state)
+                logworld_check(&world, 0);
+        }
+    }
+    mem_free(sound);
+    logworld_fini(&world);
+    return mended;
+}
+
+static void test_what_is_covered_may_be_damaged(void **unused)
+{
+    (void)unused;
+    uint64_t seed = sim_seed();
+    unsigned mended = 0;
+    for (unsigned i = 0; i < ROUNDS; i++)
+        mended += run_round(seed + i);
+    print_message("%u of %d mended\n", mended, ROUNDS);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_is_covered_may_be_damaged),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
