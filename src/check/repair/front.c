@@ -5,13 +5,75 @@
  *
  * The segments are walked from the newest to the oldest. Frames that a newer life of the log has
  * made void do not count: every whole frame says by its number in which sequence its own segment
- * began, even if the OPEN there is lost.
+ * began, even if the OPEN there is lost. That is also how the frames of a spare segment are told
+ * whose header is damaged: recovery removes what it has cut whole before it goes on, so a segment
+ * that is newer by number begins later than all older ones. Where the older ones end says nothing:
+ * what lies behind a cut in them may be higher.
  *
  * Only a term or vote of the node may be among what was lost: the OPEN of the segment behind
  * repeats it; without one the node takes the highest term that is seen. */
 #include "check/repair/front.h"
 
 #include "base/mem.h"
+
+/* ---- The use of one segment ---- */
+
+static int on_any_frame(void *ctx, const struct seglog_seen *seen)
+{
+    struct segment_use *use = ctx;
+    uint64_t begins = seen->sequence - seen->nth;
+    if (begins > use->begins)
+        *use = (struct segment_use){.begins = begins, .epoch = seen->epoch};
+    return 0;
+}
+
+static bool is_ours(const struct folder *folder, const struct seglog_segment *segment,
+                    uint64_t number)
+{
+    return !segment->is_header_sound ||
+           (segment->group_id == folder->manifest.group_id && segment->number == number);
+}
+
+/* The latest use of which it has a frame, or none if it is not of this log. */
+static int read_use(const struct folder *folder, const char *name, uint64_t number,
+                    struct segment_use *out_use, struct diag *diag)
+{
+    char *path = path_format("%s/log/%s", folder->dir, name);
+    struct seglog_segment segment = {0};
+    *out_use = (struct segment_use){0};
+    int rc = seglog_walk(folder->fs, path, on_any_frame, out_use, &segment, diag);
+    if (!is_ours(folder, &segment, number))
+        *out_use = (struct segment_use){0};
+    mem_free(path);
+    return rc;
+}
+
+int front_find_use(const struct folder *folder, const struct names *names, uint64_t number,
+                   struct segment_use *out_use, struct diag *diag)
+{
+    uint64_t older_begins = 0;
+    *out_use = (struct segment_use){0};
+    for (size_t i = 0; i < names->count; i++) {
+        struct segment_use use;
+        uint64_t other;
+        bool is_temporary;
+        if (!seglog_parse_name(names->items[i], &other, &is_temporary) || is_temporary ||
+            other > number)
+            continue;
+        int rc = read_use(folder, names->items[i], other, &use, diag);
+        if (rc != 0)
+            return rc;
+        if (other == number)
+            *out_use = use;
+        else if (use.begins > older_begins)
+            older_begins = use.begins;
+    }
+    if (out_use->begins <= older_begins)
+        *out_use = (struct segment_use){0};
+    return 0;
+}
+
+/* ---- All of them ---- */
 
 struct search {
     uint64_t checkpoint;
@@ -24,8 +86,8 @@ struct search {
     struct seglog_hard_state state; /* the latest one that is seen */
     /* Of the segment that is walked. */
     uint64_t number;
-    uint64_t highest;
-    uint64_t begins; /* the sequence of its first frame */
+    uint64_t only_epoch; /* 0: the walk gives no others */
+    uint64_t begins;     /* the sequence of its first frame; 0: it has none that count */
     bool has_open;
     struct seglog_hard_state open_state;
 };
@@ -52,12 +114,10 @@ static bool continues_run(const struct search *search, const struct seglog_seen 
 static int on_frame(void *ctx, const struct seglog_seen *seen)
 {
     struct search *search = ctx;
-    if (seen->sequence >= search->limit)
+    bool is_of_use = search->only_epoch == 0 || seen->epoch == search->only_epoch;
+    if (seen->sequence >= search->limit || !is_of_use)
         return 0;
-    if (seen->sequence > search->highest) {
-        search->highest = seen->sequence;
-        search->begins = seen->sequence - seen->nth;
-    }
+    search->begins = seen->sequence - seen->nth;
     bool is_first = false;
     if (seen->first_index <= search->checkpoint + 1 && seen->sequence > search->last) {
         search->last = seen->sequence;
@@ -82,15 +142,17 @@ static int on_frame(void *ctx, const struct seglog_seen *seen)
     return 0;
 }
 
-static int walk(const struct folder *folder, const char *name, struct search *search,
-                struct diag *diag)
+static int walk(const struct folder *folder, const struct names *names, const char *name,
+                struct search *search, struct diag *diag)
 {
     char *path = path_format("%s/log/%s", folder->dir, name);
     struct seglog_segment segment = {0};
+    struct segment_use use = {.begins = 1};
     int rc = seglog_walk(folder->fs, path, NULL, NULL, &segment, diag);
-    bool is_ours = !segment.is_header_sound || (segment.group_id == folder->manifest.group_id &&
-                                                segment.number == search->number);
-    if (rc == 0 && is_ours)
+    if (rc == 0 && !segment.is_header_sound)
+        rc = front_find_use(folder, names, search->number, &use, diag);
+    search->only_epoch = use.epoch;
+    if (rc == 0 && use.begins != 0 && is_ours(folder, &segment, search->number))
         rc = seglog_walk(folder->fs, path, on_frame, search, &segment, diag);
     mem_free(path);
     return rc;
@@ -126,14 +188,14 @@ int front_find(const struct folder *folder, const struct log_verdict *verdict,
             search.number < judged->start_number)
             continue;
         search.state = judged->hard_state;
-        search.highest = 0;
+        search.begins = 0;
         search.has_open = false;
-        int rc = walk(folder, names->items[i], &search, diag);
+        int rc = walk(folder, names, names->items[i], &search, diag);
         if (rc != 0)
             return rc;
         if (out_front->number == search.number)
             settle_state(&search, verdict, has_next, &next);
-        if (search.highest != 0) {
+        if (search.begins != 0) {
             search.limit = search.begins;
             has_next = search.has_open;
             next = search.open_state;

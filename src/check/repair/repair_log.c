@@ -2,7 +2,7 @@
 /* One finding at a time is taken away and the log is judged again, until a start would take it:
  *
  *   header   the segment's frames name their epoch: the header is made anew from it. Where there
- *            are none, or the file has not its size, the segment goes
+ *            are none, or only void ones, or the file has not its size, the segment goes
  *   front    damage that lies before the entry behind the checkpoint loses nothing: the segment
  *            with that entry is written anew from it on, and the log begins there
  *   frame    the log is cut before it: the segment is zero from there on, the others behind it go
@@ -203,11 +203,14 @@ static int mend_header(struct log_repair *log, uint64_t number, const struct fro
     const struct seglog_mend mend = mend_of(log, number);
     struct look look = {0};
     struct seglog_segment segment;
+    struct segment_use use;
     int rc = look_at(log, number, &look, &segment);
+    if (rc == 0)
+        rc = front_find_use(log->repair->folder, &log->names, number, &use, log->diag);
     if (rc != 0)
         return rc;
     /* A header that checks and is refused is another one's, or the file has not its size. */
-    if (segment.is_header_sound || !look.has_first)
+    if (segment.is_header_sound || !look.has_first || use.begins == 0)
         return number == front->number ? begin_with(log, front) : remove_segment(log, number);
     rc = keep(log, number);
     if (rc == 0)
