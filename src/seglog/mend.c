@@ -249,7 +249,8 @@ static int move_run(const struct seglog_mend *mend, const struct seglog_beginnin
         return rc;
     uint64_t size = SEGMENT_HEADER_SIZE + frame_room(open_size(beginning)) + run->end - run->off;
     size = size < SEGMENT_SIZE_MIN ? SEGMENT_SIZE_MIN : size;
-    size = size < old_size ? align_up(old_size, FRAME_ALIGN) : size;
+    if (old_size <= SEGMENT_SIZE_MAX && size < old_size)
+        size = align_up(old_size, FRAME_ALIGN);
     if (size > SEGMENT_SIZE_MAX)
         return -EFBIG;
     struct buf bytes = first_bytes(mend, beginning, (uint32_t)size, run->sequence - 1);

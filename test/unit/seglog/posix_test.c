@@ -10,7 +10,10 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/err.h"
+#include "base/mem.h"
 #include "os/thread.h"
+#include "seglog/mend.h"
+#include "seglog/scan_internal.h"
 #include "seglog/seglog.h"
 #include "support/tmpdir.h"
 
@@ -289,11 +292,59 @@ static void what_was_durable_is_there_after_a_kill(void **state)
         check_kill(AIO_URING);
 }
 
+/* ---- Mending ---- */
+
+static int note_run(void *ctx, const struct seglog_seen *seen)
+{
+    struct seglog_run *run = ctx;
+    if (seen->kind != FRAME_ENTRIES)
+        return 0;
+    if (run->off == 0)
+        *run = (struct seglog_run){.off = seen->off, .sequence = seen->sequence};
+    run->end = seen->off + seen->room;
+    return 0;
+}
+
+static void a_file_larger_than_any_segment_can_be_mended(void **unused)
+{
+    (void)unused;
+    struct rig rig = {0};
+    tmpdir_make(&rig.dir);
+    assert_true(rig_open(&rig, AIO_THREAD));
+    for (struct seglog_prep *prep; (prep = seglog_prep_take(rig.log)) != NULL;) {
+        seglog_prep_run(prep);
+        assert_int_equal(seglog_prep_done(rig.log, prep), 0);
+    }
+    for (int i = 0; i < 3; i++) {
+        append(&rig);
+        settle(&rig);
+    }
+    rig_close(&rig);
+
+    const struct os os = os_posix();
+    char *path = seglog_path(rig.log_dir.text, 1);
+    struct seglog_run run = {0};
+    struct seglog_segment segment;
+    assert_int_equal(seglog_walk(os.fs, path, note_run, &run, &segment, &rig.diag), 0);
+    assert_int_equal(truncate(path, SEGMENT_SIZE_MAX + FRAME_ALIGN), 0);
+    mem_free(path);
+    const struct seglog_mend mend = {.fs = os.fs, .dir = rig.log_dir.text, .number = 1};
+    const struct seglog_beginning beginning = {.group_id = 5, .epoch = 9};
+    assert_int_equal(seglog_mend_front(&mend, &beginning, &run, &rig.diag), 0);
+
+    assert_true(rig_open(&rig, AIO_THREAD));
+    assert_int_equal(rig.found.last_index, 3 * ENTRIES);
+    assert_int_equal(read_back(&rig), 3 * ENTRIES + 1);
+    rig_close(&rig);
+    tmpdir_remove(&rig.dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(preparing_and_reading_run_beside_appending),
         cmocka_unit_test(what_was_durable_is_there_after_a_kill),
+        cmocka_unit_test(a_file_larger_than_any_segment_can_be_mended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
