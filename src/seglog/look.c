@@ -158,6 +158,7 @@ int seglog_walk(struct fs *fs, const char *path, seglog_visit_fn visit, void *ct
     *out_segment = (struct seglog_segment){.number = header.number,
                                            .group_id = header.group_id,
                                            .epoch = header.epoch,
+                                           .size = header.size,
                                            .file_size = size,
                                            .is_header_sound = is_sound};
     if (rc == 0 && visit != NULL)

@@ -111,6 +111,7 @@ struct seglog_segment {
     uint64_t number;
     uint64_t group_id;
     uint64_t epoch;
+    uint32_t size; /* that it should have */
     uint64_t file_size;
     bool is_header_sound; /* else the fields above but file_size are 0 */
 };

@@ -18,6 +18,7 @@ struct change {
     uint64_t zero_from;
     uint64_t zero_to;
     const uint8_t *header; /* SEGMENT_HEADER_SIZE bytes, or NULL */
+    uint64_t size;         /* 0: as it was */
 };
 
 static void apply(const struct change *change, uint8_t *bytes, size_t size, uint64_t off)
@@ -87,14 +88,14 @@ static int rewrite(const struct seglog_mend *mend, const struct change *change, 
     char *temporary = segment_path(mend->dir, mend->number, true);
     struct file *from = NULL;
     struct file *to = NULL;
-    uint64_t size = 0;
+    uint64_t old_size = 0;
     int rc = fs_open(mend->fs, path, FS_READ, &from);
     if (rc == 0)
-        rc = file_size(from, &size);
+        rc = file_size(from, &old_size);
     if (rc == 0)
         rc = create(mend->fs, temporary, &to);
     if (rc == 0)
-        rc = copy(from, to, size, change);
+        rc = copy(from, to, change->size == 0 ? old_size : change->size, change);
     if (rc == 0)
         rc = publish(mend, to, temporary, path);
     if (rc != 0)
@@ -133,6 +134,22 @@ int seglog_mend_header(const struct seglog_mend *mend, uint64_t group_id, uint64
     rc = rewrite(mend, &change, diag);
     mem_free(block);
     return rc;
+}
+
+int seglog_mend_size(const struct seglog_mend *mend, uint32_t size, struct diag *diag)
+{
+    char *path = segment_path(mend->dir, mend->number, false);
+    struct fs_stat st;
+    int rc = fs_stat(mend->fs, path, &st);
+    mem_free(path);
+    if (rc != 0)
+        return diag_set(diag, rc, "segment %" PRIu64 ": %s", mend->number, err_text(rc));
+    struct change change = {.size = size};
+    if (st.size < size) {
+        change.zero_from = st.size;
+        change.zero_to = size;
+    }
+    return rewrite(mend, &change, diag);
 }
 
 /* ---- A log that begins behind a checkpoint ---- */

@@ -27,6 +27,10 @@ MUST_CHECK
 int seglog_mend_header(const struct seglog_mend *mend, uint64_t group_id, uint64_t epoch,
                        struct diag *diag);
 
+/* The segment with `size`, as its header says: what its file has too little is zero. */
+MUST_CHECK
+int seglog_mend_size(const struct seglog_mend *mend, uint32_t size, struct diag *diag);
+
 struct seglog_beginning {
     uint64_t group_id;
     uint64_t epoch; /* random, not 0 */

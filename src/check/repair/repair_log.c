@@ -2,7 +2,8 @@
 /* One finding at a time is taken away and the log is judged again, until a start would take it:
  *
  *   header   the segment's frames name their epoch: the header is made anew from it. Where there
- *            are none, or only void ones, or the file has not its size, the segment goes
+ *            are none, or only void ones, the segment goes. Where the header is sound and the file
+ *            has not its size, the size is made right
  *   front    damage that lies before the entry behind the checkpoint loses nothing: the segment
  *            with that entry is written anew from it on, and the log begins there
  *   frame    the log is cut before it: the segment is zero from there on, the others behind it go
@@ -198,6 +199,27 @@ static int begin_with(struct log_repair *log, const struct front *front)
     return rc;
 }
 
+static int mend_size(struct log_repair *log, uint64_t number, uint32_t size)
+{
+    const struct seglog_mend mend = mend_of(log, number);
+    int rc = keep(log, number);
+    if (rc == 0)
+        rc = seglog_mend_size(&mend, size, log->diag);
+    if (rc == 0)
+        report_line(log->repair->report,
+                    "log segment %" PRIu64 ": it has its size again, %" PRIu32 " bytes", number,
+                    size);
+    return rc;
+}
+
+static bool has_wrong_size(const struct log_repair *log, uint64_t number,
+                           const struct seglog_segment *segment)
+{
+    return segment->is_header_sound && segment->number == number &&
+           segment->group_id == log->repair->folder->manifest.group_id &&
+           segment->file_size != segment->size;
+}
+
 static int mend_header(struct log_repair *log, uint64_t number, const struct front *front)
 {
     const struct seglog_mend mend = mend_of(log, number);
@@ -209,7 +231,9 @@ static int mend_header(struct log_repair *log, uint64_t number, const struct fro
         rc = front_find_use(log->repair->folder, &log->names, number, &use, log->diag);
     if (rc != 0)
         return rc;
-    /* A header that checks and is refused is another one's, or the file has not its size. */
+    if (number != front->number && look.has_first && has_wrong_size(log, number, &segment))
+        return mend_size(log, number, segment.size);
+    /* A header that checks and is refused is another one's, or nothing follows it. */
     if (segment.is_header_sound || !look.has_first || use.begins == 0)
         return number == front->number ? begin_with(log, front) : remove_segment(log, number);
     rc = keep(log, number);

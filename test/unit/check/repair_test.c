@@ -561,6 +561,54 @@ static void test_a_manifest_cannot_be_repaired(void **unused)
     simdisk_free(disk);
 }
 
+/* The last segment in use; how many are in use from the one with the first entry that is replayed
+ * on. */
+static unsigned find_last_segment(struct simdisk *disk, char *out_path, size_t size)
+{
+    char first[128];
+    struct buf dump = {0};
+    struct diag diag = {.text = ""};
+    char file[100] = "";
+    unsigned count = 0;
+    find_entry(disk, 0, first, sizeof(first));
+    assert_int_not_equal(checkbench_run_on(disk, CHECK_DUMP, "/data", false, &dump, &diag),
+                         CHECK_FAILED);
+    for (const char *line = (const char *)dump.data; *line != '\0'; line = strchr(line, '\n') + 1) {
+        bool is_open = strncmp(line, "frame off=4096 ", 15) == 0;
+        sscanf(line, "file path=%99s", file);
+        if (!is_open || strncmp(file, "log/", 4) != 0)
+            continue;
+        snprintf(out_path, size, "/data/%s", file);
+        count += strcmp(out_path, first) >= 0;
+    }
+    buf_fini(&dump);
+    return count;
+}
+
+/* A later segment whose frames are all there, in a file that has lost some of its end. */
+static void test_a_later_segment_gets_its_size_again(void **unused)
+{
+    (void)unused;
+    struct simdisk *disk = checkbench_disk(&(struct checkbench_options){
+        .seed = 22, .writes = 920, .keys = KEYS, .tail = 500, .file_size = 32 << 10});
+    struct checkbench_state before;
+    struct diag diag = {.text = ""};
+    struct fs_stat st;
+    char path[128];
+    struct buf out = {0};
+    assert_int_equal(checkbench_read(disk, KEYS, &before, &diag), 0);
+    assert_true(find_last_segment(disk, path, sizeof(path)) > 1);
+    assert_int_equal(fs_stat(simdisk_fs(disk), path, &st), 0);
+    truncate_to(disk, path, st.size - 4096);
+    assert_int_equal(checkbench_run(disk, CHECK_REPAIR, &out), CHECK_SOUND);
+    expect_text(&out, "it has its size again");
+    assert_null(strstr((const char *)out.data, "LOST: "));
+    expect_repaired(disk, &before, &(struct damage){.name = "a later segment's size"});
+    buf_fini(&out);
+    checkbench_state_fini(&before);
+    simdisk_free(disk);
+}
+
 static void expect_told(void (*damage)(struct simdisk *disk), const char *first, const char *second)
 {
     struct simdisk *disk = make_disk();
@@ -593,6 +641,7 @@ int main(void)
         cmocka_unit_test(test_a_repair_that_fails_can_be_repeated),
         cmocka_unit_test(test_a_manifest_cannot_be_repaired),
         cmocka_unit_test(test_lost_entries_are_told),
+        cmocka_unit_test(test_a_later_segment_gets_its_size_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
