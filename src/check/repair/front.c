@@ -11,7 +11,8 @@
  * what lies behind a cut in them may be higher.
  *
  * Only a term or vote of the node may be among what was lost: the OPEN of the segment behind
- * repeats it; without one the node takes the highest term that is seen. */
+ * repeats it; without one the node takes a term above all that are seen, in which it has not voted.
+ * In any of those it may have. */
 #include "check/repair/front.h"
 
 #include "base/mem.h"
@@ -160,15 +161,22 @@ static int walk(const struct folder *folder, const struct names *names, const ch
 
 /* What the node knew when it put the run. */
 static void settle_state(struct search *search, const struct log_verdict *verdict, bool has_next,
-                         const struct seglog_hard_state *next)
+                         const struct seglog_hard_state *next, uint64_t checkpoint_term)
 {
     struct seglog_hard_state *state = &search->front->hard_state;
     if (search->has_state)
         return;
     if (has_next && search->next_sequence == search->limit)
         *state = *next;
-    else if (verdict->seen_term > state->term)
-        *state = (struct seglog_hard_state){.term = verdict->seen_term};
+    else
+        *state = front_forgotten_state(verdict, state->term > checkpoint_term ? state->term
+                                                                              : checkpoint_term);
+}
+
+struct seglog_hard_state front_forgotten_state(const struct log_verdict *verdict, uint64_t term)
+{
+    uint64_t highest = verdict->seen_term > term ? verdict->seen_term : term;
+    return (struct seglog_hard_state){.term = highest + 1};
 }
 
 int front_find(const struct folder *folder, const struct log_verdict *verdict,
@@ -194,7 +202,7 @@ int front_find(const struct folder *folder, const struct log_verdict *verdict,
         if (rc != 0)
             return rc;
         if (out_front->number == search.number)
-            settle_state(&search, verdict, has_next, &next);
+            settle_state(&search, verdict, has_next, &next, folder->manifest.term);
         if (search.begins != 0) {
             search.limit = search.begins;
             has_next = search.has_open;

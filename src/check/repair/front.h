@@ -30,4 +30,8 @@ MUST_CHECK
 int front_find(const struct folder *folder, const struct log_verdict *verdict,
                const struct names *names, struct front *out_front, struct diag *diag);
 
+/* What a node takes that may have voted in any term up to `term`, or one that was seen: a term in
+ * which it has not. */
+struct seglog_hard_state front_forgotten_state(const struct log_verdict *verdict, uint64_t term);
+
 #endif

@@ -173,7 +173,8 @@ static int begin_anew(struct log_repair *log, const struct log_verdict *verdict)
 {
     uint64_t number = highest_number(log) + 1;
     const struct seglog_mend mend = mend_of(log, number);
-    const struct seglog_hard_state node = {.term = verdict->seen_term};
+    const struct seglog_hard_state node =
+        front_forgotten_state(verdict, log->repair->folder->manifest.term);
     const struct seglog_beginning beginning = behind_checkpoint(log, &node);
     int rc = seglog_mend_begin(&mend, &beginning, log->diag);
     if (rc != 0)

@@ -213,6 +213,7 @@ static void run_round(uint64_t seed, struct tally *tally)
     sound->first = SIZE_MAX;
     assert_int_equal(judge(&world, note_frame, sound, &judged), 0);
     uint64_t last_index = judged.last_index;
+    const struct seglog_hard_state state = judged.hard_state;
     if (sound->first != SIZE_MAX && sound->first > 0) {
         uint64_t front = sound->frames[sound->first].segment;
         tally->spares += each_segment(&world, front, damage_spare);
@@ -225,7 +226,10 @@ static void run_round(uint64_t seed, struct tally *tally)
             each_segment(&world, front, remove_damaged);
             logworld_open(&world);
             assert_int_equal(world.found.last_index, last_index);
-            assert_true(world.found.term <= sound->highest_term);
+            /* No vote is forgotten in its term. */
+            assert_true(world.found.term <= sound->highest_term + 1);
+            assert_true(world.found.term > state.term ||
+                        (world.found.term == state.term && world.found.vote == state.vote));
             if (!has_hit_state)
                 logworld_check(&world, 0);
         }
@@ -246,10 +250,51 @@ static void test_what_is_covered_may_be_damaged(void **unused)
     assert_true(tally.spares > ROUNDS / 4);     /* mostly 40 to 60 */
 }
 
+/* The vote is lost, and nothing behind it repeats it. */
+static void test_no_vote_is_forgotten_in_its_term(void **unused)
+{
+    (void)unused;
+    struct logworld world;
+    struct sound *sound = mem_calloc(1, sizeof(*sound));
+    struct seglog_judged judged;
+    logworld_init(&world, simdisk_new(7), 7);
+    logworld_open(&world);
+    assert_int_equal(logworld_prepare(&world), 0);
+    assert_true(logworld_append(&world, 4, 300));
+    logworld_settle(&world);
+    uint64_t term = world.term + 1;
+    logworld_hard_state(&world, term, 3);
+    logworld_settle(&world);
+    logworld_checkpoint(&world, 4);
+    assert_true(logworld_append(&world, 4, 300));
+    logworld_settle(&world);
+    logworld_drop(&world);
+    sound->checkpoint = world.checkpoint_index;
+    sound->first = SIZE_MAX;
+    assert_int_equal(judge(&world, note_frame, sound, &judged), 0);
+    assert_int_equal(judged.hard_state.vote, 3);
+    for (size_t i = 0; i < sound->first; i++) {
+        const struct spot *spot = &sound->frames[i];
+        char *path = seglog_path(world.options.dir, spot->segment);
+        if (spot->kind == FRAME_HARDSTATE)
+            assert_true(simdisk_corrupt(world.disk, path, spot->off + 70, 0x10));
+        mem_free(path);
+    }
+    assert_int_equal(judge(&world, NULL, NULL, &judged), ERR_CORRUPT);
+    begin_with_front(&world, sound, &judged);
+    logworld_open(&world);
+    assert_int_equal(world.found.last_index, 8);
+    assert_int_equal(world.found.term, term + 1);
+    assert_int_equal(world.found.vote, 0);
+    mem_free(sound);
+    logworld_fini(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_covered_may_be_damaged),
+        cmocka_unit_test(test_no_vote_is_forgotten_in_its_term),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
