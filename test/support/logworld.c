@@ -146,7 +146,8 @@ int logworld_try_open(struct logworld *world)
         return rc;
     }
     uint64_t count = seglog_durable_sequence(world->log);
-    /* A VOUCH at the end is not recorded, nor the OPEN that stands for one behind a full segment. */
+    /* A VOUCH at the end is not recorded, nor the OPEN that stands for one behind a full
+     * segment. */
     ASSERT(count <= world->history.count + 2);
     struct history kept = history_copy(&world->history, count);
     history_fini(&world->history);
