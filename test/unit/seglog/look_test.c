@@ -183,7 +183,7 @@ static void test_a_front_that_is_covered_can_go(void **unused)
     logworld_rot(&world, damaged, 90);
     assert_int_equal(logworld_try_open(&world), ERR_CORRUPT);
     struct spot from;
-    struct spot to;
+    struct spot to = {0};
     assert_true(logworld_find(&world, first, &from) && logworld_find(&world, last, &to));
     const struct seglog_mend mend = {
         .fs = simdisk_fs(world.disk), .dir = world.options.dir, .number = 1};
