@@ -58,7 +58,7 @@ int datafile_cursor_next(struct datafile_cursor *cursor, struct datafile_cursor_
         size_t before = (size_t)(cursor->off - cursor->window_off);
         size_t held = cursor->window.len - before;
         size_t size = 0;
-        out->bytes = slice_of(cursor->window.data + before, held);
+        out->bytes = slice_sub(buf_slice(&cursor->window), before, held);
         int rc = held == 0 ? ERR_TORN : record_decode(out->bytes, place, &out->record, &size);
         if (rc == 0) {
             out->bytes.len = size;
