@@ -177,9 +177,7 @@ int hint_write(struct fs *fs, struct datafile *df, uint64_t covered, struct diag
     char *temp = path_beside(df, HINT_TEMP_SUFFIX);
     char *path = path_beside(df, HINT_SUFFIX);
     struct diag of_scan = {.text = ""};
-    int rc = fs_open(fs, temp, FS_WRITE | FS_CREATE, &writer.file);
-    if (rc == 0)
-        rc = file_truncate(writer.file, 0);
+    int rc = fs_create(fs, temp, &writer.file);
     if (rc == 0)
         rc = put_all(&writer, df, covered, &of_scan);
     if (rc == 0)

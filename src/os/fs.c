@@ -22,6 +22,28 @@ int fs_open(struct fs *fs, const char *path, unsigned flags, struct file **out_f
     return 0;
 }
 
+int fs_create(struct fs *fs, const char *path, struct file **out_file)
+{
+    int rc = fs_unlink(fs, path);
+    if (rc != 0 && rc != -ENOENT)
+        return rc;
+    return fs_open(fs, path, FS_WRITE | FS_CREATE | FS_EXCL, out_file);
+}
+
+int fs_write_new(struct fs *fs, const char *path, struct slice bytes)
+{
+    struct file *file;
+    int rc = fs_create(fs, path, &file);
+    if (rc != 0)
+        return rc;
+    size_t done;
+    rc = file_write_full(file, bytes.data, bytes.len, 0, &done);
+    if (rc == 0)
+        rc = file_sync(file);
+    file_unref(file);
+    return rc;
+}
+
 int fs_mkdir(struct fs *fs, const char *path)
 {
     return fs->ops->mkdir(fs, path);

@@ -18,6 +18,7 @@
 #include <sys/types.h>
 
 #include "base/attr.h"
+#include "base/slice.h"
 
 struct fs;
 struct file;
@@ -85,6 +86,13 @@ struct file_ops {
 /* Opens `path`; the caller holds the one reference. -ENOENT, -EEXIST, -EISDIR, -ENOSPC, ... */
 MUST_CHECK
 int fs_open(struct fs *fs, const char *path, unsigned flags, struct file **out_file);
+
+/* A new, empty file for writing under the name, whatever had it before (O10). */
+MUST_CHECK
+int fs_create(struct fs *fs, const char *path, struct file **out_file);
+/* The same, with these bytes, synced. The name is not. */
+MUST_CHECK
+int fs_write_new(struct fs *fs, const char *path, struct slice bytes);
 
 /* -EEXIST if there is such a name. The name is durable after fs_sync_dir() of the parent. */
 MUST_CHECK

@@ -62,16 +62,6 @@ static int copy(struct file *from, struct file *to, uint64_t size, const struct 
     return rc;
 }
 
-/* A fresh file under the temporary name; one that a killed repair has left is void. */
-static int create(struct fs *fs, const char *path, struct file **out_file)
-{
-    int rc = fs_open(fs, path, FS_WRITE | FS_CREATE | FS_EXCL, out_file);
-    if (rc != -EEXIST)
-        return rc;
-    rc = fs_unlink(fs, path);
-    return rc == 0 ? fs_open(fs, path, FS_WRITE | FS_CREATE | FS_EXCL, out_file) : rc;
-}
-
 /* Syncs the file and gives it its name, durably (S6). */
 static int publish(const struct seglog_mend *mend, struct file *file, const char *temporary,
                    const char *path)
@@ -82,28 +72,63 @@ static int publish(const struct seglog_mend *mend, struct file *file, const char
     return rc == 0 ? fs_sync_dir(mend->fs, mend->dir) : rc;
 }
 
+/* A segment on its way to a name, and maybe to the place of the one that has it. */
+struct renewal {
+    const struct seglog_mend *mend;
+    bool has_old;
+    char *path;
+    char *temporary;
+    struct file *from; /* the old one, if there is one */
+    struct file *to;
+};
+
+/* To be ended in any case. */
+static int renewal_begin(struct renewal *renewal, const struct seglog_mend *mend, bool has_old)
+{
+    *renewal = (struct renewal){.mend = mend,
+                                .has_old = has_old,
+                                .path = segment_path(mend->dir, mend->number, false),
+                                .temporary = segment_path(mend->dir, mend->number, true)};
+    int rc = has_old ? fs_open(mend->fs, renewal->path, FS_READ, &renewal->from) : 0;
+    return rc == 0 ? fs_create(mend->fs, renewal->temporary, &renewal->to) : rc;
+}
+
+/* It gets its name if `rc`, what came of writing it, is 0. Returns what came of all. */
+static int renewal_end(struct renewal *renewal, int rc, struct diag *diag)
+{
+    if (rc == 0)
+        rc = publish(renewal->mend, renewal->to, renewal->temporary, renewal->path);
+    if (rc != 0)
+        diag_set(diag, rc, "%s cannot be %s: %s", renewal->path,
+                 renewal->has_old ? "written anew" : "made", err_text(rc));
+    file_unref(renewal->from);
+    file_unref(renewal->to);
+    mem_free(renewal->temporary);
+    mem_free(renewal->path);
+    return rc;
+}
+
 static int rewrite(const struct seglog_mend *mend, const struct change *change, struct diag *diag)
 {
+    struct renewal renewal;
+    uint64_t size = change->size;
+    int rc = renewal_begin(&renewal, mend, true);
+    if (rc == 0 && size == 0)
+        rc = file_size(renewal.from, &size);
+    if (rc == 0)
+        rc = copy(renewal.from, renewal.to, size, change);
+    return renewal_end(&renewal, rc, diag);
+}
+
+/* Of the segment's file as it is. */
+static int find_size(const struct seglog_mend *mend, uint64_t *out_size)
+{
     char *path = segment_path(mend->dir, mend->number, false);
-    char *temporary = segment_path(mend->dir, mend->number, true);
-    struct file *from = NULL;
-    struct file *to = NULL;
-    uint64_t old_size = 0;
-    int rc = fs_open(mend->fs, path, FS_READ, &from);
-    if (rc == 0)
-        rc = file_size(from, &old_size);
-    if (rc == 0)
-        rc = create(mend->fs, temporary, &to);
-    if (rc == 0)
-        rc = copy(from, to, change->size == 0 ? old_size : change->size, change);
-    if (rc == 0)
-        rc = publish(mend, to, temporary, path);
-    if (rc != 0)
-        diag_set(diag, rc, "%s cannot be written anew: %s", path, err_text(rc));
-    file_unref(from);
-    file_unref(to);
-    mem_free(temporary);
+    struct fs_stat st;
+    int rc = fs_stat(mend->fs, path, &st);
     mem_free(path);
+    if (rc == 0)
+        *out_size = st.size;
     return rc;
 }
 
@@ -116,19 +141,17 @@ int seglog_mend_zero(const struct seglog_mend *mend, uint64_t from, uint64_t to,
 int seglog_mend_header(const struct seglog_mend *mend, uint64_t group_id, uint64_t epoch,
                        struct diag *diag)
 {
-    char *path = segment_path(mend->dir, mend->number, false);
-    struct fs_stat st;
-    int rc = fs_stat(mend->fs, path, &st);
-    mem_free(path);
-    if (rc != 0 || st.size < SEGMENT_SIZE_MIN || st.size > SEGMENT_SIZE_MAX ||
-        !is_aligned(st.size, FRAME_ALIGN))
+    uint64_t size = 0;
+    int rc = find_size(mend, &size);
+    if (rc != 0 || size < SEGMENT_SIZE_MIN || size > SEGMENT_SIZE_MAX ||
+        !is_aligned(size, FRAME_ALIGN))
         return diag_set(diag, rc == 0 ? ERR_INVALID : rc, "segment %" PRIu64 " has not its size",
                         mend->number);
     uint8_t *block = mem_alloc(SEGMENT_HEADER_SIZE);
     segment_header_encode(block, &(struct segment_header){.group_id = group_id,
                                                           .number = mend->number,
                                                           .epoch = epoch,
-                                                          .size = (uint32_t)st.size});
+                                                          .size = (uint32_t)size});
     /* The old one need not be readable. */
     const struct change change = {.zero_to = SEGMENT_HEADER_SIZE, .header = block};
     rc = rewrite(mend, &change, diag);
@@ -138,15 +161,13 @@ int seglog_mend_header(const struct seglog_mend *mend, uint64_t group_id, uint64
 
 int seglog_mend_size(const struct seglog_mend *mend, uint32_t size, struct diag *diag)
 {
-    char *path = segment_path(mend->dir, mend->number, false);
-    struct fs_stat st;
-    int rc = fs_stat(mend->fs, path, &st);
-    mem_free(path);
+    uint64_t old_size = 0;
+    int rc = find_size(mend, &old_size);
     if (rc != 0)
         return diag_set(diag, rc, "segment %" PRIu64 ": %s", mend->number, err_text(rc));
     struct change change = {.size = size};
-    if (st.size < size) {
-        change.zero_from = st.size;
+    if (old_size < size) {
+        change.zero_from = old_size;
         change.zero_to = size;
     }
     return rewrite(mend, &change, diag);
@@ -292,46 +313,24 @@ static int move_run(const struct seglog_mend *mend, const struct seglog_beginnin
 int seglog_mend_front(const struct seglog_mend *mend, const struct seglog_beginning *beginning,
                       const struct seglog_run *run, struct diag *diag)
 {
-    char *path = segment_path(mend->dir, mend->number, false);
-    char *temporary = segment_path(mend->dir, mend->number, true);
-    struct file *from = NULL;
-    struct file *to = NULL;
-    int rc = fs_open(mend->fs, path, FS_READ, &from);
+    struct renewal renewal;
+    int rc = renewal_begin(&renewal, mend, true);
     if (rc == 0)
-        rc = create(mend->fs, temporary, &to);
-    if (rc == 0)
-        rc = move_run(mend, beginning, run, from, to);
-    if (rc == 0)
-        rc = publish(mend, to, temporary, path);
-    if (rc != 0)
-        diag_set(diag, rc, "%s cannot be written anew: %s", path, err_text(rc));
-    file_unref(from);
-    file_unref(to);
-    mem_free(temporary);
-    mem_free(path);
-    return rc;
+        rc = move_run(mend, beginning, run, renewal.from, renewal.to);
+    return renewal_end(&renewal, rc, diag);
 }
 
 int seglog_mend_begin(const struct seglog_mend *mend, const struct seglog_beginning *beginning,
                       struct diag *diag)
 {
     struct buf bytes = first_bytes(mend, beginning, SEGMENT_SIZE_MIN, 1);
-    char *path = segment_path(mend->dir, mend->number, false);
-    char *temporary = segment_path(mend->dir, mend->number, true);
-    struct file *file = NULL;
+    struct renewal renewal;
     size_t done = 0;
-    int rc = create(mend->fs, temporary, &file);
+    int rc = renewal_begin(&renewal, mend, false);
     if (rc == 0)
-        rc = file_write_full(file, bytes.data, bytes.len, 0, &done);
+        rc = file_write_full(renewal.to, bytes.data, bytes.len, 0, &done);
     if (rc == 0)
-        rc = fill(file, bytes.len, SEGMENT_SIZE_MIN);
-    if (rc == 0)
-        rc = publish(mend, file, temporary, path);
-    if (rc != 0)
-        diag_set(diag, rc, "%s cannot be made: %s", path, err_text(rc));
-    file_unref(file);
-    mem_free(temporary);
-    mem_free(path);
+        rc = fill(renewal.to, bytes.len, SEGMENT_SIZE_MIN);
     buf_fini(&bytes);
-    return rc;
+    return renewal_end(&renewal, rc, diag);
 }

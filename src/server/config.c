@@ -659,7 +659,6 @@ struct config *config_new(void)
     for (size_t i = 0; i < CONFIG_ROWS; i++) {
         const struct config_row *row = config_row((enum config_id)i);
         ASSERT(row->name != NULL);
-        buf_terminate(&config->values[i].text);
         struct slice words[CONFIG_MAX_WORDS];
         size_t count = config_words(row, slice_str(row->initial), words);
         int rc = config_set(config, (enum config_id)i, words, count, NULL);

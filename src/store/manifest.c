@@ -251,23 +251,6 @@ int manifest_load(struct fs *fs, const char *dir, struct manifest *out_manifest,
     return 0;
 }
 
-/* Writes the bytes to a new file at `path` and syncs it. */
-static int write_file(struct fs *fs, const char *path, struct slice bytes)
-{
-    struct file *file;
-    int rc = fs_open(fs, path, FS_WRITE | FS_CREATE, &file);
-    if (rc != 0)
-        return rc;
-    size_t done;
-    rc = file_truncate(file, 0);
-    if (rc == 0)
-        rc = file_write_full(file, bytes.data, bytes.len, 0, &done);
-    if (rc == 0)
-        rc = file_sync(file);
-    file_unref(file);
-    return rc;
-}
-
 int manifest_save(struct fs *fs, const char *dir, const struct manifest *manifest,
                   struct diag *diag)
 {
@@ -280,7 +263,7 @@ int manifest_save(struct fs *fs, const char *dir, const struct manifest *manifes
         return diag_set(diag, rc, "the data directory's name is too long");
     struct buf bytes = {0};
     manifest_encode(manifest, &bytes);
-    rc = write_file(fs, tmp_path, buf_slice(&bytes)); /* T10 */
+    rc = fs_write_new(fs, tmp_path, buf_slice(&bytes)); /* T10 */
     buf_fini(&bytes);
     if (rc == 0)
         rc = fs_rename(fs, tmp_path, path);

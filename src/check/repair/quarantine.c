@@ -133,17 +133,7 @@ int quarantine_put_report(struct quarantine *quarantine, struct slice text, stru
     struct fs *fs = quarantine->folder->fs;
     char *path = path_format("%s/report.txt", quarantine->path);
     char *temporary = path_format("%s/report.tmp", quarantine->path);
-    struct file *file;
-    size_t done = 0;
-    int rc = fs_open(fs, temporary, FS_WRITE | FS_CREATE, &file);
-    if (rc == 0) {
-        rc = file_truncate(file, 0);
-        if (rc == 0)
-            rc = file_write_full(file, text.data, text.len, 0, &done);
-        if (rc == 0)
-            rc = file_sync(file);
-        file_unref(file);
-    }
+    int rc = fs_write_new(fs, temporary, text);
     if (rc == 0)
         rc = fs_rename(fs, temporary, path);
     if (rc == 0)

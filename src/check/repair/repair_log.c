@@ -221,6 +221,12 @@ static bool has_wrong_size(const struct log_repair *log, uint64_t number,
            segment->file_size != segment->size;
 }
 
+/* The segment cannot stay as it is. */
+static int give_up(struct log_repair *log, uint64_t number, const struct front *front)
+{
+    return number == front->number ? begin_with(log, front) : remove_segment(log, number);
+}
+
 static int mend_header(struct log_repair *log, uint64_t number, const struct front *front)
 {
     const struct seglog_mend mend = mend_of(log, number);
@@ -228,21 +234,23 @@ static int mend_header(struct log_repair *log, uint64_t number, const struct fro
     struct seglog_segment segment;
     struct segment_use use;
     int rc = look_at(log, number, &look, &segment);
-    if (rc == 0)
-        rc = front_find_use(log->repair->folder, &log->names, number, &use, log->diag);
     if (rc != 0)
         return rc;
     if (number != front->number && look.has_first && has_wrong_size(log, number, &segment))
         return mend_size(log, number, segment.size);
     /* A header that checks and is refused is another one's, or nothing follows it. */
-    if (segment.is_header_sound || !look.has_first || use.begins == 0)
-        return number == front->number ? begin_with(log, front) : remove_segment(log, number);
-    rc = keep(log, number);
+    if (segment.is_header_sound || !look.has_first)
+        return give_up(log, number, front);
+    rc = front_find_use(log->repair->folder, &log->names, number, &use, log->diag);
+    if (rc == 0 && use.begins == 0)
+        return give_up(log, number, front);
+    if (rc == 0)
+        rc = keep(log, number);
     if (rc == 0)
         rc = seglog_mend_header(&mend, log->repair->folder->manifest.group_id, look.epoch,
                                 log->diag);
     if (rc == ERR_INVALID)
-        return number == front->number ? begin_with(log, front) : remove_segment(log, number);
+        return give_up(log, number, front);
     if (rc == 0)
         report_line(log->repair->report,
                     "log segment %" PRIu64 ": its header is made anew; its frames are whole",
@@ -277,14 +285,14 @@ static int step(struct log_repair *log, const struct log_verdict *verdict)
     struct front front;
     if (verdict->judgement == 0)
         return cut(log, verdict->bad_number, verdict->bad_off);
+    if (blame->damage == SEGLOG_DAMAGED_PADDING)
+        return mend_padding(log, blame->number, blame->off);
     int rc = front_find(log->repair->folder, verdict, &log->names, &front, log->diag);
     if (rc != 0)
         return rc;
     switch (blame->damage) {
     case SEGLOG_DAMAGED_HEADER:
         return mend_header(log, blame->number, &front);
-    case SEGLOG_DAMAGED_PADDING:
-        return mend_padding(log, blame->number, blame->off);
     case SEGLOG_DAMAGED_FRAME:
         if (front.number != 0)
             return begin_with(log, &front);
@@ -295,6 +303,7 @@ static int step(struct log_repair *log, const struct log_verdict *verdict)
         if (front.number != 0)
             return begin_with(log, &front);
         break;
+    case SEGLOG_DAMAGED_PADDING:
     case SEGLOG_SOUND:
         break;
     }

@@ -252,12 +252,7 @@ static int take_shard(struct backup *backup, uint32_t shard)
 static int sync_parent(struct backup *backup)
 {
     char path[BACKUP_PATH_SIZE];
-    snprintf(path, sizeof(path), "%s", backup->request->dir);
-    for (size_t len = strlen(path); len > 1 && path[len - 1] == '/'; len--)
-        path[len - 1] = '\0';
-    char *slash = strrchr(path, '/');
-    ASSERT(slash != NULL);
-    slash[slash == path ? 1 : 0] = '\0';
+    backup_parent(backup->request->dir, path);
     return sync_dir(backup, path);
 }
 

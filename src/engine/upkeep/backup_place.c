@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/assert.h"
 #include "base/mem.h"
 #include "engine/engine_internal.h"
 
@@ -56,6 +57,18 @@ int backup_refuse_place(const struct group *group, const char *dir, struct diag 
     return is_within(inner, outer) ? refuse_inner(dir, diag) : 0;
 }
 
+const char *backup_parent(const char *path, char to[BACKUP_PATH_SIZE])
+{
+    snprintf(to, BACKUP_PATH_SIZE, "%s", path);
+    for (size_t len = strlen(to); len > 1 && to[len - 1] == '/'; len--)
+        to[len - 1] = '\0';
+    char *slash = strrchr(to, '/');
+    ASSERT(slash != NULL);
+    const char *name = path + (slash + 1 - to);
+    slash[slash == to ? 1 : 0] = '\0';
+    return name;
+}
+
 /* ---- Links ---- */
 
 /* The last step need not be there yet. */
@@ -65,12 +78,7 @@ static int resolve_target(struct fs *fs, const char *dir, char *to)
     if (rc != -ENOENT)
         return rc;
     char parent[BACKUP_PATH_SIZE];
-    snprintf(parent, sizeof(parent), "%s", dir);
-    for (size_t len = strlen(parent); len > 1 && parent[len - 1] == '/'; len--)
-        parent[len - 1] = '\0';
-    char *slash = strrchr(parent, '/');
-    const char *name = dir + (slash + 1 - parent);
-    slash[slash == parent ? 1 : 0] = '\0';
+    const char *name = backup_parent(dir, parent);
     rc = fs_resolve(fs, parent, to);
     size_t len = rc == 0 ? strlen(to) : 0;
     if (rc == 0 && len + strlen(name) + 2 > FS_PATH_SIZE)

@@ -11,6 +11,9 @@ struct group;
 /* Of any path in a backup. */
 #define BACKUP_PATH_SIZE 1024
 
+/* The folder that an absolute path lies in. Returns where the path's last step begins. */
+const char *backup_parent(const char *path, char to[BACKUP_PATH_SIZE]);
+
 /* 0, or an error with diag: by the names alone, without a look at the disk. */
 MUST_CHECK
 int backup_refuse_place(const struct group *group, const char *dir, struct diag *diag);

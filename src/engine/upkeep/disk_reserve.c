@@ -90,7 +90,7 @@ static int fill(struct file *file, uint64_t size)
 static int make_new(struct fs *fs, const struct paths *paths, uint64_t size)
 {
     struct file *file = NULL;
-    int rc = fs_open(fs, paths->temporary, FS_WRITE | FS_CREATE, &file);
+    int rc = fs_create(fs, paths->temporary, &file);
     if (rc != 0)
         return rc;
     rc = fill(file, size);

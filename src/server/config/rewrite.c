@@ -163,22 +163,6 @@ int config_rewrite_text(const struct config *config, struct slice old, struct bu
 
 #define PATH_SIZE 4096
 
-static int write_durably(struct fs *fs, const char *path, struct slice text)
-{
-    struct file *file;
-    int rc = fs_open(fs, path, FS_WRITE | FS_CREATE, &file);
-    if (rc != 0)
-        return rc;
-    size_t done;
-    rc = file_truncate(file, 0);
-    if (rc == 0)
-        rc = file_write_full(file, text.data, text.len, 0, &done);
-    if (rc == 0)
-        rc = file_sync(file);
-    file_unref(file);
-    return rc;
-}
-
 static int replace(struct fs *fs, const char *path, struct slice text)
 {
     char tmp_path[PATH_SIZE];
@@ -189,7 +173,7 @@ static int replace(struct fs *fs, const char *path, struct slice text)
     const char *slash = strrchr(path, '/');
     snprintf(dir, sizeof(dir), "%.*s", slash == NULL ? 1 : (int)(slash - path) + 1,
              slash == NULL ? "." : path);
-    int rc = write_durably(fs, tmp_path, text);
+    int rc = fs_write_new(fs, tmp_path, text);
     if (rc == 0)
         rc = fs_rename(fs, tmp_path, path);
     if (rc == 0)

@@ -494,9 +494,8 @@ static void a_hint_that_cannot_be_written_leaves_what_was_there(void **state)
     static const struct {
         unsigned op;
         int error;
-    } faults[] = {{SIM_OPEN, -EMFILE},  {SIM_READ, -EIO},  {SIM_WRITE, -EIO},
-                  {SIM_WRITE, -ENOSPC}, {SIM_WRITE, 0},    {SIM_TRUNCATE, -EIO},
-                  {SIM_SYNC, -EIO},     {SIM_RENAME, -EIO}};
+    } faults[] = {{SIM_OPEN, -EMFILE}, {SIM_READ, -EIO},   {SIM_WRITE, -EIO}, {SIM_WRITE, -ENOSPC},
+                  {SIM_WRITE, 0},      {SIM_UNLINK, -EIO}, {SIM_SYNC, -EIO},  {SIM_RENAME, -EIO}};
     for (size_t i = 0; i < ARRAY_COUNT(faults); i++) {
         uint64_t count = write_with_fault(faults[i].op, faults[i].error, 0, true);
         assert_true(count > 0);

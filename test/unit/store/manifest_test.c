@@ -337,6 +337,32 @@ static void power_may_go_at_any_step(void **state)
     free_pair(&pair);
 }
 
+/* What a crashed save has left, which may be one file under both names, does not harm the next. */
+static void power_may_go_again_in_the_next_save(void **state)
+{
+    (void)state;
+    struct pair pair;
+    struct diag diag;
+    make_pair(&pair);
+    uint64_t first = simdisk_steps(pair.disk);
+    assert_int_equal(manifest_save(simdisk_fs(pair.disk), DIR, &pair.fresh, &diag), 0);
+    uint64_t last = simdisk_steps(pair.disk);
+    for (uint64_t step = first; step <= last; step++) {
+        for (uint64_t seed = 1; seed <= 40; seed++) {
+            struct simdisk *image = simdisk_image(pair.disk, step, seed);
+            assert_int_equal(manifest_save(simdisk_fs(image), DIR, &pair.fresh, &diag), 0);
+            for (uint64_t again = 0; again <= simdisk_steps(image); again++) {
+                struct simdisk *next = simdisk_image(image, again, seed);
+                if (which(&pair, next) == 1)
+                    assert_true(again < simdisk_steps(image));
+                simdisk_free(next);
+            }
+            simdisk_free(image);
+        }
+    }
+    free_pair(&pair);
+}
+
 static void any_operation_may_fail(void **state)
 {
     (void)state;
@@ -400,6 +426,7 @@ int main(void)
         cmocka_unit_test(the_format_is_permanent),
         cmocka_unit_test(there_is_none_at_first),
         cmocka_unit_test(power_may_go_at_any_step),
+        cmocka_unit_test(power_may_go_again_in_the_next_save),
         cmocka_unit_test(any_operation_may_fail),
         cmocka_unit_test(rot_is_told_with_its_place),
     };
