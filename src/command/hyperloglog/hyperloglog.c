@@ -250,8 +250,9 @@ static bool make_dense(struct call *call, const struct item *item, struct slice 
 static void debug_todense(struct call *call, const struct item *item, struct slice value)
 {
     struct buf dense = {0};
+    bool was_dense = hll_is_dense(value); /* what is put in its place ends it */
     if (make_dense(call, item, value, &dense))
-        reply_int(call->reply, !hll_is_dense(value));
+        reply_int(call->reply, !was_dense);
     buf_fini(&dense);
 }
 
