@@ -281,6 +281,16 @@ static void make_pair(struct pair *pair)
     assert_int_equal(manifest_save(simdisk_fs(pair->disk), DIR, &pair->old, &diag), 0);
 }
 
+/* The fresh one has been saved, too. The number of the step before that. */
+static uint64_t make_saved_pair(struct pair *pair)
+{
+    struct diag diag;
+    make_pair(pair);
+    uint64_t first = simdisk_steps(pair->disk);
+    assert_int_equal(manifest_save(simdisk_fs(pair->disk), DIR, &pair->fresh, &diag), 0);
+    return first;
+}
+
 static void free_pair(struct pair *pair)
 {
     manifest_fini(&pair->old);
@@ -316,10 +326,7 @@ static void power_may_go_at_any_step(void **state)
 {
     (void)state;
     struct pair pair;
-    struct diag diag;
-    make_pair(&pair);
-    uint64_t first = simdisk_steps(pair.disk);
-    assert_int_equal(manifest_save(simdisk_fs(pair.disk), DIR, &pair.fresh, &diag), 0);
+    uint64_t first = make_saved_pair(&pair);
     uint64_t last = simdisk_steps(pair.disk);
     assert_true(last > first + 3);
     unsigned seen[3] = {0};
@@ -343,9 +350,7 @@ static void power_may_go_again_in_the_next_save(void **state)
     (void)state;
     struct pair pair;
     struct diag diag;
-    make_pair(&pair);
-    uint64_t first = simdisk_steps(pair.disk);
-    assert_int_equal(manifest_save(simdisk_fs(pair.disk), DIR, &pair.fresh, &diag), 0);
+    uint64_t first = make_saved_pair(&pair);
     uint64_t last = simdisk_steps(pair.disk);
     for (uint64_t step = first; step <= last; step++) {
         for (uint64_t seed = 1; seed <= 40; seed++) {
